@@ -1,0 +1,111 @@
+"""Every error the program raises on purpose: its code, its message form and whether a retry can help.
+
+Here: the code list and three exception types. Not here: when to raise them, or how a caller shows them.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Code(StrEnum):
+    """Stable message codes; the text beside each is what the reference page prints."""
+
+    summary: str
+
+    def __new__(cls, code: str, summary: str) -> "Code":
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.summary = summary
+        return member
+
+    # Arrival
+    HOST_KEY_UNKNOWN = "HOST_KEY_UNKNOWN", "the server's host key is not pinned for this connection"
+    HOST_KEY_CHANGED = "HOST_KEY_CHANGED", "the server shows another host key than the pinned one"
+    LOGIN_REFUSED = "LOGIN_REFUSED", "the server refused the user, password or key"
+    SECRET_MISSING = "SECRET_MISSING", "no password or key is configured for a connection"
+    SECRET_EXPOSED = "SECRET_EXPOSED", "a secret file can be read by other accounts"
+    CONNECTION_LOST = "CONNECTION_LOST", "the server could not be reached or went away"
+    REMOTE_MISSING = "REMOTE_MISSING", "a remote file or folder is not there"
+    REMOTE_REFUSED = "REMOTE_REFUSED", "the server refused an operation"
+    FILE_MOVED = "FILE_MOVED", "a remote file changed while it was being fetched"
+    FILE_CUT_SHORT = "FILE_CUT_SHORT", "fewer bytes arrived than the server announced"
+    NAME_UNSAFE = "NAME_UNSAFE", "a name sent by a server cannot be trusted as a name"
+    FILE_TOO_LARGE = "FILE_TOO_LARGE", "a file is larger than its limit"
+    LISTING_TOO_LONG = "LISTING_TOO_LONG", "a folder holds more files than the limit"
+    DISK_FULL = "DISK_FULL", "there was no room to write"
+    PAYLOAD_DAMAGED = "PAYLOAD_DAMAGED", "bytes in the landing store do not have the hash they are kept under"
+    SIDECAR_DAMAGED = "SIDECAR_DAMAGED", "a record in the landing store cannot be read"
+    INDEX_BUSY = "INDEX_BUSY", "another process holds the arrival index"
+    INDEX_UNUSABLE = "INDEX_UNUSABLE", "the arrival index is damaged or was written by a newer program"
+    # Recognition and identity
+    FILE_UNCLAIMED = "FILE_UNCLAIMED", "no layout claims the file"
+    FILE_AMBIGUOUS = "FILE_AMBIGUOUS", "more than one layout claims the file"
+    CORRECTION_HELD = "CORRECTION_HELD", "other content arrived under an identity that was already posted"
+    RENAMED_REPLAY_HELD = "RENAMED_REPLAY_HELD", "content that was already posted arrived under another identity"
+    SEQUENCE_GAP = "SEQUENCE_GAP", "the file before this one has not been posted"
+    BUSINESS_DATE_FAR = "BUSINESS_DATE_FAR", "a business date is too far from the day of arrival"
+    # Parsing
+    LAYOUT_INVALID = "LAYOUT_INVALID", "a layout file is not valid"
+    FILE_EMPTY = "FILE_EMPTY", "a file has no bytes"
+    HEADER_MISSING = "HEADER_MISSING", "the header is missing or is not the declared one"
+    ENVELOPE_INVALID = "ENVELOPE_INVALID", "a header or trailer value cannot be read"
+    CONTROL_TOTAL_WRONG = "CONTROL_TOTAL_WRONG", "a count or total in the file differs from its records"
+    UNREADABLE_AMOUNTS = "UNREADABLE_AMOUNTS", "some amounts cannot be read and the layout holds such files"
+    REJECT_RATE_HIGH = "REJECT_RATE_HIGH", "more rows are unreadable than the layout allows"
+    ROWS_TOO_MANY = "ROWS_TOO_MANY", "a file holds more rows than its limit"
+    GATE_PROOF_FAILED = "GATE_PROOF_FAILED", "accepted rows break the contract of their table"
+    # The book
+    BOOK_BUSY = "BOOK_BUSY", "another process holds the book"
+    BOOK_NEWER = "BOOK_NEWER", "the book was written by a newer program"
+    BOOK_DAMAGED = "BOOK_DAMAGED", "the book and what was published about it disagree"
+    POSTING_UNPROVED = "POSTING_UNPROVED", "a proof inside the posting transaction failed"
+    POSTING_DIFFERS = "POSTING_DIFFERS", "a posting that was recorded cannot be made again as recorded"
+    RULES_INVALID = "RULES_INVALID", "the posting rules, the chart or a target mapping are not valid"
+    RATE_MISSING = "RATE_MISSING", "no rate is in force for a unit that must be valued"
+    PERIOD_LOCKED = "PERIOD_LOCKED", "a period is closed"
+    MASS_BALANCE = "MASS_BALANCE", "rows or points are not accounted for"
+    # Use
+    SETTINGS_INVALID = "SETTINGS_INVALID", "the settings file is not valid"
+    DATE_OUTSIDE = "DATE_OUTSIDE", "a date lies outside the days this program keeps"
+    NOTHING_FOUND = "NOTHING_FOUND", "what was asked for does not exist"
+    DATA_PROBLEMS = "DATA_PROBLEMS", "the work was done and the data has problems"
+
+
+class CounterfoilError(Exception):
+    """An expected failure.
+
+    Reads ``CODE where: found. Expected …. What to do. Permanent|Transient.`` in terminal, log and Dagster alike.
+    Texts never hold row values, names of people or secrets: line numbers and codes instead.
+    """
+
+    permanent: ClassVar[bool]
+    exit_status: ClassVar[int]
+
+    def __init__(self, code: Code, where: str, *, found: str, expected: str, remedy: str) -> None:
+        self.code = code
+        self.where = where
+        self.found = found
+        self.expected = expected
+        self.remedy = remedy
+        verdict = "Permanent: a retry cannot help." if self.permanent else "Transient: try again."
+        super().__init__(f"{code} {where}: {found}. Expected {expected}. {remedy}. {verdict}")
+
+
+class PermanentError(CounterfoilError):
+    """The data, the set-up or a decision must change first; never retried."""
+
+    permanent = True
+    exit_status = 1
+
+
+class UsageError(PermanentError):
+    """The command or its settings were wrong."""
+
+    exit_status = 2
+
+
+class TransientError(CounterfoilError):
+    """The same call may succeed later; the only errors that are retried."""
+
+    permanent = False
+    exit_status = 3

@@ -1,0 +1,104 @@
+"""The contract of a feed as far as the core obeys it: who sends what, when, and how it is reconciled.
+
+Here: the part of a layout that arrival, ledger and reports need. Not here: how bytes are recognised and read, which
+``parsers.layout.Layout`` adds to this model.
+"""
+
+from datetime import date, time
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class FeedKind(StrEnum):
+    """What a feed's records mean to the ledger."""
+
+    REQUESTS = "requests"
+    HANDBACK = "handback"
+    OPENING = "opening"
+    RATES = "rates"
+    CALENDAR = "calendar"
+
+
+class Contract(BaseModel):
+    """Base of everything read from YAML: frozen, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Arrival(Contract):
+    """Where a feed's files appear, when one counts as complete and what happens to it there afterwards."""
+
+    connection: str = "inbox"
+    folder: str
+    ready: Literal["marker", "stable"]
+    marker_suffix: str = ".done"
+    stable_s: int = Field(default=30, ge=0)
+    afterwards: Literal["leave", "archive", "delete"] = "leave"
+    archive_folder: str = "archive"
+
+
+class Identity(Contract):
+    """What makes a delivery *this* delivery.
+
+    ``sequence`` takes the number from the envelope, ``date`` the business date, ``content`` the payload's own hash (for
+    files that the program lands itself).
+    """
+
+    by: Literal["sequence", "date", "content"]
+    restart: Literal["never", "yearly", "daily"] = "never"
+    gap: Literal["hold", "warn"] = "hold"
+
+
+class Expected(Contract):
+    """The days on which a file is due (ISO weekdays, Monday is 1)."""
+
+    weekdays: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7)
+
+
+class Limits(Contract):
+    """Bounds on one file of the feed."""
+
+    bytes_max: int = Field(default=4_000_000_000, gt=0)
+    rows_max: int = Field(default=20_000_000, gt=0)
+    reject_rate_max: float = Field(default=0.05, ge=0, le=1)
+
+
+class Feed(Contract):
+    """One feed's contract with the core; the layout of a file adds recognition, shape and fields."""
+
+    feed: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    partner: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    kind: FeedKind
+    version: int = Field(ge=1)
+    effective_from: date
+    zone: str = "UTC"
+    cutoff: time = time(23, 59)
+    grace_minutes: int = Field(default=0, ge=0)
+    arrival: Arrival
+    identity: Identity
+    expected: Expected | None = None
+    correction: Literal["hold"] = "hold"
+    unreadable: Literal["hold", "post_rest"] = "hold"
+    limits: Limits = Limits()
+
+    source: Literal["member", "issued"] | None = None
+    """Requests only: the account that the points leave."""
+    beyond_balance: Literal["refuse", "already_gone"] = "refuse"
+    """Requests only: whether a request above the source's balance is refused (B16) or a fact to book."""
+    answer_due_days: int = Field(default=3, ge=0)
+    """Requests only: calendar days after the value date until an unanswered request is overdue (B02)."""
+    tolerance_points: int = Field(default=0, ge=0)
+    """Hand-backs only: the largest difference that still confirms."""
+    reference_lifetime_days: int = Field(default=400, ge=1)
+    """How far back a reference is looked up among settled requests."""
+    reason_texts: dict[str, str] = Field(default_factory=dict)
+    """The partner's reason codes in words, for reports."""
+    retryable_reasons: tuple[str, ...] = ()
+    """Reason codes after which the same request may be sent again."""
+
+    @property
+    def key(self) -> str:
+        """``feed v3``: how messages name the layout."""
+        return f"{self.feed} v{self.version}"

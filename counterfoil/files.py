@@ -1,0 +1,117 @@
+"""Writing files so that they are whole or absent, even after a crash, and reading them back.
+
+Here: durable writes, hashes, the one spelling of JSON. Not here: what is written, or where.
+"""
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from counterfoil.errors import Code, TransientError
+
+_NO_ROOM: Final = {errno.ENOSPC: "the file system is full", errno.EDQUOT: "a quota is used up"} | {
+    errno.EFBIG: "the file would pass the size limit of the file system or the process"
+}
+
+
+def canonical_json(value: object) -> bytes:
+    """``value`` as JSON with sorted keys, an indent of two, UTF-8 and a last newline: same value, same bytes."""
+    return (json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def sha256_bytes(data: bytes) -> str:
+    """The SHA-256 of bytes in memory, as 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """The SHA-256 of a file, as 64 hex digits; reads it as a stream."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def room_for_write(folder: Path) -> Iterator[None]:
+    """Turn a full disk, a used-up quota or a file size limit into DISK_FULL (transient), naming ``folder``."""
+    try:
+        yield
+    except OSError as error:
+        reason = _NO_ROOM.get(error.errno or 0)
+        if reason is None:
+            raise
+        raise TransientError(
+            Code.DISK_FULL,
+            str(folder),
+            found=f"no room to write: {reason}",
+            expected="room for the whole file",
+            remedy="Free space there or raise the limit, then run again; the unfinished file was not accepted",
+        ) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new names in ``folder`` durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def ensure_folder(folder: Path) -> None:
+    """Make ``folder`` and its missing parents, durably; there already counts as done."""
+    if folder.is_dir():
+        return
+    ensure_folder(folder.parent)
+    with room_for_write(folder.parent):
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write ``path`` whole or not at all, replacing what was there; DISK_FULL leaves the old file as it was."""
+    with _written_part(path.parent, data) as part, room_for_write(path.parent):
+        part.replace(path)
+        sync_folder(path.parent)
+
+
+def write_once(path: Path, data: bytes) -> None:
+    """Write ``path`` whole or not at all; raises FileExistsError, atomically, when the name is taken."""
+    with _written_part(path.parent, data) as part, room_for_write(path.parent):
+        path.hardlink_to(part)
+        part.unlink()
+        sync_folder(path.parent)
+
+
+def sweep_parts(folder: Path, older_than: datetime) -> int:
+    """Remove the unfinished ``.part`` files of ``folder`` that nobody wrote to since; returns how many."""
+    stale = [part for part in folder.glob("*.part") if part.stat().st_mtime < older_than.timestamp()]
+    for part in stale:
+        part.unlink(missing_ok=True)
+    return len(stale)
+
+
+@contextmanager
+def _written_part(folder: Path, data: bytes) -> Iterator[Path]:
+    """A durable, uniquely named copy of ``data`` to rename; gone again when the rename does not happen.
+
+    The name begins with a dot, so whoever collects files from ``folder`` does not see it, and is unique, so that two
+    processes that write the same file do not write into each other's.
+    """
+    ensure_folder(folder)
+    part = folder / f".{uuid4().hex}.part"
+    try:
+        with room_for_write(folder), part.open("xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        yield part
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,163 @@
+"""What a delivery is, next to those before it: its identity, business date, verdict and place in the sequence.
+
+Here: pure functions over plain values. Not here: recognising a file, reading it, or where deliveries are kept.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from counterfoil.clock import local_date
+from counterfoil.errors import Code, PermanentError
+from counterfoil.feed import Feed
+from counterfoil.limits import BUSINESS_DATE_DAYS_MAX
+from counterfoil.protocols import Marks
+
+
+class Verdict(StrEnum):
+    """What a delivery is. The last two say that it was never compared with others."""
+
+    NEW = "new"
+    REPLAY = "replay"
+    CORRECTION = "correction"
+    REPLACEMENT = "replacement"
+    RENAMED_REPLAY = "renamed_replay"
+    HELD = "held"
+    """No layout claims it, or its date is too far off: kept for a person."""
+    REJECTED = "rejected"
+    """Its envelope cannot be read: the partner must send it again."""
+
+
+POSTING_VERDICTS: Final = frozenset({Verdict.NEW, Verdict.REPLACEMENT})
+"""The verdicts whose files post."""
+
+
+class Effect(StrEnum):
+    """What became of an earlier delivery."""
+
+    POSTED = "posted"
+    WAITING = "waiting"
+    """Not decided yet, or held only until the file before it has posted: it may post by itself."""
+    HELD = "held"
+    """In hand and without effect until a person decides."""
+    NONE = "none"
+    """Rejected whole, a replay, or replaced: it never has an effect."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """One delivery of the same feed to compare with."""
+
+    order: int
+    identity: str
+    payload_sha: str
+    empty: bool
+    effect: Effect
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict, the code that goes with it, and the order number of the delivery that it refers to."""
+
+    verdict: Verdict
+    code: Code | None = None
+    other: int | None = None
+
+
+def business_date(marks: Marks, feed: Feed, received_at: datetime) -> date:
+    """The day a file counts for: as envelope or name say, else its arrival less the grace in the feed's zone."""
+    if marks.business_date is not None:
+        return marks.business_date
+    return local_date(received_at - timedelta(minutes=feed.grace_minutes), feed.zone)
+
+
+def far(day: date, received_at: datetime, zone: str) -> bool:
+    """True when a business date lies too many days from the day of arrival, either way, to be believed."""
+    return abs((day - local_date(received_at, zone)).days) > BUSINESS_DATE_DAYS_MAX
+
+
+def identity_text(feed: Feed, marks: Marks, payload_sha: str, day: date) -> str:
+    """What makes a delivery this delivery, within its feed.
+
+    ``NSTR:000011`` (epoch and sequence; ``NSTR:2026:000011`` where the sequence restarts yearly, ``NSTR:2026-11-20:…``
+    daily), ``2026-11-20`` (by date) or ``sha256:…`` (by content). ``day`` is the business date. Raises
+    ENVELOPE_INVALID when the layout counts on a sequence and the file states none.
+    """
+    if feed.identity.by == "content":
+        return f"sha256:{payload_sha}"
+    if feed.identity.by == "date":
+        return day.isoformat()
+    if marks.sequence is None:
+        raise PermanentError(
+            Code.ENVELOPE_INVALID,
+            feed.key,
+            found="no sequence number in the file",
+            expected="the number by which the layout tells its files apart",
+            remedy="Ask the partner for a file with its number, or correct identity: in the layout",
+        )
+    scope = {"never": [], "yearly": [f"{day.year:04d}"], "daily": [day.isoformat()]}[feed.identity.restart]
+    return ":".join([marks.epoch, *scope, f"{marks.sequence:06d}"])
+
+
+def verdict(*, identity: str, payload_sha: str, empty: bool, others: Sequence[Earlier]) -> Judgement:
+    """Judge a delivery beside the others of its feed; the order they are given in does not matter.
+
+    The same payload under the same identity is a replay, unless the other has no effect and never will: then the
+    partner tries again, and so do we. Other content is a correction when the identity has been posted, else a
+    replacement. A payload with details that was posted, or may yet post by itself, under another identity is a renamed
+    replay; a file without details never is, since all empty days look alike. To replace a delivery that still waits is
+    provisional: whoever posts judges again.
+    """
+    same = [other for other in others if other.identity == identity]
+    twin = _last(other for other in same if other.payload_sha == payload_sha and other.effect != Effect.NONE)
+    if twin is not None:
+        return Judgement(Verdict.REPLAY, None, twin.order)
+    posted = _last(other for other in same if other.effect == Effect.POSTED)
+    if posted is not None:
+        return Judgement(Verdict.CORRECTION, Code.CORRECTION_HELD, posted.order)
+    alike = [other for other in others if other.payload_sha == payload_sha and other.identity != identity]
+    original = _last(other for other in alike if other.effect in {Effect.POSTED, Effect.WAITING})
+    if original is not None and not empty:
+        return Judgement(Verdict.RENAMED_REPLAY, Code.RENAMED_REPLAY_HELD, original.order)
+    former = _last(same)
+    if former is not None:
+        return Judgement(Verdict.REPLACEMENT, None, former.order)
+    return Judgement(Verdict.NEW)
+
+
+def judgement_message(feed: str, identity: str, judgement: Judgement) -> str | None:
+    """The message of a judgement that holds its file, in the form every message has; None for the others."""
+    texts = {
+        Verdict.CORRECTION: (
+            f"other content than delivery {judgement.other}, which was posted under this identity",
+            "each identity to be sent once",
+            "Compare the two files and ask the partner which one counts; this one is kept and has no effect",
+        ),
+        Verdict.RENAMED_REPLAY: (
+            f"the very content of delivery {judgement.other}, which has another identity",
+            "new content under a new identity",
+            "Ask the partner whether the file was sent twice; this one is kept and has no effect",
+        ),
+    }
+    if judgement.code is None or judgement.verdict not in texts:
+        return None
+    found, expected, remedy = texts[judgement.verdict]
+    return str(PermanentError(judgement.code, f"{feed} {identity}", found=found, expected=expected, remedy=remedy))
+
+
+def sequence_gap(feed: Feed, marks: Marks, last_posted: int | None) -> tuple[int, int] | None:
+    """(expected, found) when a file is not the next of its sequence, too early or too late; None when it is.
+
+    ``last_posted`` is the highest number posted in the same epoch and, where the sequence restarts, the same year or
+    day; 0 at such a restart; None before the feed's first file, which may carry any number.
+    """
+    if feed.identity.by != "sequence" or marks.sequence is None or last_posted is None:
+        return None
+    expected = last_posted + 1
+    return None if marks.sequence == expected else (expected, marks.sequence)
+
+
+def _last(deliveries: Iterable[Earlier]) -> Earlier | None:
+    return max(deliveries, key=lambda delivery: delivery.order, default=None)

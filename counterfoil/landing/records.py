@@ -1,0 +1,221 @@
+"""The facts that the landing store keeps beside the bytes, and their one spelling as JSON.
+
+Here: frozen records of arrivals, outcomes, postings, reports and journals. Not here: where they are kept or indexed.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from counterfoil.clock import utc_text
+from counterfoil.errors import Code, CounterfoilError, PermanentError
+from counterfoil.feed import FeedKind
+from counterfoil.files import canonical_json, sha256_bytes
+from counterfoil.identity import Verdict
+
+Record = TypeVar("Record")
+
+_SURROGATE_OR_BACKSLASH = re.compile(r"[\ud800-\udfff\\]")
+
+
+class OutcomeState(StrEnum):
+    """What became of a delivery."""
+
+    POSTED = "posted"
+    REPLAY = "replay"
+    REJECTED = "rejected"
+    HELD = "held"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrival:
+    """One file as it arrived and what it says of itself; layout and identity are None where none could be found."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    connection: str
+    folder: str
+    name: str
+    size: int
+    mtime_ns: int
+    payload_sha: str
+    feed: str | None
+    layout_version: int | None
+    layout_sha: str | None
+    business_date: date | None
+    epoch: str
+    sequence: int | None
+    empty: bool
+    identity: str | None
+    received_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery(Arrival):
+    """An arrival with its place in the order of deliveries and the verdict it got on arrival."""
+
+    order: int
+    verdict: Verdict
+    code: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why a file is not compared with others at all: the verdict is ``held`` or ``rejected``."""
+
+    verdict: Verdict
+    code: Code
+    message: str
+
+    @classmethod
+    def of(cls, verdict: Verdict, error: CounterfoilError) -> "Refusal":
+        """The refusal that an error stands for."""
+        return cls(verdict=verdict, code=error.code, message=str(error))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a delivery, the ``k``-th finding; ``n`` is its posting when it was posted."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    order: int
+    k: int
+    state: OutcomeState
+    n: int | None
+    code: str | None
+    message: str | None
+    at: datetime
+    run_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostingRecord:
+    """One posting: what was posted, under which rules, by whom. Fsynced just before the ledger commits.
+
+    ``hashes`` names the SHA-256 of each thing in force: layout, rules, chart, settings, rates, calendar.
+    ``frame_digest`` is that of the accepted frame.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    n: int
+    order: int
+    payload_sha: str
+    feed: str
+    kind: FeedKind
+    name: str
+    identity: str
+    business_date: date
+    sequence: int | None
+    epoch: str
+    verdict: Verdict
+    hashes: dict[str, str]
+    run_id: str
+    actor: str
+    posted_at: datetime
+    software: str
+    frame_digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportVersion:
+    """One version of a day's report: made at posting ``n``; ``inputs_sha`` covers all else its bytes depend on."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    date: date
+    version: int
+    n: int
+    inputs_sha: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Journal:
+    """One journal that was written: postings ``from_n`` (exclusive) to ``to_n`` (inclusive) for one target."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    journal_id: str
+    target: str
+    date: date
+    from_n: int
+    to_n: int
+    sha256: str
+    made_at: datetime
+
+
+_ADAPTERS: Final[dict[type[Any], TypeAdapter[Any]]] = {
+    kind: TypeAdapter(kind) for kind in (Delivery, Outcome, PostingRecord, ReportVersion, Journal)
+}
+
+
+def plain_name(text: str) -> str:
+    r"""A server-sent name as text that every store can hold; different names stay different.
+
+    Names come as bytes that need not be UTF-8; Python then keeps lone surrogates, which SQLite, JSON readers and
+    terminals refuse. Such a name is spelt ``\xdc80`` for each of them and ``\\`` for a backslash; so is a name that
+    already looks spelt like that.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        pass
+    else:
+        if "\\x" not in text:
+            return text
+    return _SURROGATE_OR_BACKSLASH.sub(lambda hit: "\\\\" if hit[0] == "\\" else f"\\x{ord(hit[0]):04x}", text)
+
+
+def record_fields(record: Any) -> dict[str, Any]:
+    """The fields of a record as JSON values: dates and instants as text."""
+    return {field.name: _plain(getattr(record, field.name)) for field in fields(record)}
+
+
+def record_bytes(record: Any) -> bytes:
+    """The canonical JSON of a record."""
+    return canonical_json(record_fields(record))
+
+
+def record_sha(record: PostingRecord) -> str:
+    """The SHA-256 of a posting record's bytes: what the chain head seals."""
+    return sha256_bytes(record_bytes(record))
+
+
+def read_record_file(kind: type[Record], path: Path) -> Record:
+    """Read one record; SIDECAR_DAMAGED when the file is not exactly such a record. Raises FileNotFoundError."""
+    data = path.read_bytes()
+    return _checked(kind, str(path), lambda adapter: adapter.validate_json(data, strict=True))
+
+
+def record_from_row(kind: type[Record], row: dict[str, Any]) -> Record:
+    """Make a record from the columns of an index row."""
+    return _checked(kind, "arrival index", lambda adapter: adapter.validate_python(row))
+
+
+def _checked(kind: type[Record], where: str, read: Callable[[TypeAdapter[Record]], Record]) -> Record:
+    try:
+        return read(_ADAPTERS[kind])
+    except ValidationError as error:
+        keys = sorted({str(problem["loc"][0]) for problem in error.errors(include_input=False) if problem["loc"]})
+        raise PermanentError(
+            Code.SIDECAR_DAMAGED,
+            where,
+            found=f"no {kind.__name__} record ({', '.join(keys) or 'not JSON'})",
+            expected="the bytes that were written, which nobody changes",
+            remedy="Restore the file from a backup of the landing store",
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return utc_text(value)
+    return value.isoformat() if isinstance(value, date) else value

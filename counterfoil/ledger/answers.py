@@ -1,0 +1,265 @@
+"""What a hand-back does to the book: each answer finds its request, and the request's life goes on.
+
+Here: the order of the passes and the rows they lead to. Not here: the rules of a life (``reconcile.life``), finding
+(``reconcile.passes``) or booking (``posting``).
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+import polars as pl
+
+from counterfoil.feed import Feed
+from counterfoil.ledger import posting
+from counterfoil.ledger.chart import PostingRules
+from counterfoil.ledger.model import BreakCode, Disposition, Event, MatchPass, Outcome, Side, State
+from counterfoil.ledger.names import Dimensions, Names
+from counterfoil.reconcile import breaks, life, passes
+
+WAITING = [state.value for state in life.WAITING]
+ENDS = [State.CONFIRMED.value, State.REJECTED.value, State.REVERSED.value]
+BOOKS_SUSPENSE = [Event.UNKNOWN_ACCEPTED.value, Event.ACCEPTED_AFTER_END.value]
+
+
+class Lookups(Dimensions, Protocol):
+    """What composing asks of the open book; every frame is limited to one partner and to what is open or named."""
+
+    def open_items(self, partner_id: int, side: Side) -> pl.DataFrame: ...
+    def settled_items(self, partner_id: int, refs: pl.Series, since: date) -> pl.DataFrame: ...
+    def aliases(self, partner_id: int) -> pl.DataFrame: ...
+    def known_members(self, partner_id: int, members: pl.Series) -> pl.Series: ...
+    def clearable_breaks(self, partner_id: int) -> pl.DataFrame: ...
+    def with_break_ids(self, opening: pl.DataFrame) -> pl.DataFrame: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """One accepted file about to be posted: its contract, its rows and what it is posted as.
+
+    ``on_day`` is the programme day it falls on: its business date, or the first day still open for a late file.
+    """
+
+    feed: Feed
+    accepted: pl.DataFrame
+    file_id: int
+    business_date: date
+    on_day: date
+    unit: str
+    rules: PostingRules
+
+
+def month_of(day: date) -> int:
+    """``202611``: settled keys are looked up month by month, newest first."""
+    return day.year * 100 + day.month
+
+
+def compose(work: Work, book: Lookups) -> posting.Changes:
+    """The changes of one hand-back file."""
+    names = Names(book, file_id=work.file_id, unit=work.unit)
+    partner_id = names.partner(work.feed.partner)
+    decided = _against_open_theirs(_decided(work, book, partner_id), book.open_items(partner_id, Side.THEIRS))
+    decided = _numbered(decided, names, partner_id, work)
+    ended = _ended(decided, work)
+    theirs = _theirs(decided, partner_id, work)
+    aliases, moved = _merges(work, book, partner_id, decided)
+    clearing = book.clearable_breaks(partner_id).filter(pl.col("item_id").is_in(ended["item_id"].implode()))
+    emptied = clearing.filter(pl.col("theirs_id").is_not_null())
+    return posting.changes(
+        {
+            "alias": aliases,
+            "item": theirs,
+            "settled_key": pl.concat([ended.drop("was_open"), _emptied(emptied, work)], how="vertical_relaxed"),
+            "disposition": _dispositions(decided, work.file_id),
+            "entry": posting.entries(_effects(decided), work.rules, names.roles(partner_id), work.file_id),
+            **names.rows(),
+        },
+        opened=theirs,
+        closed=pl.concat([ended.filter("was_open").select("item_id"), emptied.select(item_id="theirs_id")]),
+        restated=decided.filter(pl.col("event") == Event.HELD.value).select(
+            "item_id", state="next_state", remaining=pl.col("sent").abs()
+        ),
+        breaking=pl.concat([_breaks(decided, partner_id), moved]),
+        clearing=clearing,
+    )
+
+
+def _emptied(breaks_cleared: pl.DataFrame, work: Work) -> pl.DataFrame:
+    """Settled keys of *theirs* that wait no longer, because what they disagreed with has ended."""
+    return breaks_cleared.select(
+        item_id="theirs_id",
+        state=pl.lit(State.CLOSED.value),
+        confirmed=pl.lit(0),
+        reversed=pl.lit(0),
+        reason_id=pl.lit(None),
+        month=pl.lit(month_of(work.on_day)),
+        file_id=pl.lit(work.file_id),
+        line_no=pl.lit(0),
+    )
+
+
+def _decided(work: Work, book: Lookups, partner_id: int) -> pl.DataFrame:
+    """Every answer with the item it speaks of and what it does to it."""
+    answers = work.accepted.with_columns(
+        outcome=pl.col("outcome").replace_strict(passes.OUTCOMES, return_dtype=pl.Int16)
+    )
+    aliases = book.aliases(partner_id)
+    ours = book.open_items(partner_id, Side.OURS).select(
+        "ref", "item_id", "kind", "state", item_member="member", source_account="source_account", sent="amount"
+    )
+    open_now = ours.with_columns(confirmed=pl.lit(0, pl.Int64), reversed=pl.lit(0, pl.Int64))
+    found, rest = passes.by_reference(answers, open_now, aliases, MatchPass.EXACT)
+    if rest.height:
+        since = date.fromordinal(work.business_date.toordinal() - work.feed.reference_lifetime_days)
+        settled = book.settled_items(partner_id, rest["ref"].unique(), since)
+        again, rest = passes.by_reference(rest, settled, aliases, MatchPass.SETTLED_KEY)
+        unknown = passes.unknown(rest)
+        found = pl.concat([found, again.select(found.columns), unknown.select(found.columns)]).sort("line_no")
+    return passes.decide(found, work.feed.tolerance_points)
+
+
+def _against_open_theirs(decided: pl.DataFrame, theirs: pl.DataFrame) -> pl.DataFrame:
+    """An answer that already waits as *theirs* is a duplicate; another one beside it is a conflict."""
+    if theirs.is_empty():
+        return decided
+    kind = pl.col("outcome").replace_strict(passes.THEIR_KINDS, return_dtype=pl.Int16)
+    waiting = theirs.select("ref", their_kind="kind", their_points="amount", theirs_id="item_id")
+    judged = (
+        decided.filter(pl.col("disposition") == Disposition.OPEN_THEIRS.value)
+        .join(waiting, on="ref")
+        .group_by("line_no")
+        .agg(same=((kind == pl.col("their_kind")) & (pl.col("points") == pl.col("their_points"))).any())
+    )
+    return passes.overrule(decided, again=judged.filter("same"), against=judged.filter(~pl.col("same")))
+
+
+def _numbered(decided: pl.DataFrame, names: Names, partner_id: int, work: Work) -> pl.DataFrame:
+    """Add reason_id, and the id that the record would have as an item of its own."""
+    reasons = names.reasons(partner_id, decided["reason"])
+    return decided.join(reasons, on="reason", how="left", maintain_order="left").with_columns(
+        theirs_id=pl.when(pl.col("disposition") == Disposition.OPEN_THEIRS.value).then(
+            posting.record_id(work.file_id, "line_no")
+        )
+    )
+
+
+def _effects(decided: pl.DataFrame) -> pl.DataFrame:
+    unknown = pl.col("event").is_in(BOOKS_SUSPENSE)
+    return decided.select(
+        "line_no",
+        "event",
+        "source_account",
+        "value_date",
+        ordinal=pl.lit(0, pl.Int64),
+        target_account=pl.lit(None, pl.Int32),
+        sent=pl.col("sent").abs(),
+        answered=pl.when(unknown).then(pl.col("points")).otherwise(pl.col("points").abs()),
+    )
+
+
+def _dispositions(decided: pl.DataFrame, file_id: int) -> pl.DataFrame:
+    return decided.select(
+        "line_no",
+        "disposition",
+        "event",
+        "match_pass",
+        "points",
+        "reason_id",
+        "value_date",
+        item_id=pl.coalesce("item_id", "theirs_id"),
+        file_id=pl.lit(file_id, pl.Int32),
+    )
+
+
+def _theirs(decided: pl.DataFrame, partner_id: int, work: Work) -> pl.DataFrame:
+    """Items and open items of answers that found no home."""
+    booked = pl.col("event").is_in(BOOKS_SUSPENSE)
+    return decided.filter(pl.col("theirs_id").is_not_null()).select(
+        "ref",
+        "member",
+        "value_date",
+        item_id="theirs_id",
+        side=pl.lit(Side.THEIRS.value),
+        kind=pl.col("outcome").replace_strict(passes.THEIR_KINDS, return_dtype=pl.Int16),
+        state=pl.lit(State.UNIDENTIFIED.value),
+        partner_id=pl.lit(partner_id),
+        source_account=pl.lit(None, pl.Int32),
+        amount="points",
+        remaining=pl.when(booked).then(pl.col("points")).otherwise(0),
+        unit=pl.lit(work.unit),
+        their_amount="points",
+        their_unit=pl.lit(work.unit),
+        ratio_ours=pl.lit(1),
+        ratio_theirs=pl.lit(1),
+        due_date="value_date",
+    )
+
+
+def _ended(decided: pl.DataFrame, work: Work) -> pl.DataFrame:
+    """Settled keys of requests whose life this file ends or, for a reversal, goes on after its end."""
+    undone = pl.when(pl.col("event") == Event.REVERSED.value).then(pl.col("points").abs()).otherwise(0)
+    confirmed = (
+        pl.when(pl.col("event") == Event.REVERSED.value)
+        .then(pl.col("confirmed"))
+        .when(pl.col("next_state") == State.CONFIRMED.value)
+        .then(pl.col("points"))
+        .otherwise(0)
+    )
+    return decided.filter(pl.col("next_state").is_in(ENDS)).select(
+        "item_id",
+        state="next_state",
+        confirmed=confirmed,
+        reversed=pl.col("reversed") + undone,
+        reason_id="reason_id",
+        month=pl.lit(month_of(work.on_day)),
+        file_id=pl.lit(work.file_id),
+        line_no="line_no",
+        was_open=pl.col("state").is_in(WAITING),
+    )
+
+
+def _breaks(decided: pl.DataFrame, partner_id: int) -> pl.DataFrame:
+    """Breaks that the answers open."""
+    return breaks.once_a_subject(_breaking(decided.filter(pl.col("opens").is_not_null()), partner_id, code="opens"))
+
+
+def _breaking(rows: pl.DataFrame, partner_id: int, **columns: pl.Expr | str) -> pl.DataFrame:
+    given: dict[str, pl.Expr | str] = {
+        "line_no": "line_no",
+        "item_id": "item_id",
+        "theirs_id": "theirs_id",
+        "subject": "ref",
+        "points_ours": "sent",
+        "points_theirs": "points",
+        "value_date": "value_date",
+        "their_date": "value_date",
+        "partner_id": pl.lit(partner_id),
+        "at_once": pl.lit(value=False),
+    }
+    return breaks.opening(rows, **(given | columns))
+
+
+def _merges(work: Work, book: Lookups, partner_id: int, decided: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Accepted to another account: aliases to record, and their breaks (B10).
+
+    The alias closes its break at once. Where the survivor is another of our own members, or is itself merged away in
+    the same file, no alias is made and the break stays for a person.
+    """
+    moved = decided.filter(
+        (pl.col("outcome") == Outcome.ACCEPTED.value)
+        & pl.col("to_account").is_not_null()
+        & (pl.col("to_account") != pl.col("member"))
+        & (pl.col("disposition") != Disposition.DUPLICATE.value)
+    )
+    ours = book.known_members(partner_id, moved["to_account"].unique())
+    chained = moved["member"].implode()
+    clean = ~pl.col("to_account").is_in(ours.implode()) & ~pl.col("to_account").is_in(chained)
+    aliases = moved.filter(clean).unique("member", keep="first", maintain_order=True)
+    return aliases.select(
+        "member",
+        "line_no",
+        partner_id=pl.lit(partner_id),
+        survivor="to_account",
+        since="value_date",
+        file_id=pl.lit(work.file_id),
+    ), _breaking(moved, partner_id, code=pl.lit(BreakCode.OTHER_ACCOUNT.value), at_once=clean)

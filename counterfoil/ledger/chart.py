@@ -1,0 +1,103 @@
+"""Posting rules and chart of accounts, read from ``data/ledger``: what an event books and which GL code an account has.
+
+Here: the typed rules and their checks. Not here: applying them to records (``posting``) or to journals (``journal``).
+"""
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from counterfoil.errors import Code, PermanentError
+from counterfoil.feed import Contract
+from counterfoil.ledger.model import Event
+
+Model = TypeVar("Model", bound=Contract)
+
+Role = Literal[
+    "source", "target", "in_flight", "payable", "suspense", "variance_loss", "variance_gain", "written_off", "issued"
+]
+Amount = Literal["sent", "answered", "matched", "shortfall", "excess"]
+
+
+class Move(Contract):
+    """An amount that goes from one account to another."""
+
+    origin: Role = Field(alias="from")
+    to: Role
+    amount: Amount
+
+
+class PostingRules(Contract):
+    """The moves of every event; an event without moves books nothing."""
+
+    version: int
+    events: dict[str, tuple[Move, ...]]
+
+    @model_validator(mode="after")
+    def _complete(self) -> "PostingRules":
+        expected = {event.name.lower() for event in Event}
+        if set(self.events) != expected:
+            raise ValueError(f"events differ from the program's: {sorted(set(self.events) ^ expected)}")
+        return self
+
+    def moves(self, event: Event) -> tuple[Move, ...]:
+        """What the event books, in order."""
+        return self.events[event.name.lower()]
+
+
+class AccountKind(Contract):
+    """One kind of account: its GL code and the rate that values its points."""
+
+    gl: str
+    name: str
+    basis: Literal["programme", "partner"]
+
+
+class NamedAccount(Contract):
+    """A GL account that only journals use."""
+
+    gl: str
+    name: str
+
+
+class Chart(Contract):
+    """Account kinds and the three accounts that only money needs."""
+
+    version: int
+    accounts: dict[str, AccountKind]
+    margin: NamedAccount
+    revaluation: NamedAccount
+    rounding: NamedAccount
+
+
+class Rulebook:
+    """Rules and chart in force, with the hash of the bytes they came from."""
+
+    def __init__(self, rules_bytes: bytes, chart_bytes: bytes) -> None:
+        self.rules_bytes = rules_bytes
+        self.chart_bytes = chart_bytes
+        self.rules = _parse(PostingRules, rules_bytes, "data/ledger/posting.yaml")
+        self.chart = _parse(Chart, chart_bytes, "data/ledger/chart.yaml")
+        self.hashes = {"rules": sha256(rules_bytes).hexdigest(), "chart": sha256(chart_bytes).hexdigest()}
+
+
+def load_rulebook(data: Path) -> Rulebook:
+    """The rulebook of a data folder; RULES_INVALID names the file and the key."""
+    return Rulebook((data / "ledger/posting.yaml").read_bytes(), (data / "ledger/chart.yaml").read_bytes())
+
+
+def _parse(model: type[Model], text: bytes, where: str) -> Model:
+    try:
+        return model.model_validate(yaml.safe_load(text))
+    except (ValidationError, yaml.YAMLError) as error:
+        keys = (
+            ", ".join(".".join(map(str, item["loc"])) or item["msg"] for item in error.errors())
+            if isinstance(error, ValidationError)
+            else "not YAML"
+        )
+        raise PermanentError(
+            Code.RULES_INVALID, where, found=keys, expected="the keys of the rulebook", remedy="Correct the file"
+        ) from error

@@ -1,0 +1,71 @@
+"""From an accepted file to everything it changes: the composer of its kind, then what every arrival does to breaks.
+
+Here: the choice and what all kinds share. Not here: what a kind does, or SQL.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+import polars as pl
+
+from counterfoil.feed import FeedKind
+from counterfoil.invariants import require
+from counterfoil.ledger import answers, own_feeds, requests
+from counterfoil.ledger.answers import Work
+from counterfoil.ledger.model import TABLES, BreakCode
+from counterfoil.ledger.own_feeds import Days
+from counterfoil.ledger.posting import CLEARING, Changes, shaped
+from counterfoil.reconcile import breaks
+
+COMPOSERS: Final[Mapping[FeedKind, Callable[[Work, Days], Changes]]] = {
+    FeedKind.REQUESTS: requests.compose,
+    FeedKind.HANDBACK: answers.compose,
+    FeedKind.OPENING: own_feeds.compose_opening,
+    FeedKind.RATES: own_feeds.compose_rates,
+    FeedKind.CALENDAR: own_feeds.compose_calendar,
+}
+
+_POINTS_MAX: Final = 1 << 62
+
+
+def compose(work: Work, book: Days, *, identity: str, skipped: str | None) -> Changes:
+    """Everything the file does to the book, breaks included.
+
+    ``skipped`` is the identity that should have come before it, where the layout lets a gap pass with a warning.
+    Points of one file must add up within 62 bits, so that no sum in the book can overflow.
+    """
+    if "points" in work.accepted.columns:
+        gross = work.accepted["points"].cast(pl.Int128).abs().sum()
+        require(gross < _POINTS_MAX, "the points of one file add up within 62 bits")
+    changed = COMPOSERS[work.feed.kind](work, book)
+    partners = dict(pl.concat([book.partners(), changed.rows["partner"]]).select("partner", "partner_id").iter_rows())
+    gap = _skipped(work, skipped, partners[work.feed.partner]) if skipped else []
+    opened = book.with_break_ids(pl.concat([changed.breaking, *gap]))
+    clearing = pl.concat([shaped(changed.clearing, CLEARING), _arrived(work, book, identity)])
+    added = breaks.rows(opened, clearing, on_day=work.on_day, file_id=work.file_id)
+    shaped_breaks = {table: shaped(frame, TABLES[table]) for table, frame in added.items()}
+    return replace(changed, rows={**changed.rows, **shaped_breaks})
+
+
+def _arrived(work: Work, book: Days, identity: str) -> pl.DataFrame:
+    """B13 that waited for this very file."""
+    if work.feed.kind is FeedKind.CALENDAR:
+        return pl.DataFrame(schema=CLEARING)
+    subjects = [f"{work.feed.feed}:{work.business_date}", f"{work.feed.feed}:{identity}"]
+    return shaped(book.sequence_breaks().filter(pl.col("subject").is_in(subjects)), CLEARING)
+
+
+def _skipped(work: Work, skipped: str, partner_id: int) -> list[pl.DataFrame]:
+    one = pl.DataFrame({"subject": [f"{work.feed.feed}:{skipped}"]})
+    return [
+        breaks.opening(
+            one,
+            line_no=pl.lit(0),
+            code=pl.lit(BreakCode.SEQUENCE.value),
+            subject="subject",
+            value_date=pl.lit(work.business_date),
+            partner_id=pl.lit(partner_id),
+            at_once=pl.lit(value=False),
+        )
+    ]

@@ -1,0 +1,55 @@
+"""The lock beside the book: one writer, or several readers, across processes; freed by the system when a holder dies.
+
+Here: flock with a deadline and the name of the holder. Not here: what is done under it.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from counterfoil.errors import Code, TransientError
+
+_FIRST_PAUSE_S = 0.005
+_LONGEST_PAUSE_S = 0.2
+"""Pauses double from 5 ms: opening and closing the book costs 15–25 ms, so most waits end in the first few."""
+
+
+@contextmanager
+def held(path: Path, *, exclusive: bool, wait_s: float, purpose: str) -> Iterator[None]:
+    """Hold the lock; BOOK_BUSY (transient) after ``wait_s`` names the last writer that took it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        _acquire(file.fileno(), path, exclusive=exclusive, wait_s=wait_s)
+        if exclusive:
+            file.truncate(0)
+            file.write(json.dumps({"pid": os.getpid(), "purpose": purpose}))
+            file.flush()
+        try:
+            yield
+        finally:
+            fcntl.flock(file.fileno(), fcntl.LOCK_UN)
+
+
+def _acquire(descriptor: int, path: Path, *, exclusive: bool, wait_s: float) -> None:
+    mode = (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB
+    deadline = time.monotonic() + wait_s
+    pause = _FIRST_PAUSE_S
+    while True:
+        try:
+            fcntl.flock(descriptor, mode)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise TransientError(
+                    Code.BOOK_BUSY,
+                    path.name,
+                    found=f"the book was held for {wait_s:.0f} s, last by {path.read_text() or 'a reader'}",
+                    expected="it to be free",
+                    remedy="Wait for that process, then run again",
+                ) from error
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_S)

@@ -1,0 +1,191 @@
+"""Reads of the open book that composing needs: small frames, limited to a partner and to what is open or named.
+
+Here: SQL that answers one question each. Not here: reports and extracts (``extracts``), writes (``writing``).
+"""
+
+from datetime import date
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from counterfoil.ledger.model import OPEN_ITEM, TABLES, BreakCode, Side, State
+from counterfoil.reconcile import breaks
+
+_OPEN = ", ".join(OPEN_ITEM)
+
+
+class Lookups:
+    """One open connection to the book."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def row(self, query: str, *values: object) -> tuple[Any, ...] | None:
+        """The first row of a query, or None."""
+        row: tuple[Any, ...] | None = self._connection.execute(query, list(values)).fetchone()
+        return row
+
+    def frame(self, query: str, **frames: pl.DataFrame) -> pl.DataFrame:
+        """A query's rows; ``frames`` can be named in it as tables."""
+        for name, frame in frames.items():
+            self._connection.register(name, frame)
+        try:
+            return self._connection.sql(query).pl()
+        finally:
+            for name in frames:
+                self._connection.unregister(name)
+
+    def last_posting(self) -> int:
+        """The number of the last posting, 0 for an empty book."""
+        return self.last_id("posting", "n")
+
+    def open_day(self) -> date | None:
+        """The first programme day that is not closed, or None before any was."""
+        row = self.row("SELECT CAST(max(day) + 1 AS DATE) FROM book.closed_day")
+        day: date | None = row[0] if row else None
+        return day
+
+    def has_posted(self, kind: str) -> bool:
+        """Whether any file of a kind was posted."""
+        return self.row("SELECT 1 FROM book.posting WHERE kind = ? LIMIT 1", kind) is not None
+
+    def posted(self, feed: str) -> pl.DataFrame:
+        """Postings of a feed: n, delivery, payload_sha, identity, epoch, sequence, business_date."""
+        return self.frame(
+            "SELECT n, delivery, payload_sha, identity, epoch, sequence, business_date FROM book.posting "
+            f"WHERE feed = '{feed}' ORDER BY n"
+        )
+
+    def partners(self) -> pl.DataFrame:
+        """Columns of ``partner``."""
+        return self.frame("SELECT * FROM book.partner")
+
+    def partner_accounts(self, partner_id: int) -> pl.DataFrame:
+        """Accounts of a partner that belong to nobody: kind, account_id."""
+        return self.frame(
+            f"SELECT kind, account_id FROM book.account WHERE partner_id = {partner_id} AND owner IS NULL"
+        )
+
+    def member_accounts(self, partner_id: int, owners: pl.Series) -> pl.DataFrame:
+        """Accounts of members by number: owner, account_id, balance."""
+        return self.frame(
+            f"""SELECT a.owner, a.account_id, CAST(coalesce(b.balance, 0) AS BIGINT) AS balance
+                FROM wanted JOIN book.account a ON a.owner = wanted.owner
+                LEFT JOIN book.balance b ON b.account_id = a.account_id
+                WHERE a.partner_id = {partner_id} AND a.kind = 'member' ORDER BY a.account_id""",
+            wanted=pl.DataFrame({"owner": owners}),
+        )
+
+    def reasons(self, partner_id: int) -> pl.DataFrame:
+        """Reason codes of a partner: reason, reason_id."""
+        return self.frame(f"SELECT reason, reason_id FROM book.reason WHERE partner_id = {partner_id}")
+
+    def last_id(self, table: str, column: str) -> int:
+        """The largest number in a column, 0 when there is none."""
+        row = self.row(f"SELECT coalesce(max({column}), 0) FROM book.{table}")
+        return int(row[0]) if row else 0
+
+    def open_items(self, partner_id: int, side: Side) -> pl.DataFrame:
+        """Open items of one side, columns OPEN_ITEM."""
+        return self.frame(f"SELECT {_OPEN} FROM book.open_item WHERE partner_id = {partner_id} AND side = {side:d}")
+
+    def settled_items(self, partner_id: int, refs: pl.Series, since: date) -> pl.DataFrame:
+        """Our ended items among references, since a month: ref, item_id, kind, state, item_member, source_account,
+        sent, confirmed, reversed. The newest settled key of an item counts."""
+        return self.frame(
+            f"""WITH named AS (
+                    SELECT i.* FROM book.item i JOIN wanted w ON w.ref = i.ref
+                    WHERE i.partner_id = {partner_id} AND i.side = {Side.OURS:d}
+                ), ended AS (
+                    SELECT n.*, k.state, k.confirmed, k.reversed,
+                           row_number() OVER (PARTITION BY n.item_id ORDER BY k.file_id DESC, k.line_no DESC) AS age
+                    FROM named n JOIN book.settled_key k ON k.item_id = n.item_id
+                    WHERE k.month >= {since.year * 100 + since.month}
+                )
+                SELECT ref, item_id, kind, state, member AS item_member, source_account, amount AS sent, confirmed,
+                       reversed
+                FROM ended WHERE age = 1 ORDER BY item_id""",
+            wanted=pl.DataFrame({"ref": refs}),
+        )
+
+    def aliases(self, partner_id: int) -> pl.DataFrame:
+        """Merged accounts with the last survivor of their chain: member, survivor."""
+        return self.frame(
+            f"""WITH RECURSIVE chain(member, survivor, depth) AS (
+                    SELECT member, survivor, 1 FROM book.alias WHERE partner_id = {partner_id}
+                    UNION ALL
+                    SELECT c.member, a.survivor, c.depth + 1 FROM chain c
+                    JOIN book.alias a ON a.member = c.survivor AND a.partner_id = {partner_id}
+                    WHERE c.depth < 32
+                )
+                SELECT member, arg_max(survivor, depth) AS survivor FROM chain GROUP BY member ORDER BY member"""
+        )
+
+    def known_members(self, partner_id: int, members: pl.Series) -> pl.Series:
+        """Those of the accounts that are members of ours."""
+        return self.frame(
+            f"""SELECT DISTINCT w.member FROM wanted w JOIN book.member m ON m.member = w.member
+                WHERE m.partner_id = {partner_id} ORDER BY 1""",
+            wanted=pl.DataFrame({"member": members}),
+        )["member"]
+
+    def clearable_breaks(self, partner_id: int) -> pl.DataFrame:
+        """Open breaks that a later answer or request can close: break_id, code, subject, item_id, theirs_id."""
+        codes = ", ".join(str(code.value) for code in breaks.CLEARABLE if code is not BreakCode.SEQUENCE)
+        return self.frame(
+            f"""SELECT break_id, code, subject, item_id, theirs_id FROM book.open_break
+                WHERE partner_id = {partner_id} AND code IN ({codes}) ORDER BY break_id"""
+        )
+
+    def sequence_breaks(self) -> pl.DataFrame:
+        """Open B13: break_id, code, subject."""
+        return self.frame(
+            f"SELECT break_id, code, subject FROM book.open_break WHERE code = {BreakCode.SEQUENCE:d} ORDER BY break_id"
+        )
+
+    def overdue(self, day: date) -> pl.DataFrame:
+        """Our open items whose answer is overdue at the end of a day and that have no B02 yet:
+        item_id, partner_id, ref, amount, value_date."""
+        return self.frame(
+            f"""SELECT o.item_id, o.partner_id, o.ref, o.amount, o.value_date FROM book.open_item o
+                WHERE o.side = {Side.OURS:d} AND o.state IN ({State.PENDING:d}, {State.HELD:d})
+                  AND o.due_date < DATE '{day}'
+                  AND NOT EXISTS (SELECT 1 FROM book.open_break b
+                                  WHERE b.item_id = o.item_id AND b.code = {BreakCode.OVERDUE:d})
+                ORDER BY o.item_id"""
+        )
+
+    def with_break_ids(self, opening: pl.DataFrame) -> pl.DataFrame:
+        """Add break_id and occurrence to breaks about to open.
+
+        The id is the head of SHA-256 over partner, subject, family and occurrence; the occurrence counts earlier
+        breaks of the same subject and family.
+        """
+        if opening.is_empty():
+            return opening.with_columns(occurrence=pl.lit(0, pl.Int32), break_id=pl.lit("", pl.String))
+        in_transit, overdue = BreakCode.IN_TRANSIT.value, BreakCode.OVERDUE.value
+        family = f"CASE WHEN {{0}}.code = {overdue} THEN {in_transit} ELSE {{0}}.code END"
+        return self.frame(
+            f"""WITH counted AS (
+                    SELECT o.*, {family.format("o")} AS family,
+                           row_number() OVER (PARTITION BY o.partner_id, o.subject, {family.format("o")}
+                                              ORDER BY o.line_no, o.item_id, o.theirs_id) AS here
+                    FROM opening o
+                ), before AS (
+                    SELECT b.partner_id, b.subject, {family.format("b")} AS family, count(*) AS earlier
+                    FROM book.break b SEMI JOIN opening o ON o.subject = b.subject GROUP BY ALL
+                )
+                SELECT c.* EXCLUDE (family, here), CAST(c.here + coalesce(e.earlier, 0) AS INTEGER) AS occurrence,
+                       substr(sha256(concat_ws('|', c.partner_id, c.subject, c.family,
+                                               c.here + coalesce(e.earlier, 0))), 1, 12) AS break_id
+                FROM counted c LEFT JOIN before e
+                  ON e.partner_id IS NOT DISTINCT FROM c.partner_id AND e.subject = c.subject AND e.family = c.family
+                ORDER BY c.line_no, c.code, break_id""",
+            opening=opening,
+        )
+
+
+def columns(table: str) -> str:
+    """The columns of an append-only table, comma separated, in schema order."""
+    return ", ".join(TABLES[table])

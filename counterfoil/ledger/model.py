@@ -1,0 +1,258 @@
+"""The words of the book and the shape of its tables: codes as small integers, columns as Polars types.
+
+Here: enumerations kept in the book and the columns of every table a posting adds rows to. Not here: SQL, or what an
+event books (``data/ledger/posting.yaml``). A code that has landed keeps its number for ever.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+import polars as pl
+
+
+class Side(IntEnum):
+    """Whose item it is: our request, or something only the partner reports."""
+
+    OURS = 1
+    THEIRS = 2
+
+
+class ItemKind(IntEnum):
+    """What an item is; for theirs, what the partner said."""
+
+    REQUEST = 1
+    RECALL = 2
+    THEIR_ACCEPT = 3
+    THEIR_REJECT = 4
+    THEIR_HOLD = 5
+    THEIR_REVERSAL = 6
+
+
+class State(IntEnum):
+    """Where an item stands. UNKNOWN is the state of a reference that has no item."""
+
+    UNKNOWN = 0
+    PENDING = 1
+    HELD = 2
+    CONFIRMED = 3
+    REJECTED = 4
+    REVERSED = 5
+    REFUNDED = 6
+    WRITTEN_OFF = 7
+    SHORT = 8
+    UNIDENTIFIED = 9
+    CLOSED = 10
+
+
+class Outcome(IntEnum):
+    """What a partner's answer says."""
+
+    ACCEPTED = 1
+    REJECTED = 2
+    HELD = 3
+    REVERSED = 4
+
+
+class Relation(IntEnum):
+    """The answered amount beside the amount sent (or, for a reversal, beside what is still confirmed)."""
+
+    EQUAL = 0
+    WITHIN = 1
+    BEYOND = 2
+
+
+class Event(IntEnum):
+    """What happened to a record; ``posting.yaml`` says what each books."""
+
+    REQUEST = 1
+    RECALL = 2
+    DUPLICATE_REQUEST = 3
+    BALANCE_SHORT = 4
+    ACCEPTED = 10
+    REJECTED = 11
+    HELD = 12
+    REVERSED = 13
+    RECALL_ACCEPTED = 14
+    RECALL_REJECTED = 15
+    AMOUNT_DIFFERS = 20
+    CONFLICT = 21
+    ACCEPTED_AFTER_END = 22
+    DUPLICATE_ANSWER = 23
+    AGREED_AFTER_END = 24
+    UNKNOWN_ACCEPTED = 30
+    UNKNOWN_OTHER = 31
+    IDENTIFIED = 32
+    UNBOOKED = 33
+    LATE_ACCEPT = 40
+    LATE_REJECT = 41
+    OPENING_BALANCE = 50
+    OPENING_ITEM = 51
+    RATE = 60
+    DAY_CLOSED = 61
+
+
+class Disposition(IntEnum):
+    """What became of an accepted record; each has exactly one."""
+
+    SETTLED = 1
+    SETTLED_GROUP = 2
+    REJECTED = 3
+    REVERSED = 4
+    HELD = 5
+    OPEN_THEIRS = 6
+    DUPLICATE = 7
+    INFORMATION = 8
+
+
+class MatchPass(IntEnum):
+    """The pass that matched a record, in the order they run. NONE: nothing to match."""
+
+    NONE = 0
+    EXACT = 1
+    SETTLED_KEY = 2
+    THEIRS_FIRST = 3
+
+
+class BreakCode(IntEnum):
+    """Break types; the number is the one in ``B04``."""
+
+    IN_TRANSIT = 1
+    OVERDUE = 2
+    UNKNOWN_THEIRS = 3
+    POINTS_DIFFER = 4
+    DUPLICATE_THEIRS = 7
+    DUPLICATE_OURS = 8
+    REJECTED = 9
+    OTHER_ACCOUNT = 10
+    CONFLICT = 11
+    SEQUENCE = 13
+    BALANCE_SHORT = 16
+
+
+class BreakEvent(IntEnum):
+    """Steps in the life of a break."""
+
+    OPENED = 1
+    CLEARED = 9
+
+
+RECORD_SPAN: Final = 1 << 31
+"""Lines a file can have in the book. ``file_id * RECORD_SPAN + line_no`` is the id of a record, so of the item it makes."""
+
+TRANSFERS_PER_RECORD: Final = 4
+"""A record books at most a request, its identification and an undoing; ``transfer_id = record id * 4 + ordinal``."""
+
+I16, I32, I64, TEXT, DAY = pl.Int16, pl.Int32, pl.Int64, pl.String, pl.Date
+
+TABLES: Final[dict[str, dict[str, type[pl.DataType]]]] = {
+    "partner": {"partner_id": I32, "partner": TEXT, "file_id": I32},
+    "account": {
+        "account_id": I32,
+        "kind": TEXT,
+        "partner_id": I32,
+        "owner": TEXT,
+        "unit": TEXT,
+        "file_id": I32,
+    },
+    "reason": {"reason_id": I32, "partner_id": I32, "reason": TEXT, "file_id": I32},
+    "member": {"partner_id": I32, "member": TEXT, "file_id": I32, "line_no": I32},
+    "alias": {"partner_id": I32, "member": TEXT, "survivor": TEXT, "since": DAY, "file_id": I32, "line_no": I32},
+    "rate": {
+        "basis": TEXT,
+        "currency": TEXT,
+        "minor": I64,
+        "per_points": I64,
+        "effective_from": DAY,
+        "file_id": I32,
+        "line_no": I32,
+    },
+    "closed_day": {"day": DAY, "feed": TEXT, "status": TEXT, "files": I32, "file_id": I32, "line_no": I32},
+    "item": {
+        "item_id": I64,
+        "side": I16,
+        "kind": I16,
+        "partner_id": I32,
+        "ref": TEXT,
+        "member": TEXT,
+        "source_account": I32,
+        "amount": I64,
+        "unit": TEXT,
+        "their_amount": I64,
+        "their_unit": TEXT,
+        "ratio_ours": I32,
+        "ratio_theirs": I32,
+        "value_date": DAY,
+        "due_date": DAY,
+    },
+    "settled_key": {
+        "item_id": I64,
+        "state": I16,
+        "confirmed": I64,
+        "reversed": I64,
+        "reason_id": I32,
+        "month": I32,
+        "file_id": I32,
+        "line_no": I32,
+    },
+    "disposition": {
+        "file_id": I32,
+        "line_no": I32,
+        "disposition": I16,
+        "event": I16,
+        "match_pass": I16,
+        "item_id": I64,
+        "points": I64,
+        "reason_id": I32,
+        "value_date": DAY,
+    },
+    "entry": {
+        "transfer_id": I64,
+        "leg": I16,
+        "account_id": I32,
+        "amount": I64,
+        "event": I16,
+        "value_date": DAY,
+        "accounting_date": DAY,
+        "file_id": I32,
+        "line_no": I32,
+    },
+    "break": {
+        "break_id": TEXT,
+        "code": I16,
+        "partner_id": I32,
+        "subject": TEXT,
+        "occurrence": I32,
+        "item_id": I64,
+        "theirs_id": I64,
+        "points_ours": I64,
+        "points_theirs": I64,
+        "value_date": DAY,
+        "their_date": DAY,
+        "opened_on": DAY,
+        "file_id": I32,
+        "line_no": I32,
+    },
+    "break_event": {"break_id": TEXT, "event": I16, "code": I16, "on_day": DAY, "file_id": I32, "line_no": I32},
+}
+"""Every append-only table in the order of the digest; columns in schema order."""
+
+OPEN_ITEM: Final[dict[str, type[pl.DataType]]] = {
+    "item_id": I64,
+    "side": I16,
+    "kind": I16,
+    "state": I16,
+    "partner_id": I32,
+    "ref": TEXT,
+    "member": TEXT,
+    "source_account": I32,
+    "amount": I64,
+    "remaining": I64,
+    "value_date": DAY,
+    "due_date": DAY,
+}
+"""The working set: items still open. ``remaining`` is what the item keeps in flight (ours) or in suspense (theirs)."""
+
+
+def empty(table: str) -> pl.DataFrame:
+    """A frame of the table with no rows."""
+    return pl.DataFrame(schema=TABLES[table])

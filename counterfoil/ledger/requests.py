@@ -1,0 +1,236 @@
+"""What a requests file does to the book: points leave their source and wait in flight for an answer.
+
+Here: known references, balances, and answers that came before their request. Not here: the life after an answer
+(``answers``) or booking (``posting``).
+"""
+
+from datetime import timedelta
+
+import polars as pl
+
+from counterfoil.ledger import posting
+from counterfoil.ledger.answers import Lookups, Work, month_of
+from counterfoil.ledger.model import BreakCode, Disposition, Event, ItemKind, MatchPass, Side, State
+from counterfoil.ledger.names import HOUSE, Names
+from counterfoil.reconcile import breaks, passes
+
+ASKS = [Event.REQUEST.value, Event.RECALL.value]
+ENDS = [State.CONFIRMED.value, State.REJECTED.value]
+
+
+def compose(work: Work, book: Lookups) -> posting.Changes:
+    """The changes of one requests file."""
+    names = Names(book, file_id=work.file_id, unit=work.unit)
+    partner_id = names.partner(work.feed.partner)
+    asked = _sourced(_known(work, book, partner_id), work, names, partner_id)
+    met = _met(asked, book.open_items(partner_id, Side.THEIRS), work)
+    items = _items(asked, met, partner_id, work)
+    taken = met.filter(pl.col("next_state").is_in([*ENDS, State.HELD.value]))
+    return posting.changes(
+        {
+            "member": _members(asked, book, partner_id, work),
+            "item": items,
+            "settled_key": _settled(taken, work),
+            "disposition": _dispositions(asked, work.file_id),
+            "entry": posting.entries(
+                pl.concat([_effects(asked), *_later_effects(met)]), work.rules, names.roles(partner_id), work.file_id
+            ),
+            **names.rows(),
+        },
+        opened=items.filter(~pl.col("state").is_in(ENDS)),
+        closed=taken.select(item_id="theirs_id"),
+        restated=met.filter(pl.col("event") == Event.AMOUNT_DIFFERS.value).select(
+            item_id="theirs_id", state=pl.lit(State.UNIDENTIFIED.value), remaining=pl.lit(0)
+        ),
+        breaking=_breaks(asked, met, partner_id),
+        clearing=book.clearable_breaks(partner_id).filter(
+            (pl.col("code") == BreakCode.UNKNOWN_THEIRS.value) & pl.col("theirs_id").is_in(met["theirs_id"].implode())
+        ),
+    )
+
+
+def _known(work: Work, book: Lookups, partner_id: int) -> pl.DataFrame:
+    refs = work.accepted["ref"].unique()
+    since = work.business_date - timedelta(days=work.feed.reference_lifetime_days)
+    settled = book.settled_items(partner_id, refs, since)
+    open_now = book.open_items(partner_id, Side.OURS)
+    known = pl.concat([frame.select("ref", "item_id") for frame in (open_now, settled)])
+    requests = work.accepted.with_columns(item_id=posting.record_id(work.file_id, "line_no"))
+    return passes.new_requests(requests, known)
+
+
+def _sourced(asked: pl.DataFrame, work: Work, names: Names, partner_id: int) -> pl.DataFrame:
+    """Add the account each request is paid from, and refuse what that account cannot pay."""
+    if work.feed.source == "issued":
+        return asked.with_columns(source_account=pl.lit(names.role("issued", HOUSE), pl.Int32))
+    accounts = names.members(partner_id, asked["member"]).rename({"account_id": "source_account"})
+    sourced = asked.join(
+        accounts.select("owner", "source_account"),
+        left_on="member",
+        right_on="owner",
+        how="left",
+        maintain_order="left",
+    )
+    if work.feed.beyond_balance == "already_gone":
+        return sourced
+    return passes.within_balance(sourced, accounts)
+
+
+def _met(asked: pl.DataFrame, theirs: pl.DataFrame, work: Work) -> pl.DataFrame:
+    """Requests that an answer was waiting for."""
+    kind = (
+        pl.when(pl.col("event") == Event.RECALL.value)
+        .then(pl.lit(ItemKind.RECALL.value, pl.Int16))
+        .otherwise(pl.lit(ItemKind.REQUEST.value, pl.Int16))
+    )
+    asking = asked.filter(pl.col("event").is_in(ASKS)).select(
+        "line_no", "item_id", "ref", "member", "points", "value_date", "source_account", kind=kind
+    )
+    return passes.answered_before(asking, theirs, work.feed.tolerance_points)
+
+
+def _items(asked: pl.DataFrame, met: pl.DataFrame, partner_id: int, work: Work) -> pl.DataFrame:
+    """Items of every request that is not a duplicate, with the state this file leaves them in."""
+    short = pl.col("event") == Event.BALANCE_SHORT.value
+    return (
+        asked.filter(pl.col("event") != Event.DUPLICATE_REQUEST.value)
+        .join(met.select("item_id", "next_state"), on="item_id", how="left", maintain_order="left")
+        .select(
+            "item_id",
+            "ref",
+            "member",
+            "source_account",
+            "value_date",
+            side=pl.lit(Side.OURS.value),
+            kind=pl.when(pl.col("points") < 0).then(ItemKind.RECALL.value).otherwise(ItemKind.REQUEST.value),
+            state=pl.when(short).then(State.SHORT.value).otherwise(pl.col("next_state").fill_null(State.PENDING.value)),
+            partner_id=pl.lit(partner_id),
+            amount="points",
+            remaining=pl.when(short).then(0).otherwise(pl.col("points").abs()),
+            unit=pl.lit(work.unit),
+            their_amount="points",
+            their_unit=pl.lit(work.unit),
+            ratio_ours=pl.lit(1),
+            ratio_theirs=pl.lit(1),
+            due_date=pl.col("value_date").dt.offset_by(f"{work.feed.answer_due_days}d"),
+        )
+    )
+
+
+def _effects(asked: pl.DataFrame) -> pl.DataFrame:
+    return asked.select(
+        "line_no",
+        ordinal=pl.lit(0, pl.Int64),
+        event="event",
+        source_account="source_account",
+        target_account=pl.lit(None, pl.Int32),
+        sent=pl.col("points").abs(),
+        answered=pl.col("points").abs(),
+        value_date="value_date",
+    )
+
+
+def _later_effects(met: pl.DataFrame) -> list[pl.DataFrame]:
+    """What the waiting answers book once their request is known.
+
+    An equal acceptance goes from in flight to suspense in one move (identified). Anything else first takes the
+    suspense entry back and then books as an ordinary answer.
+    """
+    straight = pl.col("event") == Event.ACCEPTED.value
+    equal = pl.col("their_points") == pl.col("points")
+    columns = {
+        "source_account": pl.col("source_account"),
+        "target_account": pl.lit(None, pl.Int32),
+        "sent": pl.col("points").abs(),
+        "answered": pl.col("their_points").abs(),
+        "value_date": pl.col("their_date"),
+    }
+    identified = met.filter(straight & equal).select(
+        "line_no", ordinal=pl.lit(1, pl.Int64), event=pl.lit(Event.IDENTIFIED.value, pl.Int16), **columns
+    )
+    unbooked = met.filter(~(straight & equal) & (pl.col("booked") != 0)).select(
+        "line_no",
+        ordinal=pl.lit(1, pl.Int64),
+        event=pl.lit(Event.UNBOOKED.value, pl.Int16),
+        **{**columns, "answered": pl.col("booked")},
+    )
+    answered = met.filter(~(straight & equal)).select("line_no", ordinal=pl.lit(2, pl.Int64), event="event", **columns)
+    return [identified, unbooked, answered]
+
+
+def _settled(taken: pl.DataFrame, work: Work) -> pl.DataFrame:
+    """Settled keys: of requests that their waiting answer ends, and of those answers."""
+    stamp = {
+        "reversed": pl.lit(0),
+        "reason_id": pl.lit(None, pl.Int32),
+        "month": pl.lit(month_of(work.on_day)),
+        "file_id": pl.lit(work.file_id),
+        "line_no": pl.col("line_no"),
+    }
+    confirmed = pl.when(pl.col("next_state") == State.CONFIRMED.value).then(pl.col("their_points")).otherwise(0)
+    ours = taken.filter(pl.col("next_state").is_in(ENDS)).select(
+        "item_id", state=pl.col("next_state").cast(pl.Int32), confirmed=confirmed, **stamp
+    )
+    theirs = taken.select(item_id="theirs_id", state=pl.lit(State.CLOSED.value), confirmed=pl.lit(0, pl.Int64), **stamp)
+    return pl.concat([ours, theirs])
+
+
+def _dispositions(asked: pl.DataFrame, file_id: int) -> pl.DataFrame:
+    disposition = (
+        pl.when(pl.col("event") == Event.DUPLICATE_REQUEST.value)
+        .then(pl.lit(Disposition.DUPLICATE.value))
+        .when(pl.col("event") == Event.BALANCE_SHORT.value)
+        .then(pl.lit(Disposition.HELD.value))
+        .otherwise(pl.lit(Disposition.SETTLED.value))
+    )
+    duplicate = pl.col("event") == Event.DUPLICATE_REQUEST.value
+    return asked.select(
+        "line_no",
+        disposition=disposition,
+        event="event",
+        match_pass=pl.lit(MatchPass.NONE.value),
+        item_id=pl.when(duplicate).then("known_id").otherwise("item_id"),
+        points="points",
+        reason_id=pl.lit(None),
+        value_date="value_date",
+        file_id=pl.lit(file_id),
+    )
+
+
+def _breaks(asked: pl.DataFrame, met: pl.DataFrame, partner_id: int) -> pl.DataFrame:
+    """Breaks the requests open themselves, and those of answers that waited for them."""
+    own = {Event.DUPLICATE_REQUEST.value: BreakCode.DUPLICATE_OURS, Event.BALANCE_SHORT.value: BreakCode.BALANCE_SHORT}
+    duplicate = pl.col("event") == Event.DUPLICATE_REQUEST.value
+    common: dict[str, pl.Expr | str] = {
+        "line_no": "line_no",
+        "subject": "ref",
+        "points_ours": "points",
+        "value_date": "value_date",
+        "partner_id": pl.lit(partner_id),
+        "at_once": pl.lit(value=False),
+    }
+    refused = breaks.opening(
+        asked.filter(pl.col("event").is_in(list(own))),
+        item_id=pl.when(duplicate).then("known_id").otherwise("item_id"),
+        code=pl.col("event").replace_strict(own, return_dtype=pl.Int16),
+        **common,
+    )
+    answered = breaks.opening(
+        met.filter(pl.col("opens").is_not_null()),
+        item_id="item_id",
+        theirs_id="theirs_id",
+        code="opens",
+        points_theirs="their_points",
+        their_date="their_date",
+        **common,
+    )
+    return pl.concat([refused, answered])
+
+
+def _members(asked: pl.DataFrame, book: Lookups, partner_id: int, work: Work) -> pl.DataFrame:
+    """Members whose account at the partner the book sees for the first time."""
+    first = asked.unique("member", keep="first", maintain_order=True)
+    known = book.known_members(partner_id, first["member"])
+    return first.filter(~pl.col("member").is_in(known.implode())).select(
+        "member", "line_no", partner_id=pl.lit(partner_id), file_id=pl.lit(work.file_id)
+    )

@@ -1,0 +1,231 @@
+"""The one transaction that posts a file: rows in, working sets moved, proofs, digest, record, commit.
+
+Here: writes and the proofs that abort them. Not here: what is written (``compose``) or when (``journey``).
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import polars as pl
+
+from counterfoil.errors import Code
+from counterfoil.invariants import require
+from counterfoil.ledger import audit
+from counterfoil.ledger.chart import PostingRules
+from counterfoil.ledger.lookups import Lookups
+from counterfoil.ledger.model import BreakEvent, Event
+from counterfoil.ledger.posting import Changes
+from counterfoil.reconcile import balance
+
+
+@dataclass(frozen=True)
+class Entitled:
+    """What a posting says of its file; the columns of ``book.posting`` that are known before it is sealed."""
+
+    n: int
+    delivery: int
+    feed: str
+    kind: str
+    partner: str
+    name: str
+    identity: str
+    epoch: str
+    sequence: int | None
+    business_date: date
+    on_day: date
+    payload_sha: str
+    run_id: str
+    actor: str
+    posted_at: datetime
+    software: str
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A committed posting: its number, heads, what it did in rows, and how long each stage took."""
+
+    n: int
+    rows_digest: str
+    content_head: str
+    chain_head: str
+    seconds: Mapping[str, float]
+
+
+class Writer(Lookups):
+    """The book, open for writing under the exclusive lock."""
+
+    def post(
+        self,
+        entitled: Entitled,
+        changes: Changes,
+        *,
+        figures: pl.DataFrame,
+        controls: pl.DataFrame,
+        rules: PostingRules,
+        rule_hashes: Mapping[str, str],
+        seal: Callable[[], str],
+    ) -> Posted:
+        """Post one file in one transaction.
+
+        ``figures`` are its mass balance, ``controls`` its control totals. ``seal`` fsyncs the posting record and
+        returns its hash; it runs after the proofs and right before the commit, so that a record without its batch can
+        only mean a crash in between. Raises POSTING_UNPROVED and leaves the book untouched when a proof fails.
+        """
+        seconds: dict[str, float] = {}
+        self._connection.execute("BEGIN")
+        try:
+            with _timed(seconds, "write"):
+                self._insert(changes.rows)
+                self._move(changes)
+                self._keep(entitled.n, figures, controls)
+            with _timed(seconds, "prove"):
+                self._prove(entitled.n, changes, figures, rules)
+            with _timed(seconds, "digest"):
+                rows_digest = audit.rows_digest(changes.rows)
+            with _timed(seconds, "commit"):
+                posted = self._seal(entitled, rows_digest, rule_hashes, seal)
+                self._connection.execute("COMMIT")
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        return Posted(entitled.n, rows_digest, *posted, seconds)
+
+    def _insert(self, rows: Mapping[str, pl.DataFrame]) -> None:
+        for table, frame in rows.items():
+            if frame.height:
+                self._append(table, frame)
+
+    def _append(self, table: str, frame: pl.DataFrame) -> None:
+        self._connection.register("stage", frame)
+        names = ", ".join(frame.columns)
+        self._connection.execute(f"INSERT INTO book.{table} ({names}) SELECT {names} FROM stage")
+        self._connection.unregister("stage")
+
+    def _move(self, changes: Changes) -> None:
+        """Bring the working sets in step with the rows just added."""
+        require(changes.closed["item_id"].is_unique().all(), "an item closes once in a file")
+        self._delete("open_item", "item_id", changes.closed["item_id"])
+        if changes.restated.height:
+            self._stage(
+                "UPDATE book.open_item AS o SET state = stage.state, remaining = stage.remaining "
+                "FROM stage WHERE o.item_id = stage.item_id",
+                changes.restated,
+            )
+        if changes.opened.height:
+            self._append("open_item", changes.opened)
+        opened = changes.rows["break"]
+        cleared = changes.rows["break_event"].filter(pl.col("event") == BreakEvent.CLEARED.value)["break_id"]
+        if opened.height:
+            self._append(
+                "open_break", opened.select("break_id", "code", "partner_id", "subject", "item_id", "theirs_id")
+            )
+        self._delete("open_break", "break_id", cleared)
+        self._balance(changes.rows["entry"])
+
+    def _delete(self, table: str, key: str, values: pl.Series) -> None:
+        if values.is_empty():
+            return
+        deleted = self._stage(
+            f"DELETE FROM book.{table} WHERE {key} IN (SELECT {key} FROM stage)", pl.DataFrame({key: values})
+        )
+        require(deleted == values.len(), f"what leaves {table} was in it")
+
+    def _balance(self, entries: pl.DataFrame) -> None:
+        if entries.is_empty():
+            return
+        delta = entries.group_by("account_id").agg(pl.col("amount").sum()).sort("account_id")
+        self._stage(
+            "UPDATE book.balance AS b SET balance = b.balance + stage.amount FROM stage "
+            "WHERE b.account_id = stage.account_id",
+            delta,
+        )
+        self._stage(
+            "INSERT INTO book.balance SELECT account_id, amount FROM stage "
+            "WHERE account_id NOT IN (SELECT account_id FROM book.balance)",
+            delta,
+        )
+
+    def _keep(self, n: int, figures: pl.DataFrame, controls: pl.DataFrame) -> None:
+        file_id = pl.lit(n, pl.Int32).alias("file_id")
+        self._append("mass_balance", figures.with_columns(file_id))
+        if controls.height:
+            self._append("control", controls.select(file_id, "declared", "computed", control="name"))
+
+    def _stage(self, statement: str, frame: pl.DataFrame) -> int:
+        """Run a statement over ``stage``; returns the rows it changed."""
+        self._connection.register("stage", frame)
+        row = self._connection.execute(statement).fetchone()
+        self._connection.unregister("stage")
+        return int(row[0]) if row else 0
+
+    def _prove(self, n: int, changes: Changes, figures: pl.DataFrame, rules: PostingRules) -> None:
+        unexplained = balance.unexplained(figures)
+        require(not any(unexplained.values()), f"the mass balance: {unexplained}", code=Code.MASS_BALANCE)
+        entries = f"FROM book.entry WHERE file_id = {n}"
+        self._none(
+            f"SELECT transfer_id {entries} GROUP BY transfer_id "
+            "HAVING sum(amount) <> 0 OR sum(1 << leg) <> bit_or(1 << leg)",
+            "each transfer sums to zero, each leg once",
+        )
+        accepted = int(figures.filter(pl.col("part") == "accepted")["records"][0])
+        kept = self.row(f"SELECT count(*), count(DISTINCT line_no) FROM book.disposition WHERE file_id = {n}")
+        require(kept == (accepted, accepted), "each accepted record has exactly one disposition")
+        self._prove_booked(n, rules)
+        self._none("SELECT 1 FROM book.balance HAVING sum(balance) <> 0", "all balances together are zero")
+        self._none(f"SELECT 1 FROM book.posting WHERE n >= {n}", "postings are gapless and written once")
+        total = changes.rows["entry"].height
+        require(self.row(f"SELECT count(*) {entries}") == (total,), "entries are written once")
+
+    def _prove_booked(self, n: int, rules: PostingRules) -> None:
+        """Dispositions = entries: what each event books at the record itself is the sum of its records' points."""
+        booking = ", ".join(str(event.value) for event in Event if rules.moves(event))
+        self._none(
+            f"""WITH said AS (
+                    SELECT event, count(*) AS records, CAST(sum(abs(points)) AS BIGINT) AS points
+                    FROM book.disposition WHERE file_id = {n} AND event IN ({booking}) AND points <> 0 GROUP BY event
+                ), booked AS (
+                    SELECT event, count(DISTINCT transfer_id) AS records,
+                           CAST(sum(CASE WHEN leg IN (1, 5) THEN abs(amount) ELSE 0 END) AS BIGINT) AS points
+                    FROM book.entry WHERE file_id = {n} AND transfer_id % 4 = 0 GROUP BY event
+                )
+                SELECT 1 FROM said FULL JOIN booked USING (event)
+                WHERE said.records IS DISTINCT FROM booked.records OR said.points IS DISTINCT FROM booked.points""",
+            "each event books its records' points",
+        )
+
+    def _none(self, query: str, what: str) -> None:
+        row = self.row(f"SELECT count(*) FROM ({query})")
+        require(row == (0,), what)
+
+    def _seal(
+        self, entitled: Entitled, rows_digest: str, rule_hashes: Mapping[str, str], seal: Callable[[], str]
+    ) -> tuple[str, str]:
+        last = self.row("SELECT content_head, chain_head FROM book.posting ORDER BY n DESC LIMIT 1")
+        content_before, chain_before = last or (audit.GENESIS, audit.GENESIS)
+        content = audit.content_head(
+            content_before, rows_digest, entitled.payload_sha, (rule_hashes[name] for name in sorted(rule_hashes))
+        )
+        record_sha = seal()
+        chain = audit.chain_head(chain_before, content, record_sha)
+        values = {
+            **vars(entitled),
+            "record_sha": record_sha,
+            "rows_digest": rows_digest,
+            "content_head": content,
+            "chain_head": chain,
+        }
+        marks = ", ".join("?" for _ in values)
+        self._connection.execute(
+            f"INSERT INTO book.posting ({', '.join(values)}) VALUES ({marks})", list(values.values())
+        )
+        return content, chain
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[stage] = time.perf_counter() - start

@@ -1,0 +1,185 @@
+"""What the core asks of the outside: sources of files, readers of files, targets for results.
+
+Here: protocols and the plain values that cross them. Not here: any implementation; ``pipelines.wiring`` binds those.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self
+
+import polars as pl
+
+from counterfoil.feed import Feed
+
+
+@dataclass(frozen=True, order=True)
+class RemoteFile:
+    """One file as a listing showed it. ``name`` is data from outside, never a local path."""
+
+    folder: str
+    name: str
+    size: int
+    mtime_ns: int
+
+
+class Source(Protocol):
+    """A place partners put files: an SFTP server or a folder. Used as a context manager; one connection a use."""
+
+    alias: str
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+    def listing(self, folder: str) -> list[RemoteFile]:
+        """All regular files of a folder (not below it), sorted by name; unsafe names raise NAME_UNSAFE for none but
+        are returned as they are: the landing store never uses them as paths."""
+        ...
+
+    def stat(self, file: RemoteFile) -> RemoteFile:
+        """The file as it is now; raises REMOTE_MISSING."""
+        ...
+
+    def fetch(self, file: RemoteFile, into: BinaryIO, offset: int) -> None:
+        """Append the file's bytes from ``offset`` to ``into``; raises CONNECTION_LOST (transient) on a drop."""
+        ...
+
+    def archive(self, file: RemoteFile, folder: str) -> None:
+        """Move the file to ``folder`` (made if absent); done already counts as done."""
+        ...
+
+    def delete(self, file: RemoteFile) -> None:
+        """Remove the file; gone already counts as done."""
+        ...
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What a file says of itself in its name and envelope, before its records are read.
+
+    ``epoch`` is whatever scopes the sequence (provider code, year); ``empty`` is true when it holds no detail record.
+    """
+
+    business_date: date | None
+    epoch: str
+    sequence: int | None
+    empty: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Parsed:
+    """A file as three tables. Columns are those of ``counterfoil.schemas.models``.
+
+    ``lines`` counts physical lines, ``envelope_lines`` headers and trailers; lines - envelope_lines = records
+    = accepted + quarantined.
+    """
+
+    marks: Marks
+    lines: int
+    envelope_lines: int
+    accepted: pl.DataFrame
+    quarantined: pl.DataFrame
+    control: pl.DataFrame
+
+    @property
+    def records(self) -> int:
+        """Detail records, readable or not."""
+        return self.lines - self.envelope_lines
+
+
+class Reader(Protocol):
+    """Knows every layout: claims a file for one, and reads it."""
+
+    def feeds(self) -> Sequence[Feed]:
+        """The newest version of every feed."""
+        ...
+
+    def candidates(self, *, connection: str, folder: str, name: str) -> Sequence[Feed]:
+        """The feeds whose connection, folder and name pattern fit, before any byte is read."""
+        ...
+
+    def claim(self, *, connection: str, folder: str, name: str, payload: Path) -> Feed:
+        """The one layout (feed and version, by business date) that claims the file; FILE_UNCLAIMED, FILE_AMBIGUOUS."""
+        ...
+
+    def layout_bytes(self, feed: Feed) -> bytes:
+        """The layout file as it lies on disk; its SHA-256 names the layout in every posting record."""
+        ...
+
+    def feed_from_bytes(self, layout: bytes) -> Feed:
+        """The feed of a layout kept in the landing store."""
+        ...
+
+    def inspect(self, feed: Feed, *, name: str, payload: Path) -> Marks:
+        """What the file says of itself; FILE_EMPTY, HEADER_MISSING, ENVELOPE_INVALID."""
+        ...
+
+    def read(self, feed: Feed, *, name: str, payload: Path) -> Parsed:
+        """Every record of the file, typed and gated; control totals computed but not yet judged."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Updates:
+    """What one range of postings changed for the CRM, already one row an external id.
+
+    ``redemptions``: event_key String, partner String, ref String, member String?, status String (confirmed, rejected,
+    reversed, held, refunded, written_off), points Int64 (as sent), answered Int64? (as answered), value_date Date
+    (of the request), answered_on Date, reason String?, posting Int64.
+    ``balances``: event_key String, member String, unit String, balance Int64, last_activity Date, posting Int64.
+    Both are sorted by event_key.
+    """
+
+    redemptions: pl.DataFrame
+    balances: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One CRM batch: postings ``from_n`` (exclusive) to ``to_n`` (inclusive) under one mapping."""
+
+    target: str
+    batch_id: str
+    mapping_sha: str
+    from_n: int
+    to_n: int
+
+
+@dataclass(frozen=True)
+class BatchPart:
+    """One file of a batch: an object's CSV, or a slice of it under the size limit."""
+
+    object: str
+    name: str
+    rows: int
+    points: int
+    bytes: int
+    sha256: str
+
+
+class CrmTarget(Protocol):
+    """Writes a batch in a CRM's own format into a folder. Same inputs, same bytes."""
+
+    name: str
+
+    def mapping_bytes(self) -> bytes:
+        """The target's mapping file; its SHA-256 is part of every batch id."""
+        ...
+
+    def write(self, batch: Batch, updates: Updates, folder: Path) -> tuple[BatchPart, ...]:
+        """Write parts and ``manifest.json`` into ``folder`` (.part, fsync, rename); returns the parts."""
+        ...
+
+
+class JournalTarget(Protocol):
+    """Writes the neutral journal (columns in ``counterfoil.ledger.journal``) in a general ledger's own format."""
+
+    name: str
+
+    def write(self, journal: pl.DataFrame, folder: Path) -> tuple[Path, ...]:
+        """Write the import file or files for one journal; returns their paths."""
+        ...

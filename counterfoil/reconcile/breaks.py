@@ -1,0 +1,118 @@
+"""Breaks: how one is opened, counted, aged and weighed. Pure: frames in, frames out.
+
+Here: families, titles, next steps, buckets, severity and the rows a posting adds. Not here: which answers open one
+(``life``) or what stays open (the book).
+"""
+
+from datetime import date
+from typing import Final, NamedTuple
+
+import polars as pl
+
+from counterfoil.ledger.model import BreakCode, BreakEvent
+
+
+class Kind(NamedTuple):
+    """What people read about a break code. ``due_days`` counts from the day it opened."""
+
+    title: str
+    owner: str
+    next_step: str
+    due_days: int
+
+
+KINDS: Final[dict[BreakCode, Kind]] = {
+    BreakCode.IN_TRANSIT: Kind("In transit", "operations", "Wait for the next hand-back", 3),
+    BreakCode.OVERDUE: Kind("Answer overdue", "operations", "Ask the partner for the missing answer", 1),
+    BreakCode.UNKNOWN_THEIRS: Kind("Unknown to us", "operations", "Identify the request or refuse the item", 3),
+    BreakCode.POINTS_DIFFER: Kind("Points differ", "operations", "Agree the amount with the partner", 3),
+    BreakCode.DUPLICATE_THEIRS: Kind("Answered twice", "partner desk", "Tell the partner; nothing was booked twice", 5),
+    BreakCode.DUPLICATE_OURS: Kind("Requested twice", "operations", "Recall the second request", 1),
+    BreakCode.REJECTED: Kind("Rejected by partner", "member services", "Correct and send again, or tell the member", 5),
+    BreakCode.OTHER_ACCOUNT: Kind("Accepted to another account", "member services", "Update the member's number", 5),
+    BreakCode.CONFLICT: Kind("Answers conflict", "operations", "Agree the outcome with the partner", 1),
+    BreakCode.SEQUENCE: Kind("File missing or repeated", "operations", "Ask the partner for the file", 1),
+    BreakCode.BALANCE_SHORT: Kind("Balance short", "operations", "Find out why points were sent without cover", 1),
+}
+
+CLEARABLE: Final = (BreakCode.OVERDUE, BreakCode.UNKNOWN_THEIRS, BreakCode.POINTS_DIFFER, BreakCode.SEQUENCE)
+"""Codes that a later file can close; the others wait for a decision."""
+
+BUCKETS: Final = ((1, "0-1"), (3, "2-3"), (7, "4-7"), (30, "8-30"), (60, "31-60"), (90, "61-90"))
+OLDEST_BUCKET: Final = "over 90"
+
+SEVERITIES: Final = (("critical", 100_000, 5), ("high", 10_000, 3), ("medium", 1_000, 1))
+"""Name, points from which, age in days from which: either is enough."""
+
+OPENING: Final = {
+    "line_no": pl.Int64,
+    "item_id": pl.Int64,
+    "theirs_id": pl.Int64,
+    "code": pl.Int16,
+    "subject": pl.String,
+    "points_ours": pl.Int64,
+    "points_theirs": pl.Int64,
+    "value_date": pl.Date,
+    "their_date": pl.Date,
+    "partner_id": pl.Int32,
+    "at_once": pl.Boolean,
+}
+"""A break about to open; the book adds break_id and occurrence. ``at_once``: its own file closes it, too."""
+
+
+def opening(rows: pl.DataFrame, **columns: pl.Expr | str) -> pl.DataFrame:
+    """Breaks about to open from ``rows``: OPENING's columns by name or expression; those not given are null."""
+    given = {name: pl.col(value) if isinstance(value, str) else value for name, value in columns.items()}
+    return rows.select(given.get(name, pl.lit(None)).cast(kind).alias(name) for name, kind in OPENING.items())
+
+
+def label(code: int) -> str:
+    """``B04``."""
+    return f"B{code:02d}"
+
+
+def family(code: pl.Expr) -> pl.Expr:
+    """The code that names a break for life: an item in transit that turns overdue keeps its id."""
+    in_transit = pl.lit(BreakCode.IN_TRANSIT.value, pl.Int16)
+    return pl.when(code == BreakCode.OVERDUE.value).then(in_transit).otherwise(code)
+
+
+def once_a_subject(breaking: pl.DataFrame) -> pl.DataFrame:
+    """Disagreeing answers of one file make one conflict, at the first of their lines."""
+    conflict = pl.col("code") == BreakCode.CONFLICT.value
+    first = pl.col("line_no") == pl.col("line_no").min().over("code", "subject")
+    return breaking.filter(~conflict | first)
+
+
+def rows(opened: pl.DataFrame, cleared: pl.DataFrame, *, on_day: date, file_id: int) -> dict[str, pl.DataFrame]:
+    """Rows of ``break`` and ``break_event``.
+
+    ``opened``: OPENING plus break_id, occurrence; ``cleared``: break_id, code of breaks that were open before.
+    """
+    first = opened.select("break_id", "code", "line_no", event=pl.lit(BreakEvent.OPENED.value))
+    last = pl.concat([opened.filter("at_once").select("break_id", "code"), cleared]).select(
+        "break_id", "code", line_no=pl.lit(0, pl.Int64), event=pl.lit(BreakEvent.CLEARED.value)
+    )
+    stamp = {"on_day": pl.lit(on_day), "opened_on": pl.lit(on_day), "file_id": pl.lit(file_id)}
+    return {
+        "break": opened.with_columns(**stamp).sort("line_no", "code", "break_id"),
+        "break_event": pl.concat([first, last]).with_columns(**stamp).sort("event", "line_no", "break_id"),
+    }
+
+
+def bucket(age_days: pl.Expr) -> pl.Expr:
+    """The ageing bucket of an age in calendar days."""
+    expression = pl.lit(OLDEST_BUCKET)
+    for upper, name in reversed(BUCKETS):
+        expression = pl.when(age_days <= upper).then(pl.lit(name)).otherwise(expression)
+    return expression
+
+
+def severity(points: pl.Expr, age_days: pl.Expr) -> pl.Expr:
+    """critical, high, medium or low, by amount or by age, whichever is worse."""
+    expression = pl.lit("low")
+    for name, from_points, from_days in reversed(SEVERITIES):
+        expression = (
+            pl.when((points.abs() >= from_points) | (age_days >= from_days)).then(pl.lit(name)).otherwise(expression)
+        )
+    return expression

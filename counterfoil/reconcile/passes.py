@@ -1,0 +1,210 @@
+"""Finds the item each answer or request speaks of, each row used at most once. Pure: frames in, frames out.
+
+Here: the exact key, repeats inside a file, settled references and the aliases of merged accounts. Not here: what a
+match means (``life``) or where frames come from (``ledger``). Later passes are added below the exact one.
+"""
+
+import polars as pl
+
+from counterfoil.ledger.model import Event, ItemKind, MatchPass, Outcome, Relation, State
+from counterfoil.reconcile import life
+
+OUTCOMES = {
+    "accepted": Outcome.ACCEPTED.value,
+    "rejected": Outcome.REJECTED.value,
+    "held": Outcome.HELD.value,
+    "reversed": Outcome.REVERSED.value,
+}
+
+ITEM_COLUMNS = ("item_id", "kind", "state", "item_member", "source_account", "sent", "confirmed", "reversed")
+"""What a candidate brings to a match; ``sent`` is signed, ``confirmed`` and ``reversed`` are 0 for open items."""
+
+
+def surviving(member: str, aliases: pl.DataFrame) -> pl.Expr:
+    """The account that today stands for a partner's account, one merge deep.
+
+    ``aliases``: member String, survivor String, already resolved to the last survivor (merges are acyclic).
+    """
+    return pl.col(member).replace(aliases["member"], aliases["survivor"])
+
+
+def by_reference(
+    answers: pl.DataFrame, candidates: pl.DataFrame, aliases: pl.DataFrame, match_pass: MatchPass
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split answers into those that name a candidate and the rest.
+
+    A reference matches when it is equal and the member, where the partner sends one, is the item's or merged with it.
+    Both results keep the order of lines; the first adds ITEM_COLUMNS and ``match_pass``.
+    """
+    joined = answers.join(candidates, on="ref", how="left", maintain_order="left")
+    agrees = pl.col("member").is_null() | (pl.col("member") == pl.col("item_member"))
+    if aliases.height:
+        agrees |= surviving("member", aliases) == surviving("item_member", aliases)
+    named = pl.col("item_id").is_not_null() & agrees
+    found = joined.filter(named).with_columns(match_pass=pl.lit(match_pass.value, pl.Int16))
+    return found, joined.filter(~named).select(answers.columns)
+
+
+def unknown(rest: pl.DataFrame) -> pl.DataFrame:
+    """Answers that nothing in the book matches, in the shape of ``by_reference``."""
+    return rest.with_columns(
+        item_id=pl.lit(None, pl.Int64),
+        kind=pl.lit(ItemKind.REQUEST.value, pl.Int16),
+        state=pl.lit(State.UNKNOWN.value, pl.Int16),
+        item_member=pl.lit(None, pl.String),
+        source_account=pl.lit(None, pl.Int32),
+        sent=pl.lit(None, pl.Int64),
+        confirmed=pl.lit(0, pl.Int64),
+        reversed=pl.lit(0, pl.Int64),
+        match_pass=pl.lit(MatchPass.NONE.value, pl.Int16),
+    )
+
+
+def decide(matched: pl.DataFrame, tolerance_points: int) -> pl.DataFrame:
+    """What each answer does: the rows of ``by_reference`` plus ``relation, event, next_state, disposition, opens``."""
+    base = (
+        pl.when(pl.col("state").is_in([State.CONFIRMED.value, State.REVERSED.value]))
+        .then(pl.col("confirmed"))
+        .otherwise(pl.col("sent"))
+    )
+    off = (pl.col("points") - base).abs()
+    left = pl.col("confirmed") - pl.col("reversed")
+    relation = (
+        pl.when(pl.col("outcome") == Outcome.REVERSED.value)
+        .then(
+            pl.when(pl.col("points").abs() <= left)
+            .then(pl.lit(Relation.EQUAL.value))
+            .otherwise(pl.lit(Relation.BEYOND.value))
+        )
+        .when(base.is_null() | (off == 0))
+        .then(pl.lit(Relation.EQUAL.value))
+        .when(off <= tolerance_points)
+        .then(pl.lit(Relation.WITHIN.value))
+        .otherwise(pl.lit(Relation.BEYOND.value))
+    )
+    return _repeats(life.advance(matched.with_columns(relation=relation.cast(pl.Int16))))
+
+
+def _repeats(decided: pl.DataFrame) -> pl.DataFrame:
+    """Several answers to one item in one file: equal ones count once, disagreeing ones not at all."""
+    repeated = decided.filter(
+        pl.when(pl.col("item_id").is_null())
+        .then(pl.col("ref").is_in(_twice(decided, by="ref", among=pl.col("item_id").is_null())))
+        .otherwise(pl.col("item_id").is_in(_twice(decided, by="item_id", among=pl.col("item_id").is_not_null())))
+    )
+    if repeated.is_empty():
+        return decided
+    group = ["item_id", "ref"]
+    says = pl.struct("outcome", "points", "reason", "to_account", "member")
+    judged = repeated.select(
+        "line_no",
+        first=pl.col("line_no") == pl.col("line_no").min().over(group),
+        agree=(says.n_unique().over(group) == 1) & (pl.col("outcome") != Outcome.REVERSED.value),
+    )
+    return overrule(
+        decided, again=judged.filter(pl.col("agree") & ~pl.col("first")), against=judged.filter(~pl.col("agree"))
+    )
+
+
+def _twice(decided: pl.DataFrame, *, by: str, among: pl.Expr) -> pl.Series:
+    keys = decided.filter(among)[by]
+    return keys.filter(keys.is_duplicated()).unique().implode()
+
+
+def overrule(decided: pl.DataFrame, *, again: pl.DataFrame, against: pl.DataFrame) -> pl.DataFrame:
+    """Make the lines of ``again`` duplicates and those of ``against`` conflicts, whatever was decided for them."""
+    verdicts = pl.concat([_verdict(again, life.DUPLICATE), _verdict(against, life.CONFLICT)])
+    if verdicts.is_empty():
+        return decided
+    return pl.concat(
+        [
+            decided.join(verdicts, on="line_no", how="anti", maintain_order="left"),
+            decided.drop(verdicts.columns[1:]).join(verdicts, on="line_no").select(decided.columns),
+        ]
+    ).sort("line_no")
+
+
+def _verdict(lines: pl.DataFrame, step: life.Step) -> pl.DataFrame:
+    return lines.select(
+        "line_no",
+        event=pl.lit(step.event.value, pl.Int16),
+        next_state=pl.lit(step.state.value, pl.Int16),
+        disposition=pl.lit(step.disposition.value, pl.Int16),
+        opens=pl.lit(step.opens, pl.Int16),
+    )
+
+
+def new_requests(requests: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Add ``event`` and ``known_id`` to requests: a reference the book or the file already has is a duplicate.
+
+    ``known``: ref String, item_id Int64 of every reference of the file that the book has. Inside the file the first of
+    equal rows counts; where rows under one reference differ, none does.
+    """
+    group = pl.struct("points", "member").n_unique().over("ref")
+    repeated = (pl.len().over("ref") > 1) & ((group > 1) | (pl.col("line_no") != pl.col("line_no").min().over("ref")))
+    request = pl.when(pl.col("points") < 0).then(pl.lit(Event.RECALL.value)).otherwise(pl.lit(Event.REQUEST.value))
+    return requests.join(
+        known.select("ref", known_id="item_id").unique("ref", keep="first", maintain_order=True),
+        on="ref",
+        how="left",
+        maintain_order="left",
+    ).with_columns(
+        event=pl.when(pl.col("known_id").is_not_null() | repeated)
+        .then(pl.lit(Event.DUPLICATE_REQUEST.value))
+        .otherwise(request)
+        .cast(pl.Int16)
+    )
+
+
+def within_balance(requests: pl.DataFrame, balances: pl.DataFrame) -> pl.DataFrame:
+    """Turn requests that their source cannot pay into BALANCE_SHORT.
+
+    Adds nothing; reads ``event, source_account, points, value_date, ref``. ``balances``: source_account Int32, balance
+    Int64. A source pays in order of value date and reference, whatever the order of lines, until it is first short.
+    """
+    asks = requests.filter(pl.col("event") == Event.REQUEST.value).sort("source_account", "value_date", "ref")
+    spent = asks.join(balances, on="source_account", how="left").with_columns(
+        short=pl.col("points").cum_sum().over("source_account") > pl.col("balance").fill_null(0)
+    )
+    short = spent.filter("short").select("line_no", event=pl.lit(Event.BALANCE_SHORT.value, pl.Int16))
+    return requests.update(short, on="line_no", how="left")
+
+
+THEIR_KINDS = {
+    Outcome.ACCEPTED.value: ItemKind.THEIR_ACCEPT.value,
+    Outcome.REJECTED.value: ItemKind.THEIR_REJECT.value,
+    Outcome.HELD.value: ItemKind.THEIR_HOLD.value,
+    Outcome.REVERSED.value: ItemKind.THEIR_REVERSAL.value,
+}
+
+THEIR_OUTCOMES = {kind: outcome for outcome, kind in THEIR_KINDS.items()}
+
+
+def answered_before(requests: pl.DataFrame, theirs: pl.DataFrame, tolerance_points: int) -> pl.DataFrame:
+    """Requests whose answer already waits as *theirs*, in the shape of ``decide``.
+
+    ``requests``: line_no, ref, member, points, kind; ``theirs``: open items. A reference under which several answers
+    wait is ambiguous and left alone. Adds ``theirs_id, their_points, booked`` (what waits in suspense) and
+    ``their_date``.
+    """
+    waiting = theirs.filter(pl.len().over("ref") == 1).select(
+        "ref",
+        theirs_id="item_id",
+        their_member="member",
+        their_points="amount",
+        booked="remaining",
+        their_date="value_date",
+        outcome=pl.col("kind").replace_strict(THEIR_OUTCOMES, return_dtype=pl.Int16),
+    )
+    met = requests.join(waiting, on="ref", maintain_order="left").filter(
+        pl.col("their_member").is_null() | (pl.col("their_member") == pl.col("member"))
+    )
+    off = (pl.col("their_points") - pl.col("points")).abs()
+    relation = (
+        pl.when(off == 0)
+        .then(pl.lit(Relation.EQUAL.value))
+        .when(off <= tolerance_points)
+        .then(pl.lit(Relation.WITHIN.value))
+        .otherwise(pl.lit(Relation.BEYOND.value))
+    )
+    return life.advance(met.with_columns(state=pl.lit(State.PENDING.value, pl.Int16), relation=relation.cast(pl.Int16)))

@@ -1,0 +1,114 @@
+"""The canonical tables that parsers hand to the core: columns, types, what may be null, closed sets of values.
+
+Here: plain Polars schemas, cheap to import. Not here: the models that prove a frame (``models`` imports pandera), or
+the rules that route rows (``rules``).
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+import polars as pl
+
+from counterfoil.feed import FeedKind
+
+Columns = Mapping[str, type[pl.DataType]]
+
+ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
+    {
+        FeedKind.REQUESTS: MappingProxyType(
+            {"line_no": pl.Int64, "ref": pl.String, "member": pl.String, "points": pl.Int64, "value_date": pl.Date}
+        ),
+        FeedKind.HANDBACK: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "ref": pl.String,
+                "member": pl.String,
+                "points": pl.Int64,
+                "outcome": pl.String,
+                "reason": pl.String,
+                "to_account": pl.String,
+                "value_date": pl.Date,
+            }
+        ),
+        FeedKind.OPENING: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "entry": pl.String,
+                "account": pl.String,
+                "owner": pl.String,
+                "partner": pl.String,
+                "ref": pl.String,
+                "points": pl.Int64,
+                "value_date": pl.Date,
+            }
+        ),
+        FeedKind.CALENDAR: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "day": pl.Date,
+                "feed": pl.String,
+                "status": pl.String,
+                "files": pl.Int64,
+                "name": pl.String,
+            }
+        ),
+        FeedKind.RATES: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "basis": pl.String,
+                "currency": pl.String,
+                "minor": pl.Int64,
+                "per_points": pl.Int64,
+                "effective_from": pl.Date,
+            }
+        ),
+    }
+)
+"""Accepted rows by kind, in column order; ``line_no`` is the 1-based physical line."""
+
+NULLABLE: Final[Mapping[FeedKind, frozenset[str]]] = MappingProxyType(
+    {
+        FeedKind.REQUESTS: frozenset(),
+        FeedKind.HANDBACK: frozenset({"member", "reason", "to_account"}),
+        FeedKind.OPENING: frozenset({"owner", "partner", "ref"}),
+        FeedKind.CALENDAR: frozenset({"name"}),
+        FeedKind.RATES: frozenset(),
+    }
+)
+"""Columns of accepted rows that may be null."""
+
+QUARANTINED: Final[Columns] = MappingProxyType(
+    {"line_no": pl.Int64, "code": pl.String, "field": pl.String, "raw": pl.Binary, "points": pl.Int64}
+)
+"""Rows that could not be accepted. ``field`` is null for faults of a whole line, ``raw`` is cut at 4 KiB, ``points`` is
+null unless the amount itself was readable."""
+
+CONTROL: Final[Columns] = MappingProxyType(
+    {"name": pl.String, "declared": pl.Int64, "computed": pl.Int64, "holds": pl.Boolean}
+)
+"""One row an identity. Names begin with ``records_`` (counts) or ``points_`` (sums of points)."""
+
+DECLARED_POINTS: Final = "points_declared"
+"""Begins the name of an identity between declared sums alone, which no unreadable amount excuses."""
+
+OUTCOMES: Final = ("accepted", "rejected", "held", "reversed")
+ENTRIES: Final = ("balance", "item")
+DAY_STATUSES: Final = ("received", "empty", "missing", "held", "not_due")
+
+CLOSED_SETS: Final[Mapping[tuple[FeedKind, str], tuple[str, ...]]] = MappingProxyType(
+    {
+        (FeedKind.HANDBACK, "outcome"): OUTCOMES,
+        (FeedKind.OPENING, "entry"): ENTRIES,
+        (FeedKind.CALENDAR, "status"): DAY_STATUSES,
+    }
+)
+"""Columns whose values come from a fixed list."""
+
+RAW_BYTES_MAX: Final = 4096
+"""Raw bytes kept of a quarantined line: any real record fits, and a gigabyte on one line does not fill staging."""
+
+
+def empty(columns: Columns) -> pl.DataFrame:
+    """A frame without rows but with the columns and types of a table."""
+    return pl.DataFrame(schema=dict(columns))

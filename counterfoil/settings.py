@@ -1,0 +1,351 @@
+"""What this installation is told: its home folder, programme, connections, secrets, clock and who runs it.
+
+Here: the settings file and the only place that reads the environment. Not here: what layouts and rules declare.
+"""
+
+import os
+import pwd
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Annotated, Any, Final, Self
+from uuid import uuid4
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
+
+from counterfoil.clock import fixed_clock, system_clock
+from counterfoil.errors import Code, UsageError
+from counterfoil.feed import Contract
+from counterfoil.files import canonical_json, sha256_bytes
+from counterfoil.invariants import require
+
+INBOX: Final = "inbox"
+"""The connection that every installation has: a folder below its home."""
+
+_NOT_PLACES: Final = {"programme", "unit", "entity", "currency", "zone", "start_date"}
+_PROBLEMS_SHOWN: Final = 5
+_RUN_ID_MAX: Final = 100
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where everything that the program keeps at run time lies."""
+
+    root: Path
+
+    @property
+    def settings_file(self) -> Path:
+        return self.root / "counterfoil.yaml"
+
+    @property
+    def secrets(self) -> Path:
+        return self.root / "secrets"
+
+    @property
+    def inbox(self) -> Path:
+        return self.root / INBOX
+
+    @property
+    def landing(self) -> Path:
+        return self.root / "landing"
+
+    @property
+    def arrival_db(self) -> Path:
+        return self.root / "arrival.db"
+
+    @property
+    def book(self) -> Path:
+        return self.root / "book.duckdb"
+
+    @property
+    def book_lock(self) -> Path:
+        return self.root / "book.lock"
+
+    @property
+    def book_head(self) -> Path:
+        return self.root / "book.head.json"
+
+    @property
+    def staging(self) -> Path:
+        return self.root / "staging"
+
+    @property
+    def out(self) -> Path:
+        return self.root / "out"
+
+    @property
+    def out_crm(self) -> Path:
+        return self.out / "crm"
+
+    @property
+    def out_gl(self) -> Path:
+        return self.out / "gl"
+
+    @property
+    def out_reports(self) -> Path:
+        return self.out / "reports"
+
+    @property
+    def dagster(self) -> Path:
+        return self.root / "dagster"
+
+
+def _known_zone(zone: str) -> str:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("is no time zone of the IANA list, such as Europe/Berlin") from error
+    return zone
+
+
+Label = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
+HostKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/]+=*$")]
+Alias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+Zone = Annotated[str, AfterValidator(_known_zone)]
+
+
+class Sftp(Contract):
+    """A partner's SFTP server. ``host_keys`` pins its key (``ssh-ed25519 AAAA…``); two while it is being changed."""
+
+    host: Label
+    port: int = Field(default=22, ge=1, le=65535)
+    user: Label
+    host_keys: tuple[HostKey, ...] = Field(default=(), max_length=2)
+    root: str = "/"
+    """The remote folder below which the layouts' folders lie."""
+
+
+class Folder(Contract):
+    """A folder on this machine; a relative path counts from the home folder."""
+
+    path: Path
+
+
+class Connection(Contract):
+    """One place that files come from: exactly one of the two."""
+
+    sftp: Sftp | None = None
+    folder: Folder | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.sftp is None) == (self.folder is None):
+            raise ValueError("names one of sftp and folder")
+        return self
+
+
+class ProgrammeSettings(Contract):
+    """``counterfoil.yaml``, each key with its default: without the file everything works."""
+
+    programme: Label = "rewards"
+    unit: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")] = "points"
+    """What the programme counts in."""
+    entity: Label = "E1"
+    """The legal entity whose general ledger carries the liability."""
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "EUR"
+    zone: Zone = "UTC"
+    """The programme's time zone: when its days close."""
+    start_date: date = date(2026, 1, 1)
+    """The first business date that the program keeps."""
+    connections: dict[Alias, Connection] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What logs a connection in: a key file, a password, or a key file whose passphrase is the password."""
+
+    password: SecretStr | None
+    key_file: Path | None
+
+
+class Settings(ProgrammeSettings):
+    """The settings file and what surrounds it: places, clock, run and actor. Holds no secret."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    home: Home
+    data: Path
+    """Layouts, targets, rules and templates."""
+    clock: Callable[[], datetime]
+    run_id: str
+    actor: str
+    """The account that runs this process, as the operating system knows it: ``os:<name>``."""
+
+    @cached_property
+    def settings_sha(self) -> str:
+        """The SHA-256 of the settings that can change a result: no places, hosts or secrets."""
+        return sha256_bytes(canonical_json(self.model_dump(mode="json", include=_NOT_PLACES)))
+
+    def connection(self, alias: str) -> Sftp | Folder:
+        """A connection by its alias, a folder with its full path; SETTINGS_INVALID when it is not configured."""
+        if alias == INBOX and alias not in self.connections:
+            return Folder(path=self.home.inbox)
+        if alias not in self.connections:
+            raise UsageError(
+                Code.SETTINGS_INVALID,
+                f"{self.home.settings_file} connections",
+                found=f"no connection {alias!r}",
+                expected="every connection that a layout names",
+                remedy="Add it with sftp: or folder: beneath",
+            )
+        place = self.connections[alias].sftp or self.connections[alias].folder
+        require(place is not None, "a connection has a place", code=Code.SETTINGS_INVALID)
+        return place if isinstance(place, Sftp) else Folder(path=self.home.root / place.path.expanduser())
+
+    def credentials(self, alias: str) -> Credentials:
+        """The secrets of a connection, read now and kept nowhere.
+
+        Each from COUNTERFOIL_<ALIAS>_PASSWORD or COUNTERFOIL_<ALIAS>_KEY_FILE, else from ``<alias>.password`` or
+        ``<alias>.key`` in the secrets folder. SECRET_MISSING when there is neither, SECRET_EXPOSED when other accounts
+        can read a file.
+        """
+        prefix = f"COUNTERFOIL_{alias.upper()}"
+        password = os.environ.get(f"{prefix}_PASSWORD") or _password(self.home.secrets / f"{alias}.password")
+        named = os.environ.get(f"{prefix}_KEY_FILE")
+        key_file = Path(named).expanduser() if named else self.home.secrets / f"{alias}.key"
+        found = Credentials(SecretStr(password) if password else None, _private(key_file))
+        if (named and found.key_file is None) or found == Credentials(None, None):
+            raise UsageError(
+                Code.SECRET_MISSING,
+                f"connection {alias}",
+                found=f"no key file where {prefix}_KEY_FILE says" if named else "neither password nor key",
+                expected=f"{prefix}_PASSWORD, {prefix}_KEY_FILE, or {alias}.password or {alias}.key in the secrets folder",
+                remedy=f"Put one there; the secrets folder is {self.home.secrets}",
+            )
+        return found
+
+
+def load_settings(home: Path | None = None) -> Settings:
+    """Everything this process is told, from the home folder's ``counterfoil.yaml`` and the environment.
+
+    The home is the argument, else COUNTERFOIL_HOME, else ``.counterfoil`` here; it need not exist. COUNTERFOIL_DATA
+    names another data folder, COUNTERFOIL_NOW (an instant with its offset) stops the clock, COUNTERFOIL_RUN_ID names the
+    run. Raises SETTINGS_INVALID, which names file and key and never a value.
+    """
+    place = Home((home or Path(os.environ.get("COUNTERFOIL_HOME") or ".counterfoil")).expanduser().absolute())
+    programme = _programme_settings(place.settings_file)
+    return Settings(
+        **dict(programme),
+        home=place,
+        data=_data_folder(),
+        clock=_clock(),
+        run_id=_run_id(),
+        actor=_actor(),
+    )
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses the same key twice, of which the plain loader keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(keys) != len(set(keys)):
+            raise yaml.MarkedYAMLError(problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _programme_settings(path: Path) -> ProgrammeSettings:
+    try:
+        content = yaml.load(path.read_bytes(), _Loader)  # noqa: S506 (a safe loader, made stricter)
+        return ProgrammeSettings.model_validate({} if content is None else content)
+    except FileNotFoundError:
+        return ProgrammeSettings()
+    except OSError as error:
+        raise _invalid(str(path), f"a file that cannot be read ({os.strerror(error.errno or 0)})") from error
+    except yaml.YAMLError as error:
+        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+        line = f" near line {mark.line + 1}" if mark else ""
+        raise _invalid(str(path), f"no sound YAML{line}, or a key given twice") from error
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(part) for part in problem['loc']) or 'the whole file'}: {problem['msg']}"
+            for problem in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        raise _invalid(str(path), "; ".join(problems[:_PROBLEMS_SHOWN])) from error
+
+
+def _invalid(where: str, found: str) -> UsageError:
+    return UsageError(
+        Code.SETTINGS_INVALID,
+        where,
+        found=found,
+        expected="the keys and forms of the settings reference",
+        remedy="Correct it and run again",
+    )
+
+
+def _data_folder() -> Path:
+    package = Path(__file__).resolve().parent
+    checkout, installed = package.parent / "data", package / "_data"
+    named = os.environ.get("COUNTERFOIL_DATA")
+    if named:
+        folder = Path(named).expanduser().absolute()
+    else:
+        # An installed package may lie beside somebody else's folder named data.
+        folder = checkout if (package.parent / "pyproject.toml").is_file() else installed
+    if not folder.is_dir():
+        raise _invalid("COUNTERFOIL_DATA" if named else str(package), "no data folder")
+    return folder
+
+
+def _clock() -> Callable[[], datetime]:
+    text = os.environ.get("COUNTERFOIL_NOW")
+    if not text:
+        return system_clock
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise _invalid("COUNTERFOIL_NOW", "no instant such as 2026-11-20T22:15:00Z") from error
+    if instant.tzinfo is None:
+        raise _invalid("COUNTERFOIL_NOW", "an instant without its offset from UTC")
+    return fixed_clock(instant.astimezone(UTC))
+
+
+def _run_id() -> str:
+    named = os.environ.get("COUNTERFOIL_RUN_ID")
+    if named and not (named.isascii() and named.isprintable() and len(named) <= _RUN_ID_MAX):
+        raise _invalid("COUNTERFOIL_RUN_ID", f"no printable ASCII text of at most {_RUN_ID_MAX} characters")
+    return named or _process_run_id(os.getpid())
+
+
+@cache
+def _process_run_id(pid: int) -> str:
+    """One id a process; a forked child gets its own."""
+    require(pid > 0, "a process has a number")
+    return uuid4().hex
+
+
+def _actor() -> str:
+    uid = os.getuid()
+    try:
+        return f"os:{pwd.getpwuid(uid).pw_name}"
+    except KeyError:  # a container may run under an account that has no name
+        return f"os:#{uid}"
+
+
+def _password(path: Path) -> str | None:
+    if _private(path) is None:
+        return None
+    return path.read_text().removesuffix("\n").removesuffix("\r")
+
+
+def _private(path: Path) -> Path | None:
+    """The path of a secret file that is there and that no other account can read."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UsageError(
+            Code.SECRET_EXPOSED,
+            str(path),
+            found=f"mode {mode:03o}, so other accounts can get at the secret",
+            expected="mode 600",
+            remedy="Run chmod 600 on it, and change the secret if others may have read it",
+        )
+    return path

@@ -1,0 +1,196 @@
+"""Writes the reference pages from the code: message codes, commands, layout keys.
+
+Here: turning what the program says of itself into Markdown. Not here: anything a person has to explain. ``--check``
+writes nothing and fails when a page is out of date.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final
+
+import typer.main
+
+from counterfoil.errors import Code
+from parsers.layout import Layout
+from pipelines.commands.app import app
+
+PAGES: Final = Path(__file__).parent / "reference"
+NOTICE: Final = "<!-- Written by `make docs` from the code; edits here are lost. -->"
+
+
+def cell(text: str) -> str:
+    """Text as one Markdown table cell: on one line, bars escaped."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """A Markdown table, line by line, with an empty line after it."""
+    yield "| " + " | ".join(heads) + " |"
+    yield "|" + "---|" * len(heads)
+    for row in rows:
+        yield "| " + " | ".join(cell(text) for text in row) + " |"
+    yield ""
+
+
+def errors_page() -> Iterator[str]:
+    """Every message code with its meaning, in the order of the journey."""
+    yield "# Message codes"
+    yield ""
+    yield "Every message reads `CODE where: found. Expected …. What to do. Permanent|Transient.` in terminal, log and"
+    yield "Dagster alike, and holds no row value, no name and no secret. Each code leads to its entry in the runbook."
+    yield ""
+    rows = [(f"[`{code}`](../runbook.md#{code.lower()})", code.summary) for code in Code]
+    yield from table(("code", "what happened"), rows)
+
+
+def commands_page() -> Iterator[str]:
+    """Every command with its arguments and options, from the Typer application."""
+    root = typer.main.get_command(app)
+    yield "# Commands"
+    yield ""
+    yield "Exit status: 0 done, 1 the data has problems, 2 wrong use, 3 try again later."
+    yield ""
+    yield from command_section("counterfoil", root)
+
+
+def command_section(path: str, command: Any) -> Iterator[str]:
+    """One command's help and parameters, then those of the commands below it by name."""
+    below: Mapping[str, Any] = getattr(command, "commands", {})
+    if not below or command.params:
+        yield f"## `{path}`"
+        yield ""
+        yield from (line.rstrip() for line in (command.help or "").strip().splitlines())
+        yield ""
+        rows = [parameter_row(parameter) for parameter in command.params if not getattr(parameter, "hidden", False)]
+        if rows:
+            yield from table(("argument or option", "meaning", "default"), rows)
+    for name in sorted(below):
+        if not below[name].hidden:
+            yield from command_section(f"{path} {name}", below[name])
+
+
+def parameter_row(parameter: Any) -> tuple[str, str, str]:
+    """Spelling, meaning and default of one parameter."""
+    if parameter.param_type_name == "argument":
+        spelling = f"`{parameter.name.upper()}`"
+    else:
+        spelling = ", ".join(f"`{text}`" for text in [*parameter.opts, *parameter.secondary_opts])
+    return spelling, parameter.help or "", "required" if parameter.required else default_text(parameter.default)
+
+
+def default_text(value: object) -> str:
+    """A default as it would be typed; nothing for what is only known at run time."""
+    if value is None or callable(value):
+        return ""
+    if isinstance(value, Enum):
+        return f"`{value.value}`"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"`{value}`"
+
+
+def layout_page() -> Iterator[str]:
+    """Every key of a layout file, from the model that reads it."""
+    schema = Layout.model_json_schema()
+    yield "# Layout keys"
+    yield ""
+    yield "A feed is one folder, `data/partners/<partner>/<feed>/`: its `layout.yaml`, samples and goldens. Unknown"
+    yield "keys are errors. [Add a partner](../how-to/add-a-partner.md) shows how to write one."
+    yield ""
+    yield from keys_section("layout.yaml", schema)
+    for name, part in sorted(schema.get("$defs", {}).items()):
+        yield from keys_section(name, part)
+
+
+def keys_section(name: str, part: Mapping[str, Any]) -> Iterator[str]:
+    """One object of the layout, or one list of allowed words."""
+    yield f"## {name}"
+    yield ""
+    yield from (line.rstrip() for line in str(part.get("description", "")).strip().splitlines())
+    yield ""
+    if "enum" in part:
+        yield "One of " + ", ".join(f"`{word}`" for word in part["enum"]) + "."
+        yield ""
+    required = part.get("required", [])
+    rows = [
+        (f"`{key}`", type_text(value), "required" if key in required else schema_default(value), meaning(value))
+        for key, value in part.get("properties", {}).items()
+    ]
+    if rows:
+        yield from table(("key", "value", "default", "meaning"), rows)
+
+
+def type_text(value: Mapping[str, Any]) -> str:
+    """A JSON schema's type in a few words, with links to the objects it names."""
+    if "$ref" in value:
+        name = value["$ref"].rsplit("/", 1)[-1]
+        return f"[{name}](#{name.lower()})"
+    if "const" in value:
+        return f"`{value['const']}`"
+    if "enum" in value:
+        return ", ".join(f"`{word}`" for word in value["enum"])
+    for alternatives in ("anyOf", "oneOf"):
+        if alternatives in value:
+            return " or ".join(type_text(part) for part in value[alternatives] if part.get("type") != "null")
+    if value.get("type") == "array":
+        parts = value.get("prefixItems") or [value.get("items", {})]
+        return "list of " + ", ".join(type_text(part) for part in parts)
+    if value.get("type") == "object":
+        inner = value.get("additionalProperties")
+        return "map to " + type_text(inner) if isinstance(inner, dict) else "map"
+    return str(value.get("format") or value.get("type") or "any")
+
+
+def schema_default(value: Mapping[str, Any]) -> str:
+    """A default of the schema, in YAML's spelling where that differs from Python's."""
+    default = value.get("default")
+    if default in (None, [], {}) or isinstance(default, dict):
+        return ""
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+
+
+def meaning(value: Mapping[str, Any]) -> str:
+    """The field's own sentence and its bounds."""
+    bounds = {"minimum": "≥", "maximum": "≤", "exclusiveMinimum": ">", "exclusiveMaximum": "<", "pattern": "matches"}
+    said = [f"{sign} `{value[key]}`" for key, sign in bounds.items() if key in value]
+    return "; ".join(part for part in (str(value.get("description", "")), *said) if part)
+
+
+PAGE_MAKERS: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
+    "commands.md": commands_page,
+    "errors.md": errors_page,
+    "layout-keys.md": layout_page,
+}
+
+
+def render(lines: Iterator[str]) -> str:
+    """A page with its notice, no two empty lines in a row, one newline at the end."""
+    kept: list[str] = [NOTICE, ""]
+    for line in lines:
+        if line or kept[-1]:
+            kept.append(line)
+    return "\n".join(kept).rstrip() + "\n"
+
+
+def main() -> int:
+    """Write the pages, or with ``--check`` name those that differ and return 1."""
+    options = argparse.ArgumentParser(description=main.__doc__)
+    options.add_argument("--check", action="store_true", help="write nothing; fail when a page is out of date")
+    check = options.parse_args().check
+    pages = {PAGES / name: render(make()) for name, make in PAGE_MAKERS.items()}
+    stale = [path for path, text in pages.items() if not path.exists() or path.read_text("utf-8") != text]
+    if check:
+        for path in stale:
+            sys.stderr.write(f"docs/reference/{path.name} is out of date: run `make docs`\n")
+        return 1 if stale else 0
+    PAGES.mkdir(exist_ok=True)
+    for path in stale:
+        path.write_text(pages[path], "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
