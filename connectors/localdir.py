@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self, cast
 
 from connectors import confined
-from connectors.names import decoded, folder_parts, free_name, require_safe, shown
+from connectors.names import MOVE_TRIES, decoded, folder_parts, free_name, place_of, require_safe
 from connectors.outcomes import cut_short, listing_too_long, missing, moved, refused, require_offset
 from counterfoil.invariants import require
 from counterfoil.limits import FETCH_CHUNK_BYTES, LISTING_FILES_MAX
@@ -50,7 +50,7 @@ class LocalSource:
 
     def listing(self, folder: str) -> list[RemoteFile]:
         """All regular files of the folder, sorted by name; unsafe names come back as they are. LISTING_TOO_LONG."""
-        where = f"{self.alias}:{folder}"
+        where = place_of(self.alias, folder)
         files: list[RemoteFile] = []
         with self._folder(folder, where) as fd, _told(where), os.scandir(fd) as entries:
             for number, entry in enumerate(entries, start=1):
@@ -108,19 +108,18 @@ class LocalSource:
         with self._folder(file.folder, where) as source, _told(where):
             confined.make_folders(self._root(), parts)
             with confined.opened_folder(self._root(), parts) as target:
-                found = confined.lstat_below(source, file.name)
-                there = confined.lstat_below(target, file.name)
-                if found is None and there is None:
-                    raise missing(where)
-                if found is None:
-                    return
-                _require_unchanged(file, found, where)
-                if there is not None and os.path.samestat(found, there):
-                    os.unlink(file.name, dir_fd=source)
-                    os.fsync(source)
-                    return
-                new_name = free_name(file.name, lambda name: confined.lstat_below(target, name) is not None)
-                confined.move_without_replacing(file.name, new_name, source=source, target=target)
+                for _ in range(MOVE_TRIES):
+                    found = confined.lstat_below(source, file.name)
+                    if found is None and confined.lstat_below(target, file.name) is None:
+                        raise missing(where)
+                    if found is None:
+                        return
+                    _require_unchanged(file, found, where)
+                    # Another run that archives the same file may be faster: then its work is looked at afresh.
+                    with contextlib.suppress(FileNotFoundError, FileExistsError):
+                        _move(file.name, found, source=source, target=target)
+                        return
+        raise moved(where, "other runs kept taking the names it was to get in the archive")
 
     def delete(self, file: RemoteFile) -> None:
         """Remove the file; gone already counts as done. FILE_MOVED (transient) when another took its place."""
@@ -133,7 +132,7 @@ class LocalSource:
                 os.fsync(fd)
 
     def _where(self, file: RemoteFile) -> str:
-        where = f"{self.alias}:{file.folder}/{shown(file.name)}"
+        where = place_of(self.alias, file.folder, file.name)
         require_safe(file.name, where)
         return where
 
@@ -164,6 +163,17 @@ def _require_unchanged(file: RemoteFile, found: os.stat_result, where: str) -> N
         raise moved(where, "its size or time differs from the listing, or it is no longer a regular file")
 
 
+def _move(name: str, found: os.stat_result, *, source: int, target: int) -> None:
+    """Into the archive under a free name; a crash in the middle of an earlier move left only the old name to remove."""
+    there = confined.lstat_below(target, name)
+    if there is not None and os.path.samestat(found, there):
+        os.unlink(name, dir_fd=source)
+        os.fsync(source)
+        return
+    new_name = free_name(name, lambda candidate: confined.lstat_below(target, candidate) is not None)
+    confined.move_without_replacing(name, new_name, source=source, target=target)
+
+
 def _require_same(fd: int, file: RemoteFile, where: str) -> None:
     with _told(where):
         _require_unchanged(file, os.fstat(fd), where)
@@ -176,7 +186,5 @@ def _told(where: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise missing(where) from error
-    except FileExistsError as error:
-        raise moved(where, "another run took the name it was to get in the archive") from error
     except OSError as error:
         raise refused(where, f"the system answered {errno.errorcode.get(error.errno or 0, 'an error')}") from error

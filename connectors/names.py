@@ -16,6 +16,9 @@ SHOWN_CHARACTERS_MAX: Final = 80
 DOUBLINGS_MAX: Final = 20
 """A million archived files of one name; at one a day that is far beyond any programme's life."""
 
+MOVE_TRIES: Final = 5
+"""Attempts to archive a file that another run archives at the same time; each step of the other costs at most one."""
+
 
 def decoded(raw: bytes) -> str:
     r"""A name as text. Bytes that are not UTF-8 become ``\xNN``, and the backslash makes the name unsafe."""
@@ -37,6 +40,12 @@ def shown(name: str) -> str:
     """The name for a message: quoted, ASCII only, cut at ``SHOWN_CHARACTERS_MAX``."""
     text = ascii(name[: SHOWN_CHARACTERS_MAX + 1])
     return text if len(text) <= SHOWN_CHARACTERS_MAX else text[:SHOWN_CHARACTERS_MAX] + "…"
+
+
+def place_of(alias: str, folder: str, name: str | None = None) -> str:
+    """Where something was found, for a message: ``alias:folder/'name'``, fit for every terminal and log."""
+    where = f"{alias}:{folder if folder.isprintable() else shown(folder)}"
+    return where if name is None else f"{where}/{shown(name)}"
 
 
 def require_safe(name: str, where: str) -> None:

@@ -12,7 +12,7 @@ from typing import BinaryIO, Final, Self, cast
 
 from paramiko import Transport
 
-from connectors.names import decoded, folder_parts, free_name, is_safe, require_safe, shown
+from connectors.names import MOVE_TRIES, decoded, folder_parts, free_name, is_safe, place_of, require_safe
 from connectors.outcomes import cut_short, listing_too_long, missing, moved, refused, require_offset
 from connectors.sftp_packets import Attributes, BrokenProtocolError, Status, StatusError, StreamError
 from connectors.sftp_wire import SftpWire
@@ -31,8 +31,9 @@ SECOND_NS: Final = 1_000_000_000
 class SftpSource:
     """Files below ``root`` on a server (a path there; ``""`` or ``"."`` is where the log-in starts).
 
-    ``host_keys``: one or two OpenSSH public key lines (``ssh-ed25519 AAAA…``); exactly one of ``password`` and
-    ``key_file``. All are checked on entering the ``with`` block, so that one wrong connection stops no other.
+    ``host_keys``: one or two OpenSSH public key lines (``ssh-ed25519 AAAA…``). Log-in is with ``key_file``, whose
+    passphrase is ``password``, or else with ``password`` itself. All are checked on entering the ``with`` block, so
+    that one wrong connection stops no other.
 
     Entering raises what ``ssh.connect`` raises. Every method raises CONNECTION_LOST (transient), REMOTE_MISSING,
     REMOTE_REFUSED and NAME_UNSAFE (permanent). After CONNECTION_LOST leave the block and enter it again.
@@ -89,7 +90,7 @@ class SftpSource:
 
     def listing(self, folder: str) -> list[RemoteFile]:
         """All regular files of the folder, sorted by name; unsafe names come back as they are. LISTING_TOO_LONG."""
-        where = f"{self.alias}:{folder}"
+        where = place_of(self.alias, folder)
         parts = folder_parts(folder, where)
         found: list[tuple[str, Attributes]] = []
         with _told(where):
@@ -145,15 +146,23 @@ class SftpSource:
         parts = folder_parts(folder, where)
         target = self._folder_path(parts)
         with _told(where):
-            found = self._wire().attributes(path, follow=False)
-            if found is None:
-                if not self._taken(_joined(target, file.name)):
+            for tries_left in reversed(range(MOVE_TRIES)):
+                found = self._wire().attributes(path, follow=False)
+                if found is None and not self._taken(_joined(target, file.name)):
                     raise missing(where)
-                return
-            _require_unchanged(file, found, where)
-            self._make_folders(parts)
-            name = free_name(file.name, lambda name: self._taken(_joined(target, name)))
-            self._wire().rename(path, _joined(target, name))
+                if found is None:
+                    return
+                _require_unchanged(file, found, where)
+                self._make_folders(parts)
+                name = free_name(file.name, lambda name: self._taken(_joined(target, name)))
+                try:
+                    self._wire().rename(path, _joined(target, name))
+                except StatusError:
+                    # Another run that archives the same file may be faster: then its work is looked at afresh.
+                    if not tries_left:
+                        raise
+                else:
+                    return
 
     def delete(self, file: RemoteFile) -> None:
         """Remove the file; gone already counts as done. FILE_MOVED (transient) when another took its place."""
@@ -176,7 +185,7 @@ class SftpSource:
 
     def _path(self, file: RemoteFile) -> tuple[bytes, str]:
         """The file's path on the server and its name in messages; raises NAME_UNSAFE."""
-        where = f"{self.alias}:{file.folder}/{shown(file.name)}"
+        where = place_of(self.alias, file.folder, file.name)
         require_safe(file.name, where)
         return _joined(self._folder_path(folder_parts(file.folder, where)), file.name), where
 

@@ -17,13 +17,13 @@ from typing import ClassVar, Final, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from paramiko import PKey, ServerInterface, SFTPServer, SSHException, Transport
+from paramiko import PKey, ServerInterface, SFTPServer, Transport
 from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED, OPEN_SUCCEEDED
-from paramiko.pkey import UnknownKeyType
 
 from connectors import confined
 from connectors.sftp_folder import ServedFolder
-from connectors.ssh import disconnect, hush, parse_public_key, public_key_line
+from connectors.ssh import disconnect, hush
+from connectors.ssh_keys import parse_public_key, public_key_line, read_private_key
 from counterfoil.errors import Code, UsageError
 
 LOOPBACK: Final = "127.0.0.1"
@@ -178,10 +178,7 @@ def load_host_key(state: Path) -> PKey:
     path = state / HOST_KEY_NAME
     if not path.exists():
         _make_host_key(state)
-    try:
-        return PKey.from_path(path)
-    except (SSHException, UnknownKeyType) as error:
-        raise ValueError("not a private key") from error
+    return read_private_key(path, None)
 
 
 def _make_host_key(state: Path) -> None:

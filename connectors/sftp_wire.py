@@ -38,6 +38,9 @@ READ_BYTES: Final = 32_768
 READS_OUTSTANDING: Final = 2 * FETCH_CHUNK_BYTES // READ_BYTES
 """64 requests, as OpenSSH's client keeps: 2 MiB, exactly paramiko's channel window, so 100 MB/s at 20 ms."""
 
+CRUMBS_MAX: Final = 64 * READS_OUTSTANDING
+"""Pieces held back until the one before them arrives. Servers that answer in 512 bytes stay below; no sane one is."""
+
 LISTS_OUTSTANDING: Final = 8
 """Folder reads under way; OpenSSH answers each with 100 names, so 10,000 names cost 13 round trips, not 100."""
 
@@ -126,7 +129,7 @@ class SftpWire:
                 rest = offset + len(data)
                 asked[self._ask(handle, rest, length - len(data))] = (rest, length - len(data))
             early[offset] = data
-            if len(early) > READS_OUTSTANDING:
+            if len(early) > CRUMBS_MAX:
                 raise BrokenProtocolError("answers in crumbs and out of order")
             while at in early:
                 chunk = early.pop(at)

@@ -3,8 +3,6 @@
 Here: everything until the channel stands, each step with a time limit. Not here: files, or where settings come from.
 """
 
-import base64
-import binascii
 import contextlib
 import logging
 import socket
@@ -14,19 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from paramiko import (
-    AuthenticationException,
-    BadAuthenticationType,
-    Channel,
-    PKey,
-    SSHException,
-    Transport,
-)
-from paramiko.pkey import UnknownKeyType
+from paramiko import AuthenticationException, BadAuthenticationType, Channel, PKey, SSHException, Transport
 from paramiko.ssh_exception import IncompatiblePeer
 
 from connectors.names import shown
+from connectors.ssh_keys import HOST_KEY_ALGORITHMS, parse_public_key, public_key_line, read_private_key
 from counterfoil.errors import Code, PermanentError, TransientError, UsageError
 
 PINS_MAX: Final = 2
@@ -43,24 +33,18 @@ MACS: Final = (
 )
 """No MD5 and no SHA-1, which paramiko still offers."""
 
-HOST_KEY_ALGORITHMS: Final = {
-    "ssh-ed25519": ("ssh-ed25519",),
-    "ecdsa-sha2-nistp256": ("ecdsa-sha2-nistp256",),
-    "ecdsa-sha2-nistp384": ("ecdsa-sha2-nistp384",),
-    "ecdsa-sha2-nistp521": ("ecdsa-sha2-nistp521",),
-    "ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256"),
-}
-"""Signature algorithms by key type; RSA with SHA-1 is no longer understood by paramiko at all."""
-
 LOG_NAME: Final = "counterfoil.ssh"
 
-LAST_WORDS_S: Final = 0.5
+LAST_WORDS_S: Final = 0.2
 """How long a failed step waits for paramiko's thread to end, to tell a refusal from a lost connection."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where and as whom to connect. ``host_keys`` are OpenSSH public key lines; one of password and key file."""
+    """Where and as whom to connect. ``host_keys`` are OpenSSH public key lines.
+
+    With a key file, ``password`` is its passphrase (None: it has none); without, it logs in.
+    """
 
     alias: str
     host: str
@@ -100,8 +84,6 @@ def connect(endpoint: Endpoint) -> tuple[Transport, Channel]:
 
 def disconnect(transport: Transport) -> None:
     """End the connection and its thread; never fails."""
-    # paramiko leaves a timer running after a failed negotiation, and the interpreter would wait for it.
-    transport.packetizer.complete_handshake()
     # Its thread notices the end of the socket at once, and a mere close only a tenth of a second later.
     with contextlib.suppress(OSError):
         transport.sock.shutdown(socket.SHUT_RDWR)
@@ -128,39 +110,18 @@ def read_pins(endpoint: Endpoint) -> tuple[PKey, ...]:
     return tuple(pins)
 
 
-def parse_public_key(line: str) -> PKey:
-    """An OpenSSH public key line (``type base64 [comment]``) as a key; raises ValueError."""
-    words = line.split()
-    if len(words) < 2 or words[0] not in HOST_KEY_ALGORITHMS:
-        raise ValueError("not a public key line of a known type")
-    try:
-        key = PKey.from_type_string(words[0], base64.b64decode(words[1], validate=True))
-    except (binascii.Error, SSHException, UnknownKeyType, UnsupportedAlgorithm, UnicodeDecodeError) as error:
-        raise ValueError("not a public key") from error
-    if key.get_name() != words[0]:
-        raise ValueError("the type beside the key is not the key's own")
-    return key
-
-
-def public_key_line(key: PKey) -> str:
-    """The key as a line of known_hosts or authorized_keys has it, without a comment."""
-    return f"{key.get_name()} {key.get_base64()}"
-
-
 def _read_key(endpoint: Endpoint) -> PKey | None:
-    """The private key, or None for a password; raises SECRET_MISSING or SETTINGS_INVALID."""
-    if endpoint.password is None and endpoint.key_file is None:
+    """The private key, or None for a password; raises SECRET_MISSING."""
+    if endpoint.key_file is not None:
+        try:
+            return read_private_key(endpoint.key_file, endpoint.password)
+        except OSError as error:
+            raise _secret_missing(endpoint, found="the key file cannot be opened") from error
+        except ValueError as error:
+            raise _secret_missing(endpoint, found=f"the key file cannot be used: {error}") from error
+    if endpoint.password is None:
         raise _secret_missing(endpoint, found="neither a password nor a key file is configured")
-    if endpoint.key_file is None:
-        return None
-    if endpoint.password is not None:
-        raise _secret_missing(endpoint, found="both a password and a key file are configured")
-    try:
-        return PKey.from_path(endpoint.key_file)
-    except OSError as error:
-        raise _secret_missing(endpoint, found="the key file cannot be opened") from error
-    except (ValueError, TypeError, SSHException, UnknownKeyType, UnsupportedAlgorithm) as error:
-        raise _secret_missing(endpoint, found="the key file holds no private key that can be used") from error
+    return None
 
 
 def _negotiated(endpoint: Endpoint, pins: tuple[PKey, ...]) -> Transport:
@@ -224,7 +185,7 @@ def _require_pinned(endpoint: Endpoint, pins: tuple[PKey, ...], key: PKey) -> No
     """Raise unless the server's key is one of the pins, byte for byte."""
     if any(pin.asbytes() == key.asbytes() for pin in pins):
         return
-    setting = f"connections.{endpoint.alias}.host_keys in counterfoil.yaml"
+    setting = f"connections.{endpoint.alias}.sftp.host_keys in counterfoil.yaml"
     line = public_key_line(key)
     if any(pin.get_name() == key.get_name() for pin in pins):
         pinned = " or ".join(pin.fingerprint for pin in pins if pin.get_name() == key.get_name())
@@ -234,7 +195,7 @@ def _require_pinned(endpoint: Endpoint, pins: tuple[PKey, ...], key: PKey) -> No
             found=f"the server shows {key.get_name()} {key.fingerprint}",
             expected=f"the pinned {pinned}",
             remedy="Somebody may be in between: nothing was sent. Ask the partner, over another channel, whether the "
-            f"key was changed; only then put this line beside or instead of the old one under {setting}: {line}",
+            f'key was changed; only then put "{line}" beside or instead of the old line under {setting}',
         )
     raise PermanentError(
         Code.HOST_KEY_UNKNOWN,
@@ -242,7 +203,7 @@ def _require_pinned(endpoint: Endpoint, pins: tuple[PKey, ...], key: PKey) -> No
         found=f"the server shows {key.get_name()} {key.fingerprint}, and no key of this type is pinned",
         expected="a host key that is pinned",
         remedy="Compare the fingerprint with the one the partner gives you over another channel; if they are equal, "
-        f"put this line under {setting}: {line}",
+        f'put "{line}" under {setting}',
     )
 
 
@@ -316,15 +277,15 @@ def _secret_missing(endpoint: Endpoint, *, found: str) -> PermanentError:
         Code.SECRET_MISSING,
         endpoint.where,
         found=found,
-        expected="one secret: a password, or an unencrypted Ed25519, ECDSA or RSA private key",
-        remedy="Put it where the settings page says secrets of this alias belong",
+        expected="a password, or an Ed25519, ECDSA or RSA private key with its passphrase if it has one",
+        remedy=f"Put it into secrets/{endpoint.alias}.password or secrets/{endpoint.alias}.key in the home folder",
     )
 
 
 def _setting_invalid(endpoint: Endpoint, *, found: str) -> UsageError:
     return UsageError(
         Code.SETTINGS_INVALID,
-        f"connections.{endpoint.alias}.host_keys",
+        f"connections.{endpoint.alias}.sftp.host_keys",
         found=found,
         expected=f"at most {PINS_MAX} lines such as ssh-ed25519 AAAA…",
         remedy="Copy the public key lines that the partner confirmed into counterfoil.yaml",

@@ -102,6 +102,10 @@ class Reader(Protocol):
         """The feeds whose connection, folder and name pattern fit, before any byte is read."""
         ...
 
+    def named_day(self, feed: Feed, *, name: str) -> date | None:
+        """The business date in a file's name, where the layout has one there and it can be read."""
+        ...
+
     def claim(self, *, connection: str, folder: str, name: str, payload: Path) -> Feed:
         """The one layout (feed and version, by business date) that claims the file; FILE_UNCLAIMED, FILE_AMBIGUOUS."""
         ...

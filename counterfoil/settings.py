@@ -5,11 +5,10 @@ Here: the settings file and the only place that reads the environment. Not here:
 
 import os
 import pwd
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 from uuid import uuid4
@@ -22,7 +21,7 @@ from counterfoil.clock import fixed_clock, system_clock
 from counterfoil.errors import Code, UsageError
 from counterfoil.feed import Contract
 from counterfoil.files import canonical_json, sha256_bytes
-from counterfoil.invariants import require
+from counterfoil.secret_files import private_file, private_text
 
 INBOX: Final = "inbox"
 """The connection that every installation has: a folder below its home."""
@@ -30,6 +29,7 @@ INBOX: Final = "inbox"
 _NOT_PLACES: Final = {"programme", "unit", "entity", "currency", "zone", "start_date"}
 _PROBLEMS_SHOWN: Final = 5
 _RUN_ID_MAX: Final = 100
+_RUN_IDS: Final[dict[int, str]] = {}
 
 
 @dataclass(frozen=True)
@@ -183,49 +183,48 @@ class Settings(ProgrammeSettings):
 
     def connection(self, alias: str) -> Sftp | Folder:
         """A connection by its alias, a folder with its full path; SETTINGS_INVALID when it is not configured."""
-        if alias == INBOX and alias not in self.connections:
-            return Folder(path=self.home.inbox)
-        if alias not in self.connections:
-            raise UsageError(
-                Code.SETTINGS_INVALID,
-                f"{self.home.settings_file} connections",
-                found=f"no connection {alias!r}",
-                expected="every connection that a layout names",
-                remedy="Add it with sftp: or folder: beneath",
-            )
-        place = self.connections[alias].sftp or self.connections[alias].folder
-        require(place is not None, "a connection has a place", code=Code.SETTINGS_INVALID)
-        return place if isinstance(place, Sftp) else Folder(path=self.home.root / place.path.expanduser())
+        found = self.connections.get(alias, Connection(folder=Folder(path=Path(INBOX))) if alias == INBOX else None)
+        if found is not None and found.folder is not None:
+            return Folder(path=self.home.root / found.folder.path.expanduser())
+        if found is not None and found.sftp is not None:
+            return found.sftp
+        raise UsageError(
+            Code.SETTINGS_INVALID,
+            f"{self.home.settings_file} connections",
+            found=f"no connection {alias!r}",
+            expected="every connection that a layout names",
+            remedy="Add it with sftp: or folder: beneath",
+        )
 
     def credentials(self, alias: str) -> Credentials:
-        """The secrets of a connection, read now and kept nowhere.
+        """The secrets of a configured connection, read now and kept nowhere.
 
         Each from COUNTERFOIL_<ALIAS>_PASSWORD or COUNTERFOIL_<ALIAS>_KEY_FILE, else from ``<alias>.password`` or
-        ``<alias>.key`` in the secrets folder. SECRET_MISSING when there is neither, SECRET_EXPOSED when other accounts
-        can read a file.
+        ``<alias>.key`` in the secrets folder. Raises SECRET_MISSING when there is neither, SECRET_EXPOSED when other
+        accounts can get at a file.
         """
-        prefix = f"COUNTERFOIL_{alias.upper()}"
-        password = os.environ.get(f"{prefix}_PASSWORD") or _password(self.home.secrets / f"{alias}.password")
-        named = os.environ.get(f"{prefix}_KEY_FILE")
-        key_file = Path(named).expanduser() if named else self.home.secrets / f"{alias}.key"
-        found = Credentials(SecretStr(password) if password else None, _private(key_file))
-        if (named and found.key_file is None) or found == Credentials(None, None):
+        self.connection(alias)
+        variable, key_variable = f"COUNTERFOIL_{alias.upper()}_PASSWORD", f"COUNTERFOIL_{alias.upper()}_KEY_FILE"
+        password = os.environ.get(variable) or private_text(self.home.secrets / f"{alias}.password")
+        named = os.environ.get(key_variable)
+        key_file = private_file(Path(named).expanduser() if named else self.home.secrets / f"{alias}.key")
+        if key_file is None and (named or not password):
             raise UsageError(
                 Code.SECRET_MISSING,
                 f"connection {alias}",
-                found=f"no key file where {prefix}_KEY_FILE says" if named else "neither password nor key",
-                expected=f"{prefix}_PASSWORD, {prefix}_KEY_FILE, or {alias}.password or {alias}.key in the secrets folder",
+                found=f"no file where {key_variable} says" if named else "neither a password nor a key",
+                expected=f"{variable}, {key_variable}, or {alias}.password or {alias}.key in the secrets folder",
                 remedy=f"Put one there; the secrets folder is {self.home.secrets}",
             )
-        return found
+        return Credentials(SecretStr(password) if password else None, key_file)
 
 
 def load_settings(home: Path | None = None) -> Settings:
     """Everything this process is told, from the home folder's ``counterfoil.yaml`` and the environment.
 
     The home is the argument, else COUNTERFOIL_HOME, else ``.counterfoil`` here; it need not exist. COUNTERFOIL_DATA
-    names another data folder, COUNTERFOIL_NOW (an instant with its offset) stops the clock, COUNTERFOIL_RUN_ID names the
-    run. Raises SETTINGS_INVALID, which names file and key and never a value.
+    names another data folder, COUNTERFOIL_NOW (an instant with its offset) stops the clock, COUNTERFOIL_RUN_ID names
+    the run. Raises SETTINGS_INVALID, which names file and key and never a value.
     """
     place = Home((home or Path(os.environ.get("COUNTERFOIL_HOME") or ".counterfoil")).expanduser().absolute())
     programme = _programme_settings(place.settings_file)
@@ -310,14 +309,8 @@ def _run_id() -> str:
     named = os.environ.get("COUNTERFOIL_RUN_ID")
     if named and not (named.isascii() and named.isprintable() and len(named) <= _RUN_ID_MAX):
         raise _invalid("COUNTERFOIL_RUN_ID", f"no printable ASCII text of at most {_RUN_ID_MAX} characters")
-    return named or _process_run_id(os.getpid())
-
-
-@cache
-def _process_run_id(pid: int) -> str:
-    """One id a process; a forked child gets its own."""
-    require(pid > 0, "a process has a number")
-    return uuid4().hex
+    # A forked child is another process and gets an id of its own.
+    return named or _RUN_IDS.setdefault(os.getpid(), uuid4().hex)
 
 
 def _actor() -> str:
@@ -326,26 +319,3 @@ def _actor() -> str:
         return f"os:{pwd.getpwuid(uid).pw_name}"
     except KeyError:  # a container may run under an account that has no name
         return f"os:#{uid}"
-
-
-def _password(path: Path) -> str | None:
-    if _private(path) is None:
-        return None
-    return path.read_text().removesuffix("\n").removesuffix("\r")
-
-
-def _private(path: Path) -> Path | None:
-    """The path of a secret file that is there and that no other account can read."""
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except FileNotFoundError:
-        return None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise UsageError(
-            Code.SECRET_EXPOSED,
-            str(path),
-            found=f"mode {mode:03o}, so other accounts can get at the secret",
-            expected="mode 600",
-            remedy="Run chmod 600 on it, and change the secret if others may have read it",
-        )
-    return path

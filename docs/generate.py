@@ -1,4 +1,4 @@
-"""Writes the reference pages from the code: message codes, commands, layout keys.
+"""Writes the reference pages from the code: message codes, commands, settings, layout keys.
 
 Here: turning what the program says of itself into Markdown. Not here: anything a person has to explain. ``--check``
 writes nothing and fails when a page is out of date.
@@ -14,6 +14,7 @@ from typing import Any, Final
 import typer.main
 
 from counterfoil.errors import Code
+from counterfoil.settings import ProgrammeSettings
 from parsers.layout import Layout
 from pipelines.commands.app import app
 
@@ -105,8 +106,21 @@ def layout_page() -> Iterator[str]:
         yield from keys_section(name, part)
 
 
+def settings_page() -> Iterator[str]:
+    """Every key of the settings file, from the model that reads it."""
+    schema = ProgrammeSettings.model_json_schema()
+    yield "# Settings"
+    yield ""
+    yield "`counterfoil.yaml` in the home folder. Unknown keys are errors. Secrets are never in it: `.env.example`"
+    yield "names the environment variables and files that hold them."
+    yield ""
+    yield from keys_section("counterfoil.yaml", schema)
+    for name, part in sorted(schema.get("$defs", {}).items()):
+        yield from keys_section(name, part)
+
+
 def keys_section(name: str, part: Mapping[str, Any]) -> Iterator[str]:
-    """One object of the layout, or one list of allowed words."""
+    """One object of a YAML file, or one list of allowed words."""
     yield f"## {name}"
     yield ""
     yield from (line.rstrip() for line in str(part.get("description", "")).strip().splitlines())
@@ -139,7 +153,7 @@ def type_text(value: Mapping[str, Any]) -> str:
         parts = value.get("prefixItems") or [value.get("items", {})]
         return "list of " + ", ".join(type_text(part) for part in parts)
     if value.get("type") == "object":
-        inner = value.get("additionalProperties")
+        inner = value.get("additionalProperties") or next(iter(value.get("patternProperties", {}).values()), None)
         return "map to " + type_text(inner) if isinstance(inner, dict) else "map"
     return str(value.get("format") or value.get("type") or "any")
 
@@ -147,7 +161,7 @@ def type_text(value: Mapping[str, Any]) -> str:
 def schema_default(value: Mapping[str, Any]) -> str:
     """A default of the schema, in YAML's spelling where that differs from Python's."""
     default = value.get("default")
-    if default in (None, [], {}) or isinstance(default, dict):
+    if (not default and not isinstance(default, bool | int)) or isinstance(default, dict):
         return ""
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
@@ -155,14 +169,16 @@ def schema_default(value: Mapping[str, Any]) -> str:
 def meaning(value: Mapping[str, Any]) -> str:
     """The field's own sentence and its bounds."""
     bounds = {"minimum": "≥", "maximum": "≤", "exclusiveMinimum": ">", "exclusiveMaximum": "<", "pattern": "matches"}
-    said = [f"{sign} `{value[key]}`" for key, sign in bounds.items() if key in value]
-    return "; ".join(part for part in (str(value.get("description", "")), *said) if part)
+    said = ", ".join(f"{sign} `{value[key]}`" for key, sign in bounds.items() if key in value)
+    sentence = str(value.get("description", ""))
+    return f"{sentence} ({said})" if sentence and said else sentence or said
 
 
 PAGE_MAKERS: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "commands.md": commands_page,
     "errors.md": errors_page,
     "layout-keys.md": layout_page,
+    "settings.md": settings_page,
 }
 
 

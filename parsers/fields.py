@@ -10,12 +10,12 @@ from pydantic import Field, model_validator
 from counterfoil.feed import Contract
 
 DATE_FORMATS: Final = {
-    "YYYYMMDD": ("%Y%m%d", r"^[0-9]{8}$"),
-    "YYYY-MM-DD": ("%Y-%m-%d", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
-    "DD/MM/YYYY": ("%d/%m/%Y", r"^[0-9]{2}/[0-9]{2}/[0-9]{4}$"),
-    "MM/DD/YYYY": ("%m/%d/%Y", r"^[0-9]{2}/[0-9]{2}/[0-9]{4}$"),
+    "YYYYMMDD": "%Y%m%d",
+    "YYYY-MM-DD": "%Y-%m-%d",
+    "DD/MM/YYYY": "%d/%m/%Y",
+    "MM/DD/YYYY": "%m/%d/%Y",
 }
-"""Spelling in a layout → (polars format, exact form). The form is checked apart: polars takes ``2026 105`` for a day."""
+"""Spelling in a layout → format as polars and Python know it."""
 
 DateFormat = Literal["YYYYMMDD", "YYYY-MM-DD", "DD/MM/YYYY", "MM/DD/YYYY"]
 

@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Literal
 from uuid import uuid4
 
 import polars as pl
+import pyarrow as pa
 
 from counterfoil.errors import Code, PermanentError
 from counterfoil.files import room_for_write
@@ -24,8 +25,6 @@ CHUNK_ROWS: Final = 100_000
 
 WRITER_BATCH_ROWS: Final = 32_768
 """Rows a writer thread takes at a time: twice as fast as the library's 1,024 for rows of this width."""
-
-NEEDS_QUOTES: Final = '[,"\r\n]'
 
 Chunk = tuple[int, int, bytes]
 """First row, rows, rendered rows."""
@@ -117,18 +116,30 @@ def write_parts(
 
 
 def _csv(table: pl.DataFrame, *, header: bool) -> bytes:
-    """The table as CSV; looking first whether any value needs quotes is cheaper than letting the writer look."""
-    special = pl.any_horizontal(pl.col(pl.String).str.contains(NEEDS_QUOTES).any())
-    quoted = bool(table.select(special.fill_null(value=False)).item())
+    """The table as CSV. Values hardly ever need quotes, and to prove that afterwards is cheaper than to look first."""
+    bare = _written(table, header, "never")
+    lines = table.height + header
+    shape = (lines * (table.width - 1), lines)
+    plain = (_count(bare, b","), _count(bare, b"\n")) == shape and b'"' not in bare and b"\r" not in bare
+    return bare if plain else _written(table, header, "necessary")
+
+
+def _written(table: pl.DataFrame, header: bool, quotes: Literal["never", "necessary"]) -> bytes:
     buffer = io.BytesIO()
     table.write_csv(
         buffer,
         include_header=header,
         date_format="%Y-%m-%d",
-        quote_style="necessary" if quoted else "never",
+        quote_style=quotes,
         batch_size=WRITER_BATCH_ROWS,
     )
     return buffer.getvalue()
+
+
+def _count(text: bytes, letter: bytes) -> int:
+    """How often a byte occurs; ``bytes.count`` takes ten times as long for a byte as frequent as a delimiter."""
+    letters = pl.Series(pa.Array.from_buffers(pa.uint8(), len(text), [None, pa.py_buffer(text)]))
+    return int((letters == letter[0]).sum())
 
 
 def _ahead(chunks: Iterator[Chunk]) -> Iterator[Chunk]:

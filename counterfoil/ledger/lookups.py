@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from counterfoil.ledger.model import OPEN_ITEM, TABLES, BreakCode, Side, State
+from counterfoil.ledger.model import OPEN_ITEM, BreakCode, Side, State
 from counterfoil.reconcile import breaks
 
 _OPEN = ", ".join(OPEN_ITEM)
@@ -49,6 +49,11 @@ class Lookups:
     def has_posted(self, kind: str) -> bool:
         """Whether any file of a kind was posted."""
         return self.row("SELECT 1 FROM book.posting WHERE kind = ? LIMIT 1", kind) is not None
+
+    def last_payload(self, kind: str) -> str:
+        """The payload hash of the last posting of a kind, or an empty text."""
+        row = self.row("SELECT payload_sha FROM book.posting WHERE kind = ? ORDER BY n DESC LIMIT 1", kind)
+        return str(row[0]) if row else ""
 
     def posted(self, feed: str) -> pl.DataFrame:
         """Postings of a feed: n, delivery, payload_sha, identity, epoch, sequence, business_date."""
@@ -184,8 +189,3 @@ class Lookups:
                 ORDER BY c.line_no, c.code, break_id""",
             opening=opening,
         )
-
-
-def columns(table: str) -> str:
-    """The columns of an append-only table, comma separated, in schema order."""
-    return ", ".join(TABLES[table])

@@ -82,7 +82,8 @@ def prove_control(parsed: Parsed, feed: Feed, name: str) -> None:
     Raises, in this order: ROWS_TOO_MANY; CONTROL_TOTAL_WRONG naming each identity that fails with both its sides;
     REJECT_RATE_HIGH; UNREADABLE_AMOUNTS when amounts that cannot be read leave declared points unproved and the layout
     holds such files. Where the layout says ``post_rest``, the implied remainder (declared less computed of the
-    ``points_`` rows) stays in the control table and is never posted. A single bad row is never too high a rate.
+    ``points_`` rows) stays in the control table and is never posted. A single bad row is never too high a
+    rate, unless the layout allows none.
     """
     bound_rows(parsed.records, feed, name)
     unreadable = parsed.quarantined["points"].null_count()
@@ -112,8 +113,8 @@ def prove_control(parsed: Parsed, feed: Feed, name: str) -> None:
 
 
 def _bound_rejects(parsed: Parsed, feed: Feed, name: str) -> None:
-    rows = parsed.quarantined.height
-    if rows <= 1 or rows <= feed.limits.reject_rate_max * parsed.records:
+    rows, most = parsed.quarantined.height, feed.limits.reject_rate_max
+    if rows <= max(most * parsed.records, 1 if most else 0):
         return
     codes = parsed.quarantined.group_by("code").len().sort("len", "code", descending=[True, False])
     counts = ", ".join(f"{code} {count:,}" for code, count in codes.iter_rows())
@@ -121,7 +122,7 @@ def _bound_rejects(parsed: Parsed, feed: Feed, name: str) -> None:
         Code.REJECT_RATE_HIGH,
         _where(feed, name),
         found=f"{rows:,} of {parsed.records:,} records cannot be accepted ({counts})",
-        expected=f"at most {feed.limits.reject_rate_max:.1%}",
+        expected=f"at most {most:.1%}",
         remedy="Nothing of the file was posted; compare it with the layout, then ask the partner",
     )
 

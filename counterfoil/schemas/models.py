@@ -12,7 +12,7 @@ import polars as pl
 from pandera.api.polars.types import PolarsData
 
 from counterfoil.feed import FeedKind
-from counterfoil.schemas.rules import FIRST_DAY, LAST_DAY, POINTS_ABS_MAX, Rule
+from counterfoil.schemas.rules import FIRST_DAY, LAST_DAY, NUMBER_ABS_MAX, Rule
 from counterfoil.schemas.tables import DAY_STATUSES, ENTRIES, OUTCOMES, RAW_BYTES_MAX
 
 CASES_MAX: Final = 100
@@ -36,7 +36,7 @@ def _number(*, least: int) -> Any:
 
 
 def _points(*, nullable: bool = False) -> Any:
-    return pa.Field(nullable=nullable, ge=-POINTS_ABS_MAX, le=POINTS_ABS_MAX, n_failure_cases=CASES_MAX)
+    return pa.Field(nullable=nullable, ge=-NUMBER_ABS_MAX, le=NUMBER_ABS_MAX, n_failure_cases=CASES_MAX)
 
 
 def _day() -> Any:
@@ -120,6 +120,7 @@ class Calendar(Records):
 
     day: pl.Date = _day()
     feed: str = _text()
+    partner: str = _text()
     status: str = _one_of(DAY_STATUSES)
     files: int = _number(least=0)
     name: str = _text(nullable=True)

@@ -48,9 +48,9 @@ class Rule(StrEnum):
     CODE_UNKNOWN = "CODE_UNKNOWN", "a coded value is not in the layout"
 
 
-POINTS_ABS_MAX: Final = 10**15
-"""Points on one record, either way. Below 2^53, so that every JSON reader and spreadsheet downstream keeps it exact; no
-programme has issued as much in all."""
+NUMBER_ABS_MAX: Final = 10**15
+"""Points or any other number in one line, either way. Below 2^53, so that every JSON reader and spreadsheet downstream
+keeps it exact; no programme has issued as many points in all."""
 
 FIRST_DAY: Final = date(2000, 1, 1)
 LAST_DAY: Final = date(2099, 12, 31)

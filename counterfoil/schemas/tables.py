@@ -48,6 +48,7 @@ ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
                 "line_no": pl.Int64,
                 "day": pl.Date,
                 "feed": pl.String,
+                "partner": pl.String,
                 "status": pl.String,
                 "files": pl.Int64,
                 "name": pl.String,

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 import typer.main
+import yaml
 
 from counterfoil.errors import Code
+from counterfoil.settings import ProgrammeSettings
+from parsers.layout_file import parse_layout
 from pipelines.commands.app import app
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -54,6 +57,14 @@ def test_every_command_is_documented_once_and_has_help(root: Path) -> None:
         assert command.help, name
         assert reference.count(f"## `counterfoil {name}`") == 1, name
         assert f"`{name}" in readme or f" {name}" in readme, name
+
+
+def test_the_examples_of_the_how_to_are_valid(root: Path) -> None:
+    page = (root / "docs" / "how-to" / "add-a-partner.md").read_text("utf-8")
+    layout, settings = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert parse_layout(layout.encode(), "the how-to").feed == "acme_handback"
+    connections = ProgrammeSettings.model_validate(yaml.safe_load(settings.replace("…", ""))).connections
+    assert connections["acme"].sftp is not None
 
 
 def test_every_verb_that_is_named_exists(root: Path, pages: list[Path]) -> None:

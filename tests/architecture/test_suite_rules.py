@@ -1,7 +1,6 @@
 """The suite's own rules: with CI=true a skipped test has failed and says why; goldens are compared unless accepted."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -42,15 +41,20 @@ def test_without():
 
 @pytest.fixture
 def run_suite(root: Path, tmp_path: Path) -> RunSuite:
-    """Run a small suite under this project's conftest; returns exit status and output."""
-    shutil.copy(root / "tests" / "conftest.py", tmp_path)
+    """Run a small suite under this project's rules; returns exit status and output."""
 
     def run(suite: str, *arguments: str, **changes: str) -> tuple[int, str]:
         (tmp_path / "test_suite.py").write_text(suite)
         environment = {key: value for key, value in os.environ.items() if key not in {"CI", "PYTEST_ADDOPTS"}}
-        environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} | changes
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", *arguments]
-        done = subprocess.run([*command, str(tmp_path)], env=environment, cwd=tmp_path, capture_output=True, text=True)
+        environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(root)} | changes
+        command = [sys.executable, "-m", "pytest", "-p", "tests.plugins.suite", "-p", "no:cacheprovider", *arguments]
+        done = subprocess.run(
+            [*command, f"--rootdir={tmp_path}", str(tmp_path)],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
         return done.returncode, done.stdout
 
     return run

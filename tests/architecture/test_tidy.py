@@ -74,8 +74,8 @@ def test_package_files_are_empty(own_files: list[Path]) -> None:
     assert [str(path) for path in own_files if path.name == "__init__.py" and path.stat().st_size] == []
 
 
-def test_modules_stay_short(modules: list[Path]) -> None:
-    lengths = {str(path): len(path.read_text("utf-8").splitlines()) for path in modules}
+def test_modules_stay_short(product_modules: list[Path]) -> None:
+    lengths = {str(path): len(path.read_text("utf-8").splitlines()) for path in product_modules}
     assert {name: lines for name, lines in lengths.items() if lines > MODULE_LINES_MAX} == {}
 
 

@@ -1,0 +1,117 @@
+"""The one telling of the story: files arrive, are posted, and what they changed is handed on.
+
+Here: the order of the steps for one feed's intake, for a day's close and for a whole night. Not here: any step itself
+(``steps``), or who calls: Dagster's assets and the ``counterfoil`` command tell the same story.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from counterfoil.errors import CounterfoilError
+from counterfoil.feed import FeedKind
+from counterfoil.landing.records import Delivery, Journal, Outcome, OutcomeState
+from counterfoil.ledger.writing import Posted
+from counterfoil.protocols import Parsed, RemoteFile
+from counterfoil.steps.arrive import Received, connections, receive
+from counterfoil.steps.close import close_days
+from counterfoil.steps.desk import Desk
+from counterfoil.steps.post import Settled, settle
+from counterfoil.steps.publish import WrittenBatch, WrittenReport, publish_crm, publish_journal, publish_report
+
+OWN_FIRST = (FeedKind.OPENING, FeedKind.RATES)
+"""Feeds that must be in the book before any partner's file."""
+
+
+@dataclass
+class Night:
+    """All that one run did, and what it could not do."""
+
+    delivered: list[Delivery] = field(default_factory=list)
+    waiting: list[RemoteFile] = field(default_factory=list)
+    outcomes: list[tuple[Delivery, Outcome]] = field(default_factory=list)
+    postings: list[Posted] = field(default_factory=list)
+    batches: list[WrittenBatch] = field(default_factory=list)
+    journal: Journal | None = None
+    report: WrittenReport | None = None
+    failures: list[tuple[str, CounterfoilError]] = field(default_factory=list)
+
+    @property
+    def refused(self) -> list[tuple[Delivery, Outcome]]:
+        """Deliveries that were held or rejected."""
+        return [
+            (delivery, outcome)
+            for delivery, outcome in self.outcomes
+            if outcome.state in (OutcomeState.HELD, OutcomeState.REJECTED)
+        ]
+
+    @property
+    def exit_status(self) -> int:
+        """0 when all went well, 3 when trying again may help, 1 when a person must look first."""
+        statuses = {error.exit_status for _, error in self.failures}
+        if self.refused or 1 in statuses or any(delivery.code for delivery in self.delivered):
+            return 1
+        return max(statuses, default=0)
+
+
+def run(desk: Desk, day: date, *, feeds: Sequence[str] | None = None) -> Night:
+    """A whole night: take what is there, post what counts up to ``day``, hand it on, close the day, report.
+
+    ``feeds`` limits the partners' feeds that post; then the day is not closed. One feed's or connection's failure
+    stops no other and is among the failures.
+    """
+    night = Night()
+    for connection in connections(desk):
+        _guarded(night, connection, lambda connection=connection: _arrive(desk, night, connection))
+    own = [feed.feed for kind in OWN_FIRST for feed in desk.feeds([kind])]
+    partners = [feed.feed for feed in desk.feeds()]
+    for feed in [*own, *(partners if feeds is None else feeds)]:
+        _guarded(night, feed, lambda feed=feed: _take(night, intake(desk, feed, day)))
+    for target in desk.crm_targets:
+        _guarded(night, target.name, lambda target=target: night.batches.extend(publish_crm(desk, target)))
+    if feeds is None:
+        _guarded(night, "day", lambda: _close(desk, night, day))
+    return night
+
+
+def arrive(desk: Desk, connection: str, *, patient: bool) -> Received:
+    """Land everything that is ready at a connection."""
+    return receive(desk, connection, patient=patient)
+
+
+def intake(desk: Desk, feed: str, day: date, *, parsed: Mapping[int, Parsed] | None = None) -> Settled:
+    """Post everything of a feed that has landed and counts up to a day.
+
+    ``parsed``: deliveries already read, by order number; the others are read here.
+    """
+    return settle(desk, [feed], day, parsed or {})
+
+
+def close(desk: Desk, day: date) -> tuple[Journal | None, WrittenReport]:
+    """Close a programme day: calendar, journal, report. Does not ask whether every feed succeeded."""
+    close_days(desk, day)
+    return publish_journal(desk, day), publish_report(desk, day)
+
+
+def _arrive(desk: Desk, night: Night, connection: str) -> None:
+    received = arrive(desk, connection, patient=True)
+    night.delivered += received.delivered
+    night.waiting += received.waiting
+    night.failures += [(connection, trouble) for trouble in received.troubles]
+
+
+def _take(night: Night, settled: Settled) -> None:
+    night.outcomes += settled.outcomes
+    night.postings += settled.postings
+
+
+def _close(desk: Desk, night: Night, day: date) -> None:
+    night.journal, night.report = close(desk, day)
+
+
+def _guarded(night: Night, who: str, act: Callable[[], None]) -> None:
+    """Run one part of the night; an expected failure is noted and the rest goes on."""
+    try:
+        act()
+    except CounterfoilError as error:
+        night.failures.append((who, error))

@@ -1,0 +1,235 @@
+"""Arrival: look at a source, take what is ready, land it, say what it is, and tidy up on the other side.
+
+Here: readiness and the order of these acts. Not here: how a source is read (``connectors``), what makes a file new
+(``identity``), or what becomes of it (``post``).
+"""
+
+import time
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import BinaryIO, Final
+
+from counterfoil.errors import Code, CounterfoilError, PermanentError, TransientError
+from counterfoil.feed import Feed, FeedKind
+from counterfoil.files import sha256_bytes
+from counterfoil.identity import Verdict, business_date, far, identity_text
+from counterfoil.landing.index import Look
+from counterfoil.landing.records import Arrival, Delivery, Refusal
+from counterfoil.landing.store import fetch_token
+from counterfoil.protocols import Marks, RemoteFile, Source
+from counterfoil.steps.desk import Desk
+
+UNCLAIMED_STABLE_S: Final = 30
+"""How long a file that no layout claims by name must stay unchanged before it is landed for a person to see."""
+
+_UNREADABLE = {Code.FILE_EMPTY, Code.HEADER_MISSING, Code.ENVELOPE_INVALID}
+"""Whole files that the partner must send again; anything else about a claim is for us to settle."""
+
+
+OWN_KINDS: Final = {FeedKind.OPENING, FeedKind.RATES, FeedKind.CALENDAR}
+"""Feeds of the programme itself: their dates may lie as far back as the programme goes."""
+
+
+@dataclass
+class Received:
+    """What a look brought: landed files, files that could not be taken and why, and files not ready yet."""
+
+    delivered: list[Delivery] = field(default_factory=list)
+    troubles: list[CounterfoilError] = field(default_factory=list)
+    waiting: list[RemoteFile] = field(default_factory=list)
+
+
+def connections(desk: Desk) -> list[str]:
+    """The connections that any layout names, by alias."""
+    return sorted({feed.arrival.connection for feed in desk.reader.feeds()})
+
+
+def receive(desk: Desk, connection: str, *, patient: bool) -> Received:
+    """Take everything that is ready at a connection.
+
+    ``patient`` waits as long as the layouts ask for a file to stay unchanged and looks again; otherwise an earlier
+    look by any process counts. Raises what the connection itself raises; what is wrong with one file only is among
+    the troubles and stops no other.
+    """
+    received = Received()
+    with desk.open_source(connection) as source:
+        seen = look(desk, source, connection)
+        quiet_s = max((sight.quiet_s or 0 for sight in seen), default=0)
+        if patient and quiet_s:
+            desk.progress(f"waiting {quiet_s} s: files at {connection} must stay unchanged", 0, 0)
+            time.sleep(quiet_s)
+            before = {sight.file for sight in seen}
+            seen = [
+                replace(sight, ready=sight.ready or (sight.file in before and sight.quiet_s is not None))
+                for sight in look(desk, source, connection)
+            ]
+        received.waiting = [sight.file for sight in seen if not sight.ready]
+        ready = [sight.file for sight in seen if sight.ready]
+        for done, file in enumerate(ready):
+            desk.progress(f"receiving from {connection}", done, len(ready))
+            try:
+                received.delivered.append(_deliver(desk, source, connection, file))
+            except CounterfoilError as error:
+                desk.index.note_failure(connection, file, error.code)
+                received.troubles.append(error)
+    return received
+
+
+def land_own(desk: Desk, feed: Feed, *, name: str, data: bytes) -> Delivery:
+    """Land a file that the program itself has written, as any other."""
+    sha = desk.landing.land_bytes(data)
+    return _record(desk, feed.arrival.connection, RemoteFile(feed.arrival.folder, name, len(data), 0), sha)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One file of a look that is not delivered yet.
+
+    ``feed`` is the one that takes such a name; ``quiet_s`` how long the file must stay unchanged, None where a marker
+    decides; ``attempts`` how many runs have ended without a verdict on it.
+    """
+
+    file: RemoteFile
+    feed: Feed | None
+    ready: bool
+    quiet_s: int | None
+    attempts: int
+
+
+def look(desk: Desk, source: Source, connection: str) -> list[Sight]:
+    """One look at every folder: the files that are not delivered yet, in order of name."""
+    feeds = [feed for feed in desk.reader.feeds() if feed.arrival.connection == connection]
+    seen: list[Sight] = []
+    for folder in sorted({feed.arrival.folder for feed in feeds}):
+        now = desk.now()
+        markers = tuple(
+            {feed.arrival.marker_suffix for feed in feeds if feed.arrival.folder == folder and _marked(feed)}
+        )
+        listing = source.listing(folder)
+        names = {file.name for file in listing}
+        for known in desk.index.note_looks(connection, listing, now):
+            feed = _by_name(desk, connection, known.file)
+            if known.delivered:
+                _tidy(source, feed, known.file)
+            elif not known.file.name.endswith(markers):
+                seen.append(_sight(known, feed, names, now))
+    return seen
+
+
+def _sight(known: Look, feed: Feed | None, names: set[str], now: datetime) -> Sight:
+    if feed is not None and _marked(feed):
+        marked = known.file.name + feed.arrival.marker_suffix in names
+        return Sight(known.file, feed, marked, quiet_s=None, attempts=known.attempts)
+    quiet_s = feed.arrival.stable_s if feed is not None else UNCLAIMED_STABLE_S
+    quiet = (now - known.first_seen).total_seconds() >= quiet_s
+    return Sight(known.file, feed, quiet, quiet_s=quiet_s, attempts=known.attempts)
+
+
+def _marked(feed: Feed) -> bool:
+    return feed.arrival.ready == "marker"
+
+
+def _by_name(desk: Desk, connection: str, file: RemoteFile) -> Feed | None:
+    """The feed whose arrival rules a file follows; None where no or several feeds take such a name."""
+    fitting = desk.reader.candidates(connection=connection, folder=file.folder, name=file.name)
+    return fitting[0] if len({feed.feed for feed in fitting}) == 1 else None
+
+
+def _deliver(desk: Desk, source: Source, connection: str, file: RemoteFile) -> Delivery:
+    feed = _by_name(desk, connection, file)
+    if feed is not None and file.size > feed.limits.bytes_max:
+        raise PermanentError(
+            Code.FILE_TOO_LARGE,
+            feed.key,
+            found=f"{file.size:,} bytes",
+            expected=f"at most {feed.limits.bytes_max:,}",
+            remedy="Ask the partner to split the file, or raise limits.bytes_max in a new layout version",
+        )
+
+    def fill(into: BinaryIO, offset: int) -> None:
+        source.fetch(file, into, offset)
+
+    sha = desk.landing.land_stream(
+        fetch_token(connection, file.folder, file.name, size=file.size, mtime_ns=file.mtime_ns),
+        size=file.size,
+        fill=fill,
+        confirm=lambda: _same(source, file),
+    )
+    delivery = _record(desk, connection, file, sha)
+    _tidy(source, feed, file)
+    return delivery
+
+
+def _same(source: Source, file: RemoteFile) -> None:
+    if source.stat(file) != file:
+        raise TransientError(
+            Code.FILE_MOVED,
+            f"{file.folder}",
+            found="another size or time than when the fetch began",
+            expected="a file that stays as it is",
+            remedy="The next look fetches it anew once it has stopped changing",
+        )
+
+
+def _tidy(source: Source, feed: Feed | None, file: RemoteFile) -> None:
+    """Clear a delivered file away as its layout says; a file of no feed stays where it is."""
+    if feed is None or feed.arrival.afterwards == "leave":
+        return
+    found = {other.name: other for other in source.listing(file.folder)}
+    names = [file.name, file.name + feed.arrival.marker_suffix] if _marked(feed) else [file.name]
+    for known in (found[name] for name in names if name in found):
+        if feed.arrival.afterwards == "archive":
+            source.archive(known, feed.arrival.archive_folder)
+        else:
+            source.delete(known)
+
+
+def _record(desk: Desk, connection: str, file: RemoteFile, sha: str) -> Delivery:
+    """Say what a landed file is, and give it its number and verdict."""
+    received_at = desk.now()
+    feed: Feed | None = None
+    marks = Marks(business_date=None, epoch="", sequence=None, empty=file.size == 0)
+    refusal: Refusal | None = None
+    identity = day = None
+    payload = desk.landing.path(sha)
+    try:
+        feed = desk.reader.claim(connection=connection, folder=file.folder, name=file.name, payload=payload)
+        marks = desk.reader.inspect(feed, name=file.name, payload=payload)
+        day = business_date(marks, feed, received_at)
+        identity = identity_text(feed, marks, sha, day)
+        refusal = _far(feed, day, received_at)
+    except PermanentError as error:
+        refusal = Refusal.of(Verdict.REJECTED if error.code in _UNREADABLE else Verdict.HELD, error)
+    return desk.index.record_delivery(
+        Arrival(
+            connection=connection,
+            folder=file.folder,
+            name=file.name,
+            size=file.size,
+            mtime_ns=file.mtime_ns,
+            payload_sha=sha,
+            feed=feed.feed if feed else None,
+            layout_version=feed.version if feed else None,
+            layout_sha=sha256_bytes(desk.reader.layout_bytes(feed)) if feed else None,
+            business_date=day,
+            epoch=marks.epoch,
+            sequence=marks.sequence,
+            empty=marks.empty,
+            identity=identity,
+            received_at=received_at,
+        ),
+        refusal,
+    )
+
+
+def _far(feed: Feed, day: date, received_at: datetime) -> Refusal | None:
+    if feed.kind in OWN_KINDS or not far(day, received_at, feed.zone):
+        return None
+    error = PermanentError(
+        Code.BUSINESS_DATE_FAR,
+        feed.key,
+        found=f"business date {day}",
+        expected="a day close to its arrival",
+        remedy="Ask the partner; this file is kept and has no effect",
+    )
+    return Refusal.of(Verdict.HELD, error)

@@ -1,0 +1,96 @@
+"""The close of a day: one calendar file for each programme day, gapless, saying what came and what did not.
+
+Here: when a day may close and what its file says. Not here: what closing does to the book (``ledger.own_feeds``).
+"""
+
+import csv
+import io
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from counterfoil.errors import Code, PermanentError, TransientError
+from counterfoil.feed import Feed, FeedKind
+from counterfoil.landing.records import Delivery, Outcome, OutcomeState
+from counterfoil.ledger.writing import Posted
+from counterfoil.steps.arrive import land_own
+from counterfoil.steps.desk import Desk
+from counterfoil.steps.post import Settled, settle
+
+COLUMNS = ("day", "feed", "partner", "status", "files", "name")
+
+
+def close_days(desk: Desk, through: date) -> list[Posted]:
+    """Close every programme day that is still open up to ``through``, in order, and post each close.
+
+    Raises DATE_OUTSIDE: permanent for a day before the programme's first, transient while a day has not ended.
+    """
+    with desk.book.reading() as book:
+        first = book.open_day() or desk.settings.start_date
+    if through < desk.settings.start_date:
+        raise PermanentError(
+            Code.DATE_OUTSIDE,
+            str(through),
+            found="a day before the programme's first",
+            expected=f"{desk.settings.start_date} or later",
+            remedy="Set start_date in counterfoil.yaml before the first run",
+        )
+    _require_over(desk, through)
+    postings: list[Posted] = []
+    for number in range((through - first).days + 1):
+        day = first + timedelta(days=number)
+        desk.progress(f"closing {day}", number, (through - first).days + 1)
+        postings += _close(desk, day).postings
+    return postings
+
+
+def ends_at(feeds: list[Feed], zone: str, day: date) -> datetime:
+    """The instant at which a day may close: once the cut-off of every feed and its grace have passed."""
+    ends = [
+        datetime.combine(day, feed.cutoff, ZoneInfo(feed.zone)) + timedelta(minutes=feed.grace_minutes)
+        for feed in feeds
+    ]
+    return max(ends, default=datetime.combine(day + timedelta(days=1), datetime.min.time(), ZoneInfo(zone)))
+
+
+def _require_over(desk: Desk, day: date) -> None:
+    end = ends_at(desk.feeds(), desk.settings.zone, day)
+    if desk.now() < end:
+        raise TransientError(
+            Code.DATE_OUTSIDE,
+            str(day),
+            found="the day has not ended",
+            expected=f"every feed's cut-off to have passed, at {end.isoformat(timespec='minutes')}",
+            remedy="Close it after that",
+        )
+
+
+def _close(desk: Desk, day: date) -> Settled:
+    (calendar,) = desk.feeds([FeedKind.CALENDAR])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for feed in desk.feeds():
+        status, files, name = _standing(desk, feed, day)
+        writer.writerow((day.isoformat(), feed.feed, feed.partner, status, files, name))
+    land_own(desk, calendar, name=f"calendar_{day:%Y%m%d}.csv", data=text.getvalue().encode())
+    return settle(desk, [calendar.feed], day, {})
+
+
+def _standing(desk: Desk, feed: Feed, day: date) -> tuple[str, int, str]:
+    """What a feed has to show for a day: status, posted files, and the name of one that is held."""
+    deliveries = desk.index.deliveries(feed=feed.feed, day=day)
+    outcomes = desk.index.latest_outcomes(delivery.order for delivery in deliveries)
+    posted = [known for known in deliveries if _is(outcomes, known, OutcomeState.POSTED)]
+    stuck = [known for known in deliveries if not _is(outcomes, known, OutcomeState.POSTED, OutcomeState.REPLAY)]
+    if posted:
+        return ("empty" if all(known.empty for known in posted) else "received"), len(posted), ""
+    if stuck:
+        return "held", 0, stuck[-1].name
+    due = feed.expected is not None and day.isoweekday() in feed.expected.weekdays
+    return ("missing" if due else "not_due"), 0, ""
+
+
+def _is(outcomes: Mapping[int, Outcome], delivery: Delivery, *states: OutcomeState) -> bool:
+    outcome = outcomes.get(delivery.order)
+    return outcome is not None and outcome.state in states

@@ -1,0 +1,161 @@
+"""What leaves: CRM batches, journals and the day's report, each once for its postings and always the same bytes.
+
+Here: which postings go into what, and where the files lie. Not here: what they say (``ledger``, ``reports``) or their
+formats (``connectors``).
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from counterfoil.errors import Code
+from counterfoil.files import canonical_json, sha256_bytes, write_durably
+from counterfoil.invariants import require
+from counterfoil.landing.records import Journal
+from counterfoil.ledger import outlets
+from counterfoil.ledger.journal import journal
+from counterfoil.ledger.lookups import Lookups
+from counterfoil.ledger.updates import updates
+from counterfoil.protocols import Batch, BatchPart, CrmTarget
+from counterfoil.reports import csv, gather, html
+from counterfoil.steps.desk import SOFTWARE, Desk
+
+JOURNALS: Final = "journal"
+"""The one range of journals; every target writes the same journal in its own format."""
+
+
+@dataclass(frozen=True)
+class WrittenBatch:
+    """A CRM batch and the parts it was written in."""
+
+    batch: Batch
+    parts: tuple[BatchPart, ...]
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """A day's report: its version, the posting it was made at, and its page."""
+
+    day: date
+    version: int
+    posting: int
+    page: Path
+
+
+def publish_crm(desk: Desk, target: CrmTarget) -> list[WrittenBatch]:
+    """Write what every posting since the last batch changed; a range without changes waits for the next batch."""
+    mapping_sha = sha256_bytes(target.mapping_bytes())
+    written: list[WrittenBatch] = []
+    with desk.book.reading() as book:
+        to_n = book.last_posting()
+        ranges = desk.index.ranges(target.name)
+        done = max((known.batch.to_n for known in ranges if known.state == "written"), default=0)
+        changed = updates(book, done, to_n)
+        if changed.redemptions.is_empty() and changed.balances.is_empty():
+            return written
+        while True:
+            batch = desk.index.allot_range(
+                target=target.name, to_n=to_n, mapping_sha=mapping_sha, batch_id=batch_id, at=desk.now()
+            )
+            if batch is None:
+                return written
+            desk.progress(f"writing {target.name} batch {batch.batch_id}", len(written), 0)
+            if (batch.from_n, batch.to_n) != (done, to_n):
+                changed = updates(book, batch.from_n, batch.to_n)
+            parts = target.write(batch, changed, desk.settings.home.out_crm / target.name / batch.batch_id)
+            desk.index.mark_range_written(batch)
+            written.append(WrittenBatch(batch, parts))
+
+
+def batch_id(target: str, mapping_sha: str, from_n: int, to_n: int) -> str:
+    """A batch's name: the head of the hash of what it is a function of."""
+    return sha256(f"{target}\n{mapping_sha}\n{from_n}\n{to_n}".encode()).hexdigest()[:16]
+
+
+def publish_journal(desk: Desk, day: date) -> Journal | None:
+    """Write the journal of every posting since the last one, for each target; None when there is nothing to journal.
+
+    Without new postings the last journal is written again, byte for byte.
+    """
+    with desk.book.reading() as book:
+        to_n = book.last_posting()
+        known = desk.index.journals(JOURNALS)
+        last = known[-1] if known else None
+        if last is not None and last.to_n == to_n:
+            _write_journal(desk, _journal(desk, book, last.journal_id, last.from_n, to_n), last)
+            return last
+        from_n = last.to_n if last else 0
+        journal_id = f"CF{desk.settings.entity[:4]}{to_n:08d}"
+        lines = _journal(desk, book, journal_id, from_n, to_n)
+    if lines.is_empty():
+        return None
+    note = Journal(
+        journal_id=journal_id,
+        target=JOURNALS,
+        date=day,
+        from_n=from_n,
+        to_n=to_n,
+        sha256=sha256_bytes(lines.write_csv().encode()),
+        made_at=desk.now(),
+    )
+    _write_journal(desk, lines, note)
+    desk.index.note_journal(note)
+    return note
+
+
+def _journal(desk: Desk, book: Lookups, journal_id: str, from_n: int, to_n: int) -> pl.DataFrame:
+    settings = desk.settings
+    return journal(
+        book,
+        from_n,
+        to_n,
+        chart=desk.rulebook.chart,
+        programme=settings.programme,
+        entity=settings.entity,
+        unit=settings.unit,
+        currency=settings.currency,
+        journal_id=journal_id,
+    )
+
+
+def _write_journal(desk: Desk, lines: pl.DataFrame, note: Journal) -> None:
+    for target in desk.journal_targets:
+        desk.progress(f"writing journal {note.journal_id} for {target.name}", 0, 0)
+        target.write(lines, desk.settings.home.out_gl / target.name / note.journal_id)
+
+
+def publish_report(desk: Desk, day: date) -> WrittenReport:
+    """Write the day's report as of the last posting.
+
+    Made again at the same posting it is the same version with the same bytes; after later postings it is the next
+    version, marked restated. Raises MASS_BALANCE when an outcome is accounted for nowhere.
+    """
+    with desk.book.reading() as book:
+        n = book.last_posting()
+        inputs = sha256_bytes(canonical_json([SOFTWARE, desk.settings.settings_sha, desk.rulebook.hashes]))
+        version = desk.index.report_version(day=day, n=n, inputs_sha=inputs, at=desk.now())
+        facts = gather.gather(
+            book,
+            desk.index,
+            settings=desk.settings,
+            feeds=desk.feeds(),
+            day=day,
+            version=version.version,
+            restated=version.version > 1,
+        )
+    unaccounted = outlets.unaccounted(facts.stage2)
+    require(unaccounted == 0, f"stage 2 of the mass balance leaves {unaccounted} outcomes", code=Code.MASS_BALANCE)
+    folder = desk.settings.home.out_reports / day.isoformat() / f"v{version.version}"
+    desk.progress(f"writing the report of {day}", 0, 0)
+    for name, data in csv.tables(facts).items():
+        write_durably(folder / name, data)
+    page = html.render(facts).encode()
+    write_durably(folder / "index.html", page)
+    desk.index.note_report(
+        version, sha=sha256_bytes(page), path=str((folder / "index.html").relative_to(desk.settings.home.root))
+    )
+    return WrittenReport(day, version.version, n, folder / "index.html")

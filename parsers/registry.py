@@ -1,0 +1,215 @@
+"""All layouts of a data folder, and the one that claims a file: the core's ``Reader``.
+
+Here: loading ``partners/<partner>/<feed>/layout*.yaml``, recognition, versions by date. Not here: reading a file
+(``reader``).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from counterfoil.errors import Code, CounterfoilError, PermanentError
+from counterfoil.feed import Feed
+from counterfoil.protocols import Marks, Parsed
+from parsers.envelope import first_line_fits
+from parsers.layout import Layout
+from parsers.layout_file import parse_layout
+from parsers.lines import map_lines
+from parsers.reader import inspect_file, read_file
+
+NEAREST_MAX: Final = 5
+"""Layouts named in the message about a file that none claims."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    layout: Layout
+    content: bytes
+
+
+class LayoutReader:
+    """The core's ``Reader`` over a data folder. Raises LAYOUT_INVALID when a layout there is not valid."""
+
+    def __init__(self, data_dir: Path) -> None:
+        paths = sorted(data_dir.glob("partners/*/*/layout*.yaml"))
+        loaded = [_load(path, data_dir) for path in paths]
+        self._entries = {(entry.layout.feed, entry.layout.version): entry for entry in loaded}
+        if len(self._entries) != len(loaded):
+            raise _invalid(str(data_dir), "a feed's version is given twice")
+        self._versions: dict[str, list[Layout]] = {}
+        for feed, version in sorted(self._entries):
+            self._versions.setdefault(feed, []).append(self._entries[feed, version].layout)
+        for feed, layouts in self._versions.items():
+            if any(later.effective_from <= earlier.effective_from for earlier, later in pairwise(layouts)):
+                raise _invalid(f"feed {feed}", "a later version that is not effective later")
+
+    def feeds(self) -> Sequence[Feed]:
+        """The newest version of every feed, by name."""
+        return [layouts[-1] for _, layouts in sorted(self._versions.items())]
+
+    def candidates(self, *, connection: str, folder: str, name: str) -> Sequence[Feed]:
+        """The newest version of each feed whose connection, folder and name pattern fit."""
+        fitting = (
+            [layout for layout in layouts if _misfit(layout, connection, folder, name) is None]
+            for _, layouts in sorted(self._versions.items())
+        )
+        return [layouts[-1] for layouts in fitting if layouts]
+
+    def claim(self, *, connection: str, folder: str, name: str, payload: Path) -> Feed:
+        """The one layout that claims a file, in the version in force on its business date.
+
+        Raises FILE_UNCLAIMED naming the nearest layouts and why they do not fit, and FILE_AMBIGUOUS naming all that do.
+        """
+        reasons: dict[str, str] = {}
+        claims = []
+        for layouts in self._versions.values():
+            placed = [layout for layout in layouts if _misfit(layout, connection, folder, name) is None]
+            fitting = [layout for layout in placed if _begins_right(layout, payload)]
+            chosen = _in_force(fitting, name, payload)
+            if chosen is not None:
+                claims.append(chosen)
+            late = "its first line does not fit" if not fitting else "no version was in force on its business date"
+            reasons[layouts[-1].key] = late if placed else str(_misfit(layouts[-1], connection, folder, name))
+        return _the_one(claims, f"{connection}:{folder}/{name!r}", reasons)
+
+    def recognise(self, *, name: str, payload: Path) -> Feed:
+        """The one layout that fits a file by name and envelope, wherever it lies; for looking at a single file.
+
+        Raises as ``claim``.
+        """
+        reasons: dict[str, str] = {}
+        claims = []
+        for layouts in self._versions.values():
+            fitting = [layout for layout in layouts if re.fullmatch(layout.recognise.name, name)]
+            chosen = _in_force([layout for layout in fitting if _begins_right(layout, payload)], name, payload)
+            fault = "its name does not fit" if not fitting else "its first line or date does not fit"
+            if chosen is not None:
+                fault = _fault(chosen, name, payload) or ""
+            if chosen is not None and not fault:
+                claims.append(chosen)
+            reasons[layouts[-1].key] = fault
+        return _the_one(claims, repr(name), reasons)
+
+    def layout_bytes(self, feed: Feed) -> bytes:
+        """The layout file as it lies on disk; NOTHING_FOUND for a version that is not there."""
+        entry = self._entries.get((feed.feed, feed.version))
+        if entry is None:
+            raise PermanentError(
+                Code.NOTHING_FOUND,
+                feed.key,
+                found="no layout of this feed and version",
+                expected="a layout of the data folder",
+                remedy="Put the layout file back",
+            )
+        return entry.content
+
+    def feed_from_bytes(self, layout: bytes) -> Feed:
+        """The feed of a layout kept elsewhere; LAYOUT_INVALID."""
+        return parse_layout(layout, "kept layout")
+
+    def inspect(self, feed: Feed, *, name: str, payload: Path) -> Marks:
+        """What a file says of itself; FILE_EMPTY, FILE_TOO_LARGE, HEADER_MISSING, ENVELOPE_INVALID."""
+        return inspect_file(self._layout(feed), name, payload)
+
+    def read(self, feed: Feed, *, name: str, payload: Path) -> Parsed:
+        """Every record of a file, typed and gated; see ``parsers.reader.read_file``."""
+        return read_file(self._layout(feed), name, payload)
+
+    def _layout(self, feed: Feed) -> Layout:
+        return feed if isinstance(feed, Layout) else parse_layout(self.layout_bytes(feed), feed.key)
+
+
+def _load(path: Path, data_dir: Path) -> _Entry:
+    where = path.relative_to(data_dir).as_posix()
+    content = path.read_bytes()
+    layout = parse_layout(content, where)
+    feed, partner = path.parent.name, path.parent.parent.name
+    if (layout.feed, layout.partner) != (feed, partner):
+        raise _invalid(where, f"feed {layout.feed} of {layout.partner} in the folder of {feed} of {partner}")
+    return _Entry(layout, content)
+
+
+def _misfit(layout: Layout, connection: str, folder: str, name: str) -> str | None:
+    """Why a layout does not fit a place and name, or None when it does. What comes first is nearer."""
+    if re.fullmatch(layout.recognise.name, name) is None:
+        return "its name does not fit"
+    if layout.arrival.connection != connection:
+        return f"it is expected on connection {layout.arrival.connection}"
+    if layout.arrival.folder.strip("/") != folder.strip("/"):
+        return f"it is expected in folder {layout.arrival.folder}"
+    return None
+
+
+def _begins_right(layout: Layout, path: Path) -> bool:
+    if layout.recognise.first_line is None:
+        return True
+    payload = map_lines(path, layout.line_ends, bom=layout.encoding == "utf-8")
+    if payload is None:
+        return False
+    first = payload.content(payload.start, payload.line_after(payload.start))
+    return first_line_fits(first, layout.recognise.first_line, layout.encoding)
+
+
+def _in_force(layouts: Sequence[Layout], name: str, path: Path) -> Layout | None:
+    """Of one feed's versions, the one in force on the business date that the file states under it.
+
+    A file that states none, or cannot be read so far, goes to the newest: reading it says what is wrong.
+    """
+    if not layouts:
+        return None
+    dated = [(layout, _business_date(layout, name, path)) for layout in layouts]
+    ends = [later.effective_from for later in layouts[1:]] + [date.max]
+    for (layout, day), end in zip(dated, ends, strict=True):
+        if day is not None and layout.effective_from <= day < end:
+            return layout
+    return None if dated[-1][1] is not None else layouts[-1]
+
+
+def _business_date(layout: Layout, name: str, path: Path) -> date | None:
+    try:
+        return inspect_file(layout, name, path).business_date
+    except PermanentError:
+        return None
+
+
+def _fault(layout: Layout, name: str, path: Path) -> str | None:
+    try:
+        inspect_file(layout, name, path)
+    except CounterfoilError as error:
+        return error.found
+    return None
+
+
+def _the_one(claims: Sequence[Layout], where: str, reasons: dict[str, str]) -> Layout:
+    if len(claims) == 1:
+        return claims[0]
+    if claims:
+        raise PermanentError(
+            Code.FILE_AMBIGUOUS,
+            where,
+            found=f"a file that {len(claims)} layouts claim: {', '.join(sorted(layout.key for layout in claims))}",
+            expected="exactly one",
+            remedy="Tell them apart by folder, name or first_line in their recognise: keys",
+        )
+    nearest = sorted(reasons.items(), key=lambda item: (item[1] == "its name does not fit", item[0]))[:NEAREST_MAX]
+    raise PermanentError(
+        Code.FILE_UNCLAIMED,
+        where,
+        found=f"a file that no layout claims; nearest: {'; '.join(f'{key}: {why}' for key, why in nearest) or 'none'}",
+        expected="exactly one layout that fits its connection, folder, name and first line",
+        remedy="Move or rename the file, or add a layout for it",
+    )
+
+
+def _invalid(where: str, found: str) -> PermanentError:
+    return PermanentError(
+        Code.LAYOUT_INVALID,
+        where,
+        found=found,
+        expected="one layout a feed and version, in the folder of its partner and feed",
+        remedy="Correct the layout files",
+    )

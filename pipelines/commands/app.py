@@ -1,0 +1,30 @@
+"""The ``counterfoil`` command: its verbs and how it ends. Exit status 0 done, 1 data has problems, 2 wrong use, 3 later.
+
+Here: the application and error handling. Not here: any verb, which has a module of its own.
+"""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from counterfoil.errors import CounterfoilError
+from pipelines.commands import check, demo, look, report, run, serve
+
+app = typer.Typer(
+    name="counterfoil",
+    help="Reconciles reward-programme files with a double-entry ledger.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+for module in (demo, run, check, look, report, serve):
+    module.register(app)
+
+
+def main() -> None:
+    """Run the command; an expected error is one line on standard error and its own exit status."""
+    try:
+        app()
+    except CounterfoilError as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), style="red", highlight=False, markup=False)
+        sys.exit(error.exit_status)

@@ -1,0 +1,112 @@
+"""What every verb shares: options, tables for people, JSON for machines, and progress.
+
+Here: presentation helpers. Not here: any fact that is shown.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import polars as pl
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from counterfoil.errors import Code, UsageError
+from counterfoil.steps.desk import Progress as Say
+
+
+class Format(StrEnum):
+    """How a reading command answers."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="Home folder; else COUNTERFOIL_HOME, else .counterfoil here.")
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="A table for people or JSON for machines.")]
+PartnerOption = Annotated[str | None, typer.Option("--partner", help="Only this partner.")]
+
+stdout = Console(soft_wrap=False)
+stderr = Console(stderr=True)
+
+
+def parse_day(text: str | None) -> date | None:
+    """A date option as YYYY-MM-DD; SETTINGS_INVALID otherwise."""
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(
+            Code.DATE_OUTSIDE, "option", found="no date", expected="a date such as 2026-11-20", remedy="Correct it"
+        ) from error
+
+
+def emit_json(value: object) -> None:
+    """One JSON document on standard output, keys in a stable order."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def emit_frame(frame: pl.DataFrame, output: Format, *, title: str) -> None:
+    """A frame as a table or as a JSON list of objects."""
+    if output is Format.JSON:
+        emit_json(frame.to_dicts())
+        return
+    emit_rows(frame.iter_rows(), frame.columns, title=title, numeric=[kind.is_numeric() for kind in frame.dtypes])
+
+
+def emit_rows(
+    rows: Iterable[Sequence[object]], header: Sequence[str], *, title: str, numeric: Sequence[bool] = ()
+) -> None:
+    """A table for people: numbers to the right, thousands apart; ``none`` when there is no row."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for position, name in enumerate(header):
+        right = position < len(numeric) and numeric[position]
+        table.add_column(name.replace("_", " "), justify="right" if right else "left", overflow="fold")
+    shown = [[_cell(cell) for cell in row] for row in rows]
+    for row in shown:
+        table.add_row(*row)
+    stdout.print(table if shown else f"[bold]{title}[/bold]: none")
+
+
+@contextmanager
+def progress() -> Iterator[Say]:
+    """A progress line on standard error while work goes on; nothing where that is no terminal."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=stderr,
+        transient=True,
+        disable=not stderr.is_terminal,
+    ) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def say(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total or None)
+
+        yield say
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    return str(value)

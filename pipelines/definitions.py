@@ -1,0 +1,46 @@
+"""The Dagster code location: every asset, job, schedule and sensor, assembled by one factory.
+
+Here: assembly only. Not here: any asset or job itself. Layouts are loaded here, so a bad one fails the location, naming
+its file and key.
+"""
+
+from collections.abc import Callable
+
+import dagster as dg
+
+from assets.intake import build_intake
+from assets.outlets import build_crm, build_day
+from counterfoil.feed import FeedKind
+from counterfoil.settings import Settings, load_settings
+from parsers.registry import LayoutReader
+from pipelines.jobs import build_jobs
+from pipelines.partitions import business_dates
+from pipelines.resources import DeskOpener
+from pipelines.schedules import build_schedules
+from pipelines.sensors import build_sensors
+
+CRM_TARGETS = ("salesforce",)
+PARTNER_KINDS = (FeedKind.REQUESTS, FeedKind.HANDBACK)
+
+
+def build_definitions(*, settings: Callable[[], Settings] = load_settings) -> dg.Definitions:
+    """Assemble the code location; tests pass settings, production passes nothing."""
+    now = settings()
+    everything = LayoutReader(now.data).feeds()
+    feeds = sorted((feed for feed in everything if feed.kind in PARTNER_KINDS), key=lambda feed: feed.feed)
+    own = sorted((f for f in everything if f.kind in (FeedKind.OPENING, FeedKind.RATES)), key=lambda feed: feed.feed)
+    days = business_dates(now)
+    return dg.Definitions(
+        assets=[
+            *(asset for feed in [*own, *feeds] for asset in build_intake(feed, days)),
+            *(build_crm(target, feeds, days) for target in CRM_TARGETS),
+            *build_day(feeds, days),
+        ],
+        jobs=build_jobs([*own, *feeds], CRM_TARGETS, days),
+        schedules=build_schedules(now, feeds, CRM_TARGETS),
+        sensors=build_sensors(now, [*own, *feeds], CRM_TARGETS),
+        resources={"desk": DeskOpener(settings)},
+    )
+
+
+defs = build_definitions()

@@ -1,0 +1,69 @@
+"""Binds the core's protocols to parsers and connectors: builds the desk that commands and assets work at.
+
+Here: construction only, on demand, never at import. Not here: Dagster, which has its own resource over this.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from connectors.crm.salesforce import SalesforceFiles
+from connectors.gl.neutral import NeutralCsv
+from connectors.gl.oracle_fbdi import OracleFbdi
+from connectors.localdir import LocalSource
+from counterfoil.landing.index import ArrivalIndex
+from counterfoil.landing.store import LandingStore
+from counterfoil.ledger.chart import load_rulebook
+from counterfoil.ledger.store import Book
+from counterfoil.protocols import Source
+from counterfoil.settings import Folder, Settings, load_settings
+from counterfoil.steps.desk import Desk, Progress, silent
+from parsers.registry import LayoutReader
+
+
+@contextmanager
+def open_desk(settings: Settings, *, progress: Progress = silent) -> Iterator[Desk]:
+    """The desk of an installation, its arrival index open for as long as the context lasts."""
+    home = settings.home
+    landing = LandingStore(home.landing)
+    with ArrivalIndex(home.arrival_db, landing, batches=home.out_crm) as index:
+        yield Desk(
+            settings=settings,
+            landing=landing,
+            index=index,
+            book=Book(home.book, home.book_lock, home.book_head),
+            reader=LayoutReader(settings.data),
+            rulebook=load_rulebook(settings.data),
+            open_source=lambda alias: open_source(settings, alias),
+            crm_targets=[SalesforceFiles(settings.data / "crm/salesforce.yaml")],
+            journal_targets=[NeutralCsv(), OracleFbdi(settings.data / "gl/oracle_fbdi.yaml")],
+            progress=progress,
+        )
+
+
+@contextmanager
+def desk_at(home: Path | None, *, progress: Progress = silent) -> Iterator[Desk]:
+    """The desk of a home folder, by its settings and the environment."""
+    with open_desk(load_settings(home), progress=progress) as desk:
+        yield desk
+
+
+def open_source(settings: Settings, alias: str) -> Source:
+    """The source a connection names; SETTINGS_INVALID and SECRET_MISSING when it is not set up."""
+    place = settings.connection(alias)
+    if isinstance(place, Folder):
+        return LocalSource(alias=alias, root=place.path)
+    # Imported here: paramiko takes half a second, and most commands never call a server.
+    from connectors.sftp import SftpSource  # noqa: PLC0415
+
+    secrets = settings.credentials(alias)
+    return SftpSource(
+        alias=alias,
+        host=place.host,
+        port=place.port,
+        user=place.user,
+        host_keys=place.host_keys,
+        password=secrets.password.get_secret_value() if secrets.password else None,
+        key_file=secrets.key_file,
+        root=place.root,
+    )
