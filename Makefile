@@ -28,7 +28,7 @@ test: $(BIN)/.project
 	@$(BIN)/python -m pytest -m "not crash" $(ARGS)
 
 crash: $(BIN)/.project
-	@$(BIN)/python -m pytest -m crash $(ARGS)
+	@$(BIN)/python -m pytest tests/crash $(ARGS)
 
 check: $(BIN)/.project
 	$(BIN)/ruff check
@@ -38,7 +38,7 @@ check: $(BIN)/.project
 	$(BIN)/python docs/generate.py --check
 
 accept: $(BIN)/.project
-	@$(BIN)/python -m pytest --accept $(ARGS)
+	@$(BIN)/python -m parsers.accept $(ARGS)
 
 bench: $(BIN)/.project
 	@$(BIN)/python -m bench $(ARGS)

@@ -40,9 +40,7 @@ def _received(feed: Feed, days: Days) -> dg.AssetsDefinition:
         kinds={"sftp"},
         description=f"Files of {feed.feed} as they landed, byte for byte, each with its verdict.",
     )
-    def received(
-        context: dg.AssetExecutionContext, desk: dg.ResourceParam[OpensDesk]
-    ) -> dg.MaterializeResult[None]:
+    def received(context: dg.AssetExecutionContext, desk: dg.ResourceParam[OpensDesk]) -> dg.MaterializeResult[None]:
         with at_desk(context, desk) as opened:
             got = journey.arrive(opened, feed.arrival.connection, patient=True)
             return dg.MaterializeResult(
@@ -65,9 +63,7 @@ def _parsed(feed: Feed, days: Days) -> dg.AssetsDefinition:
         kinds={"polars"},
         description=f"Records of {feed.feed}: accepted, quarantined with a code and a line, and control totals.",
     )
-    def parsed(
-        context: dg.AssetExecutionContext, desk: dg.ResourceParam[OpensDesk]
-    ) -> dg.MaterializeResult[None]:
+    def parsed(context: dg.AssetExecutionContext, desk: dg.ResourceParam[OpensDesk]) -> dg.MaterializeResult[None]:
         with at_desk(context, desk) as opened:
             rows = []
             for delivery in waiting(opened, feed.feed, day_of(context)):

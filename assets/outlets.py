@@ -62,9 +62,7 @@ def _calendar(days: Days) -> dg.AssetsDefinition:
         kinds={"duckdb"},
         description="The close of the day: what came and what did not, and what became overdue.",
     )
-    def calendar(
-        context: dg.AssetExecutionContext, desk: dg.ResourceParam[OpensDesk]
-    ) -> dg.MaterializeResult[None]:
+    def calendar(context: dg.AssetExecutionContext, desk: dg.ResourceParam[OpensDesk]) -> dg.MaterializeResult[None]:
         with at_desk(context, desk) as opened:
             postings = close.close_days(opened, day_of(context))
             return dg.MaterializeResult(metadata={"days closed now": len(postings)})
@@ -81,9 +79,7 @@ def _journal(days: Days) -> dg.AssetsDefinition:
         kinds={"csv"},
         description="The general-ledger journal of every posting since the last one.",
     )
-    def gl_journal(
-        context: dg.AssetExecutionContext, desk: dg.ResourceParam[OpensDesk]
-    ) -> dg.MaterializeResult[None]:
+    def gl_journal(context: dg.AssetExecutionContext, desk: dg.ResourceParam[OpensDesk]) -> dg.MaterializeResult[None]:
         with at_desk(context, desk) as opened:
             note = publish.publish_journal(opened, day_of(context))
             return dg.MaterializeResult(
@@ -142,5 +138,3 @@ def _report(feeds: Sequence[Feed], days: Days) -> dg.AssetsDefinition:
             )
 
     return report
-
-

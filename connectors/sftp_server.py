@@ -103,6 +103,7 @@ class EmbeddedServer:
             thread.start()
             stack.callback(self.disconnect_all)
             stack.callback(thread.join)
+            stack.callback(_wake, listener)
             stack.callback(self._stopping.set)
             self._stack = stack.pop_all()
 
@@ -126,6 +127,10 @@ class EmbeddedServer:
             try:
                 connection, _ = listener.accept()
             except TimeoutError:
+                continue
+            except OSError:
+                # The server stops, the client is gone again, or the process has no descriptor left for now.
+                self._stopping.wait(ACCEPT_WAIT_S)
                 continue
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
@@ -171,6 +176,12 @@ class _LogIn(ServerInterface):
 
     def check_channel_request(self, kind: str, chanid: int) -> int:  # noqa: ARG002 - paramiko's signature
         return OPEN_SUCCEEDED if kind == "session" else OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+
+
+def _wake(listener: socket.socket) -> None:
+    """End a waiting ``accept`` at once; where a system does not allow that, it ends by its own time limit."""
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 def load_host_key(state: Path) -> PKey:

@@ -4,7 +4,6 @@ Here: reading and writing them, with errors in our words. Not here: which key be
 """
 
 import base64
-import binascii
 import io
 from pathlib import Path
 from typing import Final
@@ -40,10 +39,10 @@ def parse_public_key(line: str) -> PKey:
         raise ValueError("not a public key line of a known type")
     try:
         key = PKey.from_type_string(words[0], base64.b64decode(words[1], validate=True))
-    except (binascii.Error, SSHException, UnknownKeyType, UnsupportedAlgorithm, UnicodeDecodeError) as error:
+    except (ValueError, SSHException, UnknownKeyType, UnsupportedAlgorithm) as error:
         raise ValueError("not a public key") from error
     if key.get_name() != words[0]:
-        raise ValueError("the type beside the key is not the key's own")
+        raise ValueError("not a public key of the type beside it")
     return key
 
 

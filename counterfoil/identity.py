@@ -97,8 +97,13 @@ def identity_text(feed: Feed, marks: Marks, payload_sha: str, day: date) -> str:
             expected="the number by which the layout tells its files apart",
             remedy="Ask the partner for a file with its number, or correct identity: in the layout",
         )
+    return sequence_identity(feed, marks.epoch, marks.sequence, day)
+
+
+def sequence_identity(feed: Feed, epoch: str, sequence: int, day: date) -> str:
+    """The identity of a numbered file: epoch, year or day where the sequence restarts with it, and number."""
     scope = {"never": [], "yearly": [f"{day.year:04d}"], "daily": [day.isoformat()]}[feed.identity.restart]
-    return ":".join([marks.epoch, *scope, f"{marks.sequence:06d}"])
+    return ":".join([epoch, *scope, f"{sequence:06d}"])
 
 
 def verdict(*, identity: str, payload_sha: str, empty: bool, others: Sequence[Earlier]) -> Judgement:

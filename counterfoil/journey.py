@@ -7,12 +7,13 @@ Here: the order of the steps for one feed's intake, for a day's close and for a 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 
 from counterfoil.errors import CounterfoilError
 from counterfoil.feed import FeedKind
 from counterfoil.landing.records import Delivery, Journal, Outcome, OutcomeState
 from counterfoil.ledger.writing import Posted
-from counterfoil.protocols import Parsed, RemoteFile
+from counterfoil.protocols import CrmTarget, Parsed, RemoteFile
 from counterfoil.steps.arrive import Received, connections, receive
 from counterfoil.steps.close import close_days
 from counterfoil.steps.desk import Desk
@@ -62,15 +63,15 @@ def run(desk: Desk, day: date, *, feeds: Sequence[str] | None = None) -> Night:
     """
     night = Night()
     for connection in connections(desk):
-        _guarded(night, connection, lambda connection=connection: _arrive(desk, night, connection))
+        _guarded(night, connection, partial(_arrive, desk, night, connection))
     own = [feed.feed for kind in OWN_FIRST for feed in desk.feeds([kind])]
     partners = [feed.feed for feed in desk.feeds()]
     for feed in [*own, *(partners if feeds is None else feeds)]:
-        _guarded(night, feed, lambda feed=feed: _take(night, intake(desk, feed, day)))
+        _guarded(night, feed, partial(_intake, desk, night, feed, day))
     for target in desk.crm_targets:
-        _guarded(night, target.name, lambda target=target: night.batches.extend(publish_crm(desk, target)))
+        _guarded(night, target.name, partial(_hand_on, desk, night, target))
     if feeds is None:
-        _guarded(night, "day", lambda: _close(desk, night, day))
+        _guarded(night, "day", partial(_close, desk, night, day))
     return night
 
 
@@ -100,9 +101,14 @@ def _arrive(desk: Desk, night: Night, connection: str) -> None:
     night.failures += [(connection, trouble) for trouble in received.troubles]
 
 
-def _take(night: Night, settled: Settled) -> None:
+def _intake(desk: Desk, night: Night, feed: str, day: date) -> None:
+    settled = intake(desk, feed, day)
     night.outcomes += settled.outcomes
     night.postings += settled.postings
+
+
+def _hand_on(desk: Desk, night: Night, target: CrmTarget) -> None:
+    night.batches += publish_crm(desk, target)
 
 
 def _close(desk: Desk, night: Night, day: date) -> None:

@@ -36,3 +36,6 @@ CRM_PART_BYTES_MAX: Final = 100_000_000
 
 RUN_TRIES_MAX: Final = 3
 """Runs a sensor starts for one file before it leaves the file to a person."""
+
+SKIPPED_NAMED_MAX: Final = 100
+"""Missing files that one gap opens breaks for; a longer gap is a new numbering."""

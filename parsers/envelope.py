@@ -13,11 +13,11 @@ import polars as pl
 
 from counterfoil.errors import Code, PermanentError
 from counterfoil.protocols import Marks
-from parsers.fields import DATE_FORMATS, FieldSpec, FlagsField
+from parsers.fields import DATE_FORMATS, FieldSpec
 from parsers.layout import Layout
 from parsers.layout_parts import Delimited, FixedWidth, Said
 from parsers.lines import Payload
-from parsers.shapes import RAW
+from parsers.shapes import RAW, blanks_of, without_blanks
 from parsers.values import FIELD, value_of
 
 Scalar = str | int | date | None
@@ -112,7 +112,9 @@ def _values(lines: dict[str, str], layout: Layout, name: str) -> dict[str, Scala
     for field, spec in layout.envelope.items():
         text = _piece(lines[spec.line or ""], spec, layout)
         value = value_of(field, spec, outcome=False)
-        row = pl.DataFrame({RAW + field: [text if isinstance(spec, FlagsField) else text.strip(" ")]})
+        blanks = blanks_of(spec)
+        row = pl.DataFrame({RAW + field: [text]})
+        row = row if blanks is None else row.with_columns(without_blanks(pl.col(RAW + field), blanks))
         row = row.with_columns(value.typed.alias(FIELD + field))
         for check in value.checks:
             if row.select(check.fails).item() is True:

@@ -65,12 +65,13 @@ class IntegerField(Place):
     """Digits only. ``points`` marks amounts, ``integer`` all other numbers.
 
     ``sign``: ``none``, ``minus`` (a leading minus sign) or ``overpunch`` (the last digit also carries the sign; a plain
-    digit is positive).
+    digit is positive). ``pad`` fills a fixed width number up on the left; a blank behind it is always a lost digit.
     """
 
     type: Literal["integer", "points"]
     required: bool = True
     sign: Literal["none", "minus", "overpunch"] = "minus"
+    pad: Literal["zeros", "blanks"] = "zeros"
     minimum: int | None = None
     maximum: int | None = None
 

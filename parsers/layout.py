@@ -24,7 +24,7 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 class Layout(Feed):
     """Everything about one version of one feed's files.
 
-    Positions count bytes from 1. Values are read without their surrounding blanks.
+    Positions count bytes from 1. Values are read without their surrounding blanks, but for fixed width numbers.
     """
 
     recognise: Recognise

@@ -63,8 +63,9 @@ def plan(layout: Layout, business_date: date | None) -> Plan:
     extra = (*demanded, *kind_checks(layout.kind, sources))
     field_checks = tuple(check for value in values.values() for check in value.checks)
     suspects = [~pl.col(WHOLE), pl.col("line.fault") != 0, *(v.suspect for v in values.values())]
-    suspects += [check.fails.fill_null(value=False) for check in extra]
-    return Plan(values, columns, reduce(or_, suspects), (*LINE_CHECKS, *field_checks, *extra))
+    suspects += [check.fails for check in extra]
+    suspect = reduce(or_, suspects).fill_null(value=False)
+    return Plan(values, columns, suspect, (*LINE_CHECKS, *field_checks, *extra))
 
 
 def _column(origin: Origin | None, dtype: type[pl.DataType], business_date: date | None) -> pl.Expr:
@@ -87,7 +88,8 @@ def _applies(origin: Origin) -> pl.Expr:
 def split(text: Text, layout: Layout, how: Plan, columns: Sequence[str], line_end: LineEnd) -> Split:
     """Read one block. ``columns`` are those of a delimited file in its own order."""
     rows = cut(text, layout, columns, line_end)
-    rows = rows.with_columns(value.typed.alias(FIELD + name) for name, value in how.values.items())
+    # Lazy only so that what an expression uses twice is computed once.
+    rows = rows.lazy().with_columns(value.typed.alias(FIELD + name) for name, value in how.values.items()).collect()
     rows = rows.with_columns(expression.alias(column) for column, expression in how.columns.items())
     suspect = rows.select(suspect=how.suspect).to_series()
     quarantined, guilty = route(rows, suspect, how.checks)

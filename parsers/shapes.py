@@ -5,12 +5,12 @@ Here: structure, and the rules for lines that have not the declared one. Not her
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import polars as pl
 
 from counterfoil.schemas.rules import Check, Rule
-from parsers.fields import FieldSpec, FlagsField
+from parsers.fields import FieldSpec, FlagsField, IntegerField
 from parsers.layout import Layout
 from parsers.layout_parts import Delimited, FixedWidth, LineEnd
 from parsers.text import LINE_BYTES_MAX, LINE_FAULTS, Text
@@ -48,7 +48,7 @@ def cut(text: Text, layout: Layout, columns: Sequence[str], line_end: LineEnd) -
         rows = _cut_positions(text, layout.shape, layout.fields)
     else:
         rows = _cut_columns(text.lines, layout.shape, layout.fields, columns, line_end)
-    rows = _strip(rows, [RAW + name for name, spec in layout.fields.items() if not isinstance(spec, FlagsField)])
+    rows = _strip(rows, {RAW + name: blanks for name, spec in layout.fields.items() if (blanks := blanks_of(spec))})
     sized = pl.col("line.fault") != LINE_FAULTS[Rule.LINE_LENGTH]
     whole = sized & pl.col("line.quotes") & pl.col("line.columns") & pl.col("line.type")
     return rows.with_columns(whole.alias(WHOLE))
@@ -138,9 +138,27 @@ def _name_fields(rows: pl.DataFrame, fields: dict[str, FieldSpec], columns: Sequ
     return rows.with_columns(*named, pl.lit(value=True).alias("line.type")).drop("^cell\\..*$", "line.content")
 
 
-def _strip(rows: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """Without surrounding blanks. Looking first costs half of stripping, and most columns have none."""
-    blank = rows.select(
-        (pl.col(name).str.starts_with(" ") | pl.col(name).str.ends_with(" ")).any().alias(name) for name in names
+def blanks_of(spec: FieldSpec) -> Literal["both", "left"] | None:
+    """Where blanks are mere padding. Flags are told by position; a fixed width number has none on the right."""
+    if isinstance(spec, FlagsField):
+        return None
+    if isinstance(spec, IntegerField) and spec.column is None:
+        return "left" if spec.pad == "blanks" else None
+    return "both"
+
+
+def without_blanks(text: pl.Expr, blanks: Literal["both", "left"]) -> pl.Expr:
+    """A text without its padding."""
+    return text.str.strip_chars(" ") if blanks == "both" else text.str.strip_chars_start(" ")
+
+
+def _strip(rows: pl.DataFrame, places: dict[str, Literal["both", "left"]]) -> pl.DataFrame:
+    """Without padding. Looking first costs half of stripping, and most columns have none."""
+    edges = {
+        name: pl.col(name).str.starts_with(" ") | (pl.col(name).str.ends_with(" ") if blanks == "both" else False)
+        for name, blanks in places.items()
+    }
+    padded = rows.select(edge.any().alias(name) for name, edge in edges.items())
+    return rows.with_columns(
+        without_blanks(pl.col(name), blanks) for name, blanks in places.items() if padded[name].item()
     )
-    return rows.with_columns(pl.col(name).str.strip_chars(" ") for name in names if blank[name].item())

@@ -31,14 +31,17 @@ POSITIVE: Final = "{ABCDEFGHI"
 NEGATIVE: Final = "}JKLMNOPQR"
 """The signed last digit, 0 to 9 (https://new.infogalactic.com/info/Signed_overpunch)."""
 
-_DIGIT: Final = {sign: str(i % 10) for i, sign in enumerate(POSITIVE + NEGATIVE + "0123456789")}
+_LAST_BYTES: Final = {ord(last): i for i, last in enumerate(POSITIVE + NEGATIVE + "0123456789")}
+_DIGIT: Final = pl.Series([_LAST_BYTES[byte] % 10 if byte in _LAST_BYTES else None for byte in range(256)])
+_SIGN: Final = pl.Series([-1 if chr(byte) in NEGATIVE else 1 for byte in range(256)])
 _NUMBER: Final = {"none": "^[0-9]+$", "minus": "^-?[0-9]+$", "overpunch": "^[0-9]*[0-9{}A-R]$"}
 _INVALID_FLAGS: Final = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """How a field's ``raw.`` column becomes its ``field.`` column, and what can be wrong with it."""
+    """How a field's ``raw.`` column becomes its ``field.`` column, and what can be wrong with it; a null ``suspect``
+    counts as false."""
 
     typed: pl.Expr
     suspect: pl.Expr
@@ -90,7 +93,7 @@ def _text(name: str, spec: TextField, raw: pl.Expr, typed: pl.Expr) -> Value:
         other = typed.is_not_null() & (typed != spec.equals)
         suspect = suspect | other
         checks.append(Check(Rule.CODE_UNKNOWN, name, other))
-    return Value(value, suspect.fill_null(value=False), tuple(checks))
+    return Value(value, suspect, tuple(checks))
 
 
 def _integer(name: str, spec: IntegerField, raw: pl.Expr, typed: pl.Expr) -> Value:
@@ -98,30 +101,32 @@ def _integer(name: str, spec: IntegerField, raw: pl.Expr, typed: pl.Expr) -> Val
     least = max(-NUMBER_ABS_MAX, spec.minimum if spec.minimum is not None else -NUMBER_ABS_MAX)
     most = min(NUMBER_ABS_MAX, spec.maximum if spec.maximum is not None else NUMBER_ABS_MAX)
     outside = (typed < least) | (typed > most)
-    if spec.sign == "overpunch":
-        value = _overpunched(raw)
-        odd = pl.lit(value=False)
-    else:
-        value = raw.cast(pl.Int64, strict=False)
-        odd = raw.str.starts_with("+") | (raw.str.starts_with("-") if spec.sign == "none" else pl.lit(value=False))
-    unread = typed.is_null() if spec.required else typed.is_null() & (raw != "")
+    value = _overpunched(raw) if spec.sign == "overpunch" else _digits(raw)
+    odd = raw.str.starts_with("+")
+    if spec.sign != "minus":
+        odd = odd | raw.str.starts_with("-")
+    blank = raw.str.strip_chars(" ") == ""
+    unread = typed.is_null() if spec.required else typed.is_null() & ~blank
     written = raw.str.contains(_NUMBER[spec.sign])
     checks = [
-        Check(Rule.NUMBER_INVALID, name, (raw != "") & ~written),
+        Check(Rule.NUMBER_INVALID, name, ~blank & ~written),
         Check(Rule.NUMBER_RANGE, name, written & (typed.is_null() | outside)),
     ]
     if spec.required:
-        checks.insert(0, Check(Rule.FIELD_MISSING, name, raw == ""))
-    return Value(value, unread | odd | outside.fill_null(value=False), tuple(checks))
+        checks.insert(0, Check(Rule.FIELD_MISSING, name, blank))
+    return Value(value, unread | odd | outside, tuple(checks))
 
 
 def _overpunched(raw: pl.Expr) -> pl.Expr:
-    """Digits with the sign in the last one. Put together as text, since arithmetic on 64 bits would wrap silently; the
-    leading zero makes any sign inside unreadable."""
-    last = raw.str.tail(1)
-    digit = last.replace_strict(_DIGIT, default=None, return_dtype=pl.String)
-    value = pl.concat_str(pl.lit("0"), raw.str.head(-1), digit).cast(pl.Int64, strict=False)
-    return pl.when(last.is_in(list(NEGATIVE))).then(-value).otherwise(value)
+    """Digits with the sign in the last one. A body beyond any number we take is null, so that nothing can wrap."""
+    last = raw.cast(pl.Binary).bin.tail(1).bin.reinterpret(dtype=pl.UInt8)
+    body = pl.when(raw.str.len_bytes() == 1).then(pl.lit(0, pl.Int64)).otherwise(_digits(raw.str.head(-1)))
+    value = (body * 10 + pl.lit(_DIGIT).gather(last)) * pl.lit(_SIGN).gather(last)
+    return pl.when(body.is_between(0, NUMBER_ABS_MAX)).then(value)
+
+
+def _digits(text: pl.Expr) -> pl.Expr:
+    return text.cast(pl.Int64, strict=False)
 
 
 def _date(name: str, spec: DateField, raw: pl.Expr, typed: pl.Expr) -> Value:
@@ -130,7 +135,7 @@ def _date(name: str, spec: DateField, raw: pl.Expr, typed: pl.Expr) -> Value:
     checks = [Check(Rule.DATE_INVALID, name, unread), Check(Rule.DATE_RANGE, name, outside)]
     if spec.required:
         checks.insert(0, Check(Rule.FIELD_MISSING, name, raw == ""))
-    suspect = (typed.is_null() if spec.required else unread) | outside.fill_null(value=False)
+    suspect = (typed.is_null() if spec.required else unread) | outside
     return Value(raw.map_batches(_days(spec.format), return_dtype=pl.Date), suspect, tuple(checks))
 
 

@@ -11,7 +11,7 @@ from pipelines.wiring import open_desk
 
 @dataclass(frozen=True)
 class DeskOpener:
-    """Opens the desk of an installation; implements ``assets.desk.OpensDesk``. ``settings`` are read at each opening."""
+    """Opens the desk of an installation (``assets.desk.OpensDesk``); ``settings`` are read at each opening."""
 
     settings: Callable[[], Settings]
 

@@ -12,7 +12,7 @@ import dagster as dg
 
 from assets.desk import OpensDesk
 from counterfoil.clock import local_date
-from counterfoil.errors import TransientError
+from counterfoil.errors import CounterfoilError, TransientError
 from counterfoil.feed import Feed
 from counterfoil.limits import RUN_TRIES_MAX
 from counterfoil.protocols import RemoteFile
@@ -74,8 +74,11 @@ def wanted_runs(desk: Desk, connection: str, settings: Settings) -> list[Wanted]
     The day is the one in the file's name, else today in the feed's zone; a day that has no partition is looked at
     today, where posting finds and holds the file.
     """
+    troubles: list[CounterfoilError] = []
     with desk.open_source(connection) as source:
-        ready = [sight for sight in look(desk, source, connection) if sight.ready]
+        ready = [sight for sight in look(desk, source, connection, troubles) if sight.ready]
+    for trouble in troubles:
+        desk.progress(str(trouble), 0, 0)
     wanted: dict[tuple[str, date], Wanted] = {}
     for sight in ready:
         feed = sight.feed or _neighbour(desk, connection, sight)

@@ -11,11 +11,12 @@ from connectors.crm.salesforce import SalesforceFiles
 from connectors.gl.neutral import NeutralCsv
 from connectors.gl.oracle_fbdi import OracleFbdi
 from connectors.localdir import LocalSource
+from counterfoil.feed import FeedKind
 from counterfoil.landing.index import ArrivalIndex
 from counterfoil.landing.store import LandingStore
 from counterfoil.ledger.chart import load_rulebook
 from counterfoil.ledger.store import Book
-from counterfoil.protocols import Source
+from counterfoil.protocols import Reader, Source
 from counterfoil.settings import Folder, Settings, load_settings
 from counterfoil.steps.desk import Desk, Progress, silent
 from parsers.registry import LayoutReader
@@ -26,15 +27,16 @@ def open_desk(settings: Settings, *, progress: Progress = silent) -> Iterator[De
     """The desk of an installation, its arrival index open for as long as the context lasts."""
     home = settings.home
     landing = LandingStore(home.landing)
+    reader = LayoutReader(settings.data)
     with ArrivalIndex(home.arrival_db, landing, batches=home.out_crm) as index:
         yield Desk(
             settings=settings,
             landing=landing,
             index=index,
             book=Book(home.book, home.book_lock, home.book_head),
-            reader=LayoutReader(settings.data),
+            reader=reader,
             rulebook=load_rulebook(settings.data),
-            open_source=lambda alias: open_source(settings, alias),
+            open_source=lambda alias: open_source(settings, reader, alias),
             crm_targets=[SalesforceFiles(settings.data / "crm/salesforce.yaml")],
             journal_targets=[NeutralCsv(), OracleFbdi(settings.data / "gl/oracle_fbdi.yaml")],
             progress=progress,
@@ -48,10 +50,16 @@ def desk_at(home: Path | None, *, progress: Progress = silent) -> Iterator[Desk]
         yield desk
 
 
-def open_source(settings: Settings, alias: str) -> Source:
-    """The source a connection names; SETTINGS_INVALID and SECRET_MISSING when it is not set up."""
+def open_source(settings: Settings, reader: Reader, alias: str) -> Source:
+    """The source a connection names; SETTINGS_INVALID and SECRET_MISSING when it is not set up.
+
+    The folders that layouts look for are made in a local one, so that people see where files go.
+    """
     place = settings.connection(alias)
     if isinstance(place, Folder):
+        for feed in reader.feeds():
+            if feed.arrival.connection == alias and feed.kind is not FeedKind.CALENDAR:
+                (place.path / feed.arrival.folder).mkdir(parents=True, exist_ok=True)
         return LocalSource(alias=alias, root=place.path)
     # Imported here: paramiko takes half a second, and most commands never call a server.
     from connectors.sftp import SftpSource  # noqa: PLC0415

@@ -3,7 +3,7 @@
 Here: the choice and what all kinds share. Not here: what a kind does, or SQL.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -29,10 +29,10 @@ COMPOSERS: Final[Mapping[FeedKind, Callable[[Work, Days], Changes]]] = {
 _POINTS_MAX: Final = 1 << 62
 
 
-def compose(work: Work, book: Days, *, identity: str, skipped: str | None) -> Changes:
+def compose(work: Work, book: Days, *, identity: str, skipped: Sequence[str]) -> Changes:
     """Everything the file does to the book, breaks included.
 
-    ``skipped`` is the identity that should have come before it, where the layout lets a gap pass with a warning.
+    ``skipped`` are identities that should have come before it, where the layout lets a gap pass with a warning.
     Points of one file must add up within 62 bits, so that no sum in the book can overflow.
     """
     if "points" in work.accepted.columns:
@@ -40,8 +40,8 @@ def compose(work: Work, book: Days, *, identity: str, skipped: str | None) -> Ch
         require(gross < _POINTS_MAX, "the points of one file add up within 62 bits")
     changed = COMPOSERS[work.feed.kind](work, book)
     partners = dict(pl.concat([book.partners(), changed.rows["partner"]]).select("partner", "partner_id").iter_rows())
-    gap = _skipped(work, skipped, partners[work.feed.partner]) if skipped else []
-    opened = book.with_break_ids(pl.concat([changed.breaking, *gap]))
+    gap = _skipped(work, skipped, partners[work.feed.partner])
+    opened = book.with_break_ids(pl.concat([changed.breaking, gap]))
     clearing = pl.concat([shaped(changed.clearing, CLEARING), _arrived(work, book, identity)])
     added = breaks.rows(opened, clearing, on_day=work.on_day, file_id=work.file_id)
     shaped_breaks = {table: shaped(frame, TABLES[table]) for table, frame in added.items()}
@@ -56,16 +56,14 @@ def _arrived(work: Work, book: Days, identity: str) -> pl.DataFrame:
     return shaped(book.sequence_breaks().filter(pl.col("subject").is_in(subjects)), CLEARING)
 
 
-def _skipped(work: Work, skipped: str, partner_id: int) -> list[pl.DataFrame]:
-    one = pl.DataFrame({"subject": [f"{work.feed.feed}:{skipped}"]})
-    return [
-        breaks.opening(
-            one,
-            line_no=pl.lit(0),
-            code=pl.lit(BreakCode.SEQUENCE.value),
-            subject="subject",
-            value_date=pl.lit(work.business_date),
-            partner_id=pl.lit(partner_id),
-            at_once=pl.lit(value=False),
-        )
-    ]
+def _skipped(work: Work, skipped: Sequence[str], partner_id: int) -> pl.DataFrame:
+    subjects = [f"{work.feed.feed}:{identity}" for identity in skipped]
+    return breaks.opening(
+        pl.DataFrame({"subject": subjects}, schema={"subject": pl.String}),
+        line_no=pl.lit(0),
+        code=pl.lit(BreakCode.SEQUENCE.value),
+        subject="subject",
+        value_date=pl.lit(work.business_date),
+        partner_id=pl.lit(partner_id),
+        at_once=pl.lit(value=False),
+    )

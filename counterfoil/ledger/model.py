@@ -137,7 +137,7 @@ class BreakEvent(IntEnum):
 
 
 RECORD_SPAN: Final = 1 << 31
-"""Lines a file can have in the book. ``file_id * RECORD_SPAN + line_no`` is the id of a record, so of the item it makes."""
+"""Lines a file can have. ``file_id * RECORD_SPAN + line_no`` is the id of a record, and so of the item it makes."""
 
 TRANSFERS_PER_RECORD: Final = 4
 """A record books at most a request, its identification and an undoing; ``transfer_id = record id * 4 + ordinal``."""

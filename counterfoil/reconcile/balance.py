@@ -24,12 +24,19 @@ BECAME: Final = tuple(disposition.name.lower() for disposition in Disposition)
 
 
 def stage_one(parsed: Parsed, dispositions: pl.DataFrame) -> pl.DataFrame:
-    """FIGURES of a file: BROUGHT, then one row a disposition. ``dispositions``: disposition, points."""
+    """FIGURES of a file: BROUGHT, quarantined rows again by code (``quarantined:CODE``), then one row a disposition.
+
+    ``dispositions``: disposition, points.
+    """
     counts = {"line": parsed.lines, "envelope": parsed.envelope_lines, "record": parsed.records}
     brought = [
         *(pl.DataFrame({"part": [part], "records": [count]}) for part, count in counts.items()),
         _figures("accepted", parsed.accepted),
         _figures("quarantined", parsed.quarantined),
+        *(
+            _figures(f"quarantined:{rows['code'][0]}", rows)
+            for rows in parsed.quarantined.sort("code").partition_by("code", maintain_order=True)
+        ),
     ]
     became = [
         _figures(kind.name.lower(), dispositions.filter(pl.col("disposition") == kind.value)) for kind in Disposition

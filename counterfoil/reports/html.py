@@ -24,7 +24,7 @@ WORDS: Final = {"pass": "Pass", "remarks": "Pass with remarks", "fail": "Fail"}
 SENTENCES: Final = {
     "pass": "everything is accounted for and every sum ties.",
     "remarks": "everything is accounted for and every sum ties; this is left to do.",
-    "fail": "do not rely on these figures.",
+    "fail": "do not close on these figures.",
 }
 
 COVER_LABELS: Final = (

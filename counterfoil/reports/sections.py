@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from counterfoil.reconcile.breaks import BUCKETS, OLDEST_BUCKET
-from counterfoil.reports.facts import DISPOSITIONS, IN_TRANSIT, STATES, ReportFacts
+from counterfoil.reports.facts import DISPOSITIONS, STATES, ReportFacts
 from counterfoil.reports.tables import (
     Column,
     Table,
@@ -22,7 +22,7 @@ from counterfoil.reports.tables import (
     words,
 )
 from counterfoil.reports.ties import POINTS, RECORDS, ties
-from counterfoil.reports.verdict import SEVERITIES, at_stake
+from counterfoil.reports.verdict import at_stake, worst_first
 
 
 @dataclass(frozen=True)
@@ -203,19 +203,15 @@ def _breaks(facts: ReportFacts) -> tuple[Table, ...]:
 
 
 def _break_list(facts: ReportFacts) -> Table:
-    rank = pl.col("severity").str.to_lowercase().replace_strict(
-        dict(zip(SEVERITIES, range(len(SEVERITIES)), strict=True)), default=len(SEVERITIES), return_dtype=pl.Int64
-    )  # fmt: skip
-    keys = [pl.col("code") == IN_TRANSIT, rank, -pl.col("age_days"), -at_stake(), pl.col("break_id")]
-    listed = facts.breaks.sort(keys).with_columns(type=pl.format("{} {}", "code", "title"))
+    listed = worst_first(facts.breaks).with_columns(type=pl.format("{} {}", "code", "title"))
     return make_table("7.1 Open breaks", listed, [
         Column("Break", ("break_id",), "hash"), Column("Severity", ("severity",), "severity"),
-        text("Type, next step", "type", "next_step"), text("Partner", "partner"),
+        Column("Type, next step", ("type", "next_step"), "wordy"), text("Partner", "partner"),
         text("Our ref., their ref.", "our_ref", "their_ref"), text("Member", "member"),
         points("Points, ours", "points_ours", total=False), points("Points, theirs", "points_theirs", total=False),
         points("Difference", "difference", total=False), day("Value date, opened", "value_date", "opened_on"),
         count("Age, days", "age_days", total=False), words("State, owner", "state", "owner"),
-        day("Due", "due"), Column("File, line", ("file", "line"), "ordinal"),
+        day("Due", "due"), Column("File, line", ("file", "line"), "file"),
     ], csv="breaks.csv", css="dense")  # fmt: skip
 
 

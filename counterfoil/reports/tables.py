@@ -21,11 +21,15 @@ HASH_WHOLE_MAX: Final = 20
 NOTHING: Final = "–"
 MINUS: Final = "\N{MINUS SIGN}"
 
-Kind = Literal["text", "words", "ordinal", "count", "points", "money", "date", "hash", "severity", "truth"]
+Kind = Literal[
+    "text", "words", "file", "wordy", "ordinal", "count", "points", "money", "date", "hash", "severity", "truth"
+]
 """``words`` shows codes with spaces for underscores; ``ordinal`` numbers things and is never grouped or summed."""
 
-_LOOKS: Final = {**dict.fromkeys(("count", "points", "money"), "n"), "ordinal": "o", "date": "d", "hash": "hash"}
+_LOOKS: Final = {**dict.fromkeys(("count", "points", "money"), "n"), "ordinal": "o", "date": "d"}
 """CSS classes: figures stand right; numbers that name something stand left; dates never break."""
+
+_OWN_LOOKS: Final = {"hash", "file", "wordy"}
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,7 @@ def percent(hundredths: int | None) -> str:
 
 
 def _look(column: Column) -> str:
-    return _LOOKS.get(column.kind, "")
+    return column.kind if column.kind in _OWN_LOOKS else _LOOKS.get(column.kind, "")
 
 
 def _cell(column: Column, row: dict[str, Any]) -> Cell:
@@ -176,7 +180,7 @@ def _shown(column: Column, value: object, row: dict[str, Any]) -> str:
     if isinstance(value, int):
         if column.kind == "money":
             return amount(value, str(row.get(column.currency, column.currency)))
-        return str(value) if column.kind == "ordinal" else grouped(value)
+        return str(value) if column.kind in {"ordinal", "file"} else grouped(value)
     shown = str(value)
     if column.kind == "date":
         return instant(shown)

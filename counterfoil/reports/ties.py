@@ -38,11 +38,12 @@ def broken(found: pl.DataFrame) -> pl.DataFrame:
 
 def self_check(facts: ReportFacts) -> list[str]:
     """A sentence for each sum that does not tie; empty when all do."""
-    return [
-        f"Section {tie['section']}, {tie['tie']}, {tie['subject']}: stated {tie['stated']}, rows sum to {tie['summed']}"
-        f" ({tie['unit'] if tie['unit'] in {RECORDS, POINTS} else 'minor units of ' + tie['unit']})"
-        for tie in broken(ties(facts)).iter_rows(named=True)
-    ]
+    sentences = []
+    for tie in broken(ties(facts)).iter_rows(named=True):
+        unit = tie["unit"] if tie["unit"] in {RECORDS, POINTS} else f"minor units of {tie['unit']}"
+        sums = f"stated {tie['stated']:,}, rows sum to {tie['summed']:,} ({unit})"
+        sentences.append(f"Section {tie['section']}, {tie['tie']}, {tie['subject']}: {sums}")
+    return sentences
 
 
 def _tie(

@@ -79,6 +79,13 @@ def at_stake() -> pl.Expr:
     return pl.when(difference != 0).then(difference).otherwise(pl.max_horizontal(ours.abs(), theirs.abs()))
 
 
+def worst_first(breaks: pl.DataFrame) -> pl.DataFrame:
+    """Breaks in the order in which people should look: by severity, oldest first; what is in transit comes last."""
+    ranks = dict(zip(SEVERITIES, range(len(SEVERITIES)), strict=True))
+    rank = pl.col("severity").str.to_lowercase().replace_strict(ranks, default=len(ranks), return_dtype=pl.Int64)
+    return breaks.sort(pl.col("code") == IN_TRANSIT, rank, -pl.col("age_days"), -at_stake(), pl.col("break_id"))
+
+
 def _rate(matches: pl.DataFrame, column: str) -> int | None:
     """Hundredths of a percent, rounded down: 100.00 % is never shown for less than all."""
     total = int(matches[column].sum())

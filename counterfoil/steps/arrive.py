@@ -41,7 +41,12 @@ class Received:
 
 def connections(desk: Desk) -> list[str]:
     """The connections that any layout names, by alias."""
-    return sorted({feed.arrival.connection for feed in desk.reader.feeds()})
+    return sorted({feed.arrival.connection for feed in _sent(desk)})
+
+
+def _sent(desk: Desk) -> list[Feed]:
+    """The feeds that others send; the program lands its calendar itself."""
+    return [feed for feed in desk.reader.feeds() if feed.kind is not FeedKind.CALENDAR]
 
 
 def receive(desk: Desk, connection: str, *, patient: bool) -> Received:
@@ -53,15 +58,15 @@ def receive(desk: Desk, connection: str, *, patient: bool) -> Received:
     """
     received = Received()
     with desk.open_source(connection) as source:
-        seen = look(desk, source, connection)
-        quiet_s = max((sight.quiet_s or 0 for sight in seen), default=0)
+        seen = look(desk, source, connection, received.troubles)
+        quiet_s = max((sight.quiet_s or 0 for sight in seen if not sight.ready), default=0)
         if patient and quiet_s:
             desk.progress(f"waiting {quiet_s} s: files at {connection} must stay unchanged", 0, 0)
             time.sleep(quiet_s)
             before = {sight.file for sight in seen}
             seen = [
                 replace(sight, ready=sight.ready or (sight.file in before and sight.quiet_s is not None))
-                for sight in look(desk, source, connection)
+                for sight in look(desk, source, connection, [])
             ]
         received.waiting = [sight.file for sight in seen if not sight.ready]
         ready = [sight.file for sight in seen if sight.ready]
@@ -96,16 +101,23 @@ class Sight:
     attempts: int
 
 
-def look(desk: Desk, source: Source, connection: str) -> list[Sight]:
-    """One look at every folder: the files that are not delivered yet, in order of name."""
-    feeds = [feed for feed in desk.reader.feeds() if feed.arrival.connection == connection]
+def look(desk: Desk, source: Source, connection: str, troubles: list[CounterfoilError]) -> list[Sight]:
+    """One look at every folder: the files that are not delivered yet, in order of name.
+
+    A folder that cannot be listed is added to ``troubles`` and stops no other.
+    """
+    feeds = [feed for feed in _sent(desk) if feed.arrival.connection == connection]
     seen: list[Sight] = []
     for folder in sorted({feed.arrival.folder for feed in feeds}):
         now = desk.now()
         markers = tuple(
             {feed.arrival.marker_suffix for feed in feeds if feed.arrival.folder == folder and _marked(feed)}
         )
-        listing = source.listing(folder)
+        try:
+            listing = source.listing(folder)
+        except PermanentError as error:
+            troubles.append(error)
+            continue
         names = {file.name for file in listing}
         for known in desk.index.note_looks(connection, listing, now):
             feed = _by_name(desk, connection, known.file)

@@ -21,6 +21,7 @@ from counterfoil.ledger.answers import Work
 from counterfoil.ledger.chart import Rulebook
 from counterfoil.ledger.compose import compose
 from counterfoil.ledger.writing import Entitled, Posted, Writer
+from counterfoil.limits import SKIPPED_NAMED_MAX
 from counterfoil.protocols import Marks, Parsed
 from counterfoil.reconcile import balance
 from counterfoil.schemas.gate import conform, prove_control
@@ -163,10 +164,11 @@ def _gap(desk: Desk, feed: Feed, delivery: Delivery) -> tuple[int, int] | None:
     return identity.sequence_gap(feed, marks, last)
 
 
-def _skipped(desk: Desk, feed: Feed, delivery: Delivery) -> str | None:
-    """The identity that a file came without, where its layout lets the gap pass."""
+def _skipped(desk: Desk, feed: Feed, delivery: Delivery) -> list[str]:
+    """The identities of the files before it that have not come, where the layout lets the gap pass."""
     gap = _gap(desk, feed, delivery)
-    return f"{delivery.epoch}:{gap[0]:06d}" if gap else None
+    numbers = range(gap[0], min(gap[1], gap[0] + SKIPPED_NAMED_MAX)) if gap else range(0)
+    return [identity.sequence_identity(feed, delivery.epoch, number, _day(delivery)) for number in numbers]
 
 
 def _post(desk: Desk, book: Writer, delivery: Delivery, parsed: Parsed) -> Posted:
@@ -219,7 +221,7 @@ def _post_again(desk: Desk, book: Writer, record: PostingRecord) -> None:
         )
     rulebook = Rulebook(payload["rules"], payload["chart"])
     delivery = desk.index.delivery(record.order)
-    skipped = _skipped(desk, feed, delivery) if delivery else None
+    skipped = _skipped(desk, feed, delivery) if delivery else []
     _book(
         book, feed, parsed, record, rulebook, unit=desk.settings.unit, skipped=skipped, seal=lambda: record_sha(record)
     )
@@ -250,7 +252,7 @@ def _book(
     rulebook: Rulebook,
     *,
     unit: str,
-    skipped: str | None,
+    skipped: Sequence[str],
     seal: Callable[[], str],
 ) -> Posted:
     open_day = book.open_day()

@@ -1,4 +1,4 @@
-"""The ``counterfoil`` command: its verbs and how it ends. Exit status 0 done, 1 data has problems, 2 wrong use, 3 later.
+"""The ``counterfoil`` command: its verbs and how it ends. Exit status: 0 done, 1 data problems, 2 wrong use, 3 later.
 
 Here: the application and error handling. Not here: any verb, which has a module of its own.
 """

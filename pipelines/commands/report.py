@@ -25,8 +25,6 @@ def report(
         day = parse_day(date) or local_date(desk.now(), desk.settings.zone)
         written = publish_report(desk, day)
     if output is Format.JSON:
-        emit_json(
-            {"date": day, "version": written.version, "posting": written.posting, "page": str(written.page)}
-        )
+        emit_json({"date": day, "version": written.version, "posting": written.posting, "page": str(written.page)})
     else:
         stdout.print(f"Version {written.version} at posting {written.posting}: {written.page}", soft_wrap=True)

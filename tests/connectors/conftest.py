@@ -16,7 +16,7 @@ from tests.plugins.servers import OpenSsh
 
 @pytest.fixture
 def sftp_to() -> Callable[..., SftpSource]:
-    """``sftp_to(server, **changes)``: a source on an embedded server, with short time limits."""
+    """``sftp_to(server, **changes)``: a source on an embedded server, that gives up sooner than a partner's would."""
 
     def source(server: EmbeddedServer, **changes: Any) -> SftpSource:
         usual: dict[str, Any] = {
@@ -27,8 +27,8 @@ def sftp_to() -> Callable[..., SftpSource]:
             "host_keys": [server.host_key_line],
             "root": "/",
             "password": "a password",
-            "connect_timeout_s": 5,
-            "read_timeout_s": 5,
+            "connect_timeout_s": 20,
+            "read_timeout_s": 20,
         }
         return SftpSource(**(usual | changes))
 

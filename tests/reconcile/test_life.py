@@ -56,9 +56,7 @@ def test_an_answer_leads_where_the_table_says(
 
 
 def test_every_pair_that_is_not_listed_books_nothing_and_conflicts() -> None:
-    unlisted = [
-        key for key in product((REQUEST, RECALL), State, Outcome, Relation) if key not in life.STEPS
-    ]
+    unlisted = [key for key in product((REQUEST, RECALL), State, Outcome, Relation) if key not in life.STEPS]
     assert unlisted
     for key in unlisted:
         assert advance(*key) == {

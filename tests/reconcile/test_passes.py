@@ -55,7 +55,9 @@ def items(*rows: tuple[str, int]) -> pl.DataFrame:
     )
 
 
-def decided(given: pl.DataFrame, known: pl.DataFrame, aliases: pl.DataFrame = NO_ALIASES, **options: Any) -> list[Event]:
+def decided(
+    given: pl.DataFrame, known: pl.DataFrame, aliases: pl.DataFrame = NO_ALIASES, **options: Any
+) -> list[Event]:
     found, rest = passes.by_reference(given, known, aliases, MatchPass.EXACT)
     both = pl.concat([found, passes.unknown(rest).select(found.columns)]).sort("line_no")
     return [Event(event) for event in passes.decide(both, options.get("tolerance", 0))["event"]]

@@ -66,19 +66,25 @@ def summary() -> pl.DataFrame:
     return rows("summary", found)
 
 
-FILES = [
-    # order, feed, partner, name, identity, lines, envelope, quarantined, net, negative, verdict, state, code, posting
-    (31, "northstar_requests", "northstar", "NSTR0011", "NSTR 11", 20_435, 1, 0, 10_741_925, -8_800, "new", "posted", None, 36),
-    (32, "northstar_handback", "northstar", "NSTR0010", "NSTR 10", 120_539, 1, 1, 63_095_100, -2_400, "new", "posted", None, 37),
-    (33, "northstar_handback", "northstar", "NSTR0009", "NSTR 9", 1, 1, 0, 0, 0, "new", "posted", None, 38),
-    (34, "northstar_handback", "northstar", "NSTR0010", "NSTR 10", 120_539, 1, 1, 63_095_100, -2_400, "replay", "no effect", None, None),
-    (35, "northstar_handback", "northstar", "NSTR0008", "NSTR 8", 88_121, 1, 0, 44_120_500, 0, "new", "held", "CONTROL_TOTAL_WRONG", None),
-    (36, "skybridge_requests", "skybridge", "SKYBRIDGE_20261120.txt", "2026-11-20", 9_902, 1, 0, 19_707_000, 0, "new", "posted", None, 39),
-    (37, "skybridge_handback", "skybridge", "SKYBRIDGE_20261120.HANDBACK.txt", "2026-11-20", 41_171, 1, 3, 82_330_000, 0, "new", "posted", None, 40),
-    (38, "skybridge_handback", "skybridge", "SKYBRIDGE_20261121.HANDBACK.txt", "2026-11-21", 41_171, 1, 3, 82_330_000, 0,
-     "renamed replay", "held", "RENAMED_REPLAY_HELD", None),
-    (39, "calendar", "counterfoil", "calendar-2026-11-20.csv", "2026-11-20", 5, 1, 0, 0, 0, "new", "posted", None, 41),
-]  # fmt: skip
+OUT, BACK = "SKYBRIDGE_20261120.txt", "SKYBRIDGE_20261120.HANDBACK.txt"
+AGAIN = "SKYBRIDGE_20261121.HANDBACK.txt"
+WRONG, RENAMED = "CONTROL_TOTAL_WRONG", "RENAMED_REPLAY_HELD"
+ENVELOPE = 1
+CORRECT = "Correct and send again, or tell the member"
+UNLISTED = "an outcome code the layout does not list"
+
+# order, feed, name, identity, lines, quarantined, points net, negative, verdict, state, code, posting
+FILES: list[tuple[Any, ...]] = [
+    (31, "northstar_requests", "NSTR0011", "11", 20_435, 0, 10_741_925, -8_800, "new", "posted", None, 36),
+    (32, "northstar_handback", "NSTR0010", "10", 120_539, 1, 63_095_100, -2_400, "new", "posted", None, 37),
+    (33, "northstar_handback", "NSTR0009", "9", 1, 0, 0, 0, "new", "posted", None, 38),
+    (34, "northstar_handback", "NSTR0010", "10", 120_539, 1, 63_095_100, -2_400, "replay", "no effect", None, None),
+    (35, "northstar_handback", "NSTR0008", "8", 88_121, 0, 44_120_500, 0, "new", "held", WRONG, None),
+    (36, "skybridge_requests", OUT, "2026-11-20", 9_902, 0, 19_707_000, 0, "new", "posted", None, 39),
+    (37, "skybridge_handback", BACK, "2026-11-20", 41_171, 3, 82_330_000, 0, "new", "posted", None, 40),
+    (38, "skybridge_handback", AGAIN, "2026-11-21", 41_171, 3, 82_330_000, 0, "renamed replay", "held", RENAMED, None),
+    (39, "calendar", "calendar-2026-11-20.csv", "2026-11-20", 5, 0, 0, 0, "new", "posted", None, 41),
+]
 
 MESSAGES = {
     "CONTROL_TOTAL_WRONG": "declared 44,120,501 points and the records hold 44,120,500",
@@ -93,14 +99,15 @@ SETTLED = {  # posting: settled, rejected, reversed, held, open theirs, duplicat
 
 def files() -> pl.DataFrame:
     found = []
-    for order, feed, partner, name, identity, lines, envelope, bad, net, _, verdict, state, code, posting in FILES:
+    for order, feed, name, identity, lines, bad, net, _, verdict, state, code, posting in FILES:
         found.append(
             {
-                "order": order, "feed": feed, "partner": partner, "name": name, "identity": identity,
+                "order": order, "feed": feed, "partner": feed.split("_")[0], "name": name, "identity": identity,
                 "business_date": DAY, "received_at": f"2026-11-21T0{order % 5}:1{order % 10}:07.120Z", "lines": lines,
-                "envelope_lines": envelope, "records": lines - envelope, "accepted": lines - envelope - bad,
+                "envelope_lines": ENVELOPE, "records": lines - ENVELOPE, "accepted": lines - ENVELOPE - bad,
                 "quarantined": bad, "points_net": net, "verdict": verdict, "state": state, "code": code,
-                "message": MESSAGES.get(code or ""), "posting": posting, "payload_sha": f"{order:02x}c4a7{order:02x}" * 8,
+                "message": MESSAGES.get(code or ""), "posting": posting,
+                "payload_sha": f"{order:02x}c4a7{order:02x}" * 8,
             }
         )  # fmt: skip
     return table("files", found)
@@ -108,10 +115,10 @@ def files() -> pl.DataFrame:
 
 def stage1() -> pl.DataFrame:
     found = []
-    for _, feed, _, name, _, lines, envelope, bad, net, negative, _, _, _, posting in FILES:
+    for _, feed, name, _, lines, bad, net, negative, _, _, _, posting in FILES:
         if posting is None:
             continue
-        accepted = lines - envelope - bad
+        accepted = lines - ENVELOPE - bad
         settled, rejected, reversed_, held, theirs, twice = SETTLED.get(posting, (0,) * 6)
         became = dict.fromkeys(DISPOSITIONS, 0) | {
             "settled": settled, "rejected": rejected, "reversed": reversed_, "held": held, "open_theirs": theirs,
@@ -120,8 +127,8 @@ def stage1() -> pl.DataFrame:
         became["information"] = accepted - sum(became.values())
         found.append(
             {
-                "posting": posting, "feed": feed, "name": name, "lines": lines, "envelope_lines": envelope,
-                "records": lines - envelope, "accepted": accepted, "quarantined": bad, **became, "unexplained_rows": 0,
+                "posting": posting, "feed": feed, "name": name, "lines": lines, "envelope_lines": ENVELOPE,
+                "records": lines - ENVELOPE, "accepted": accepted, "quarantined": bad, **became, "unexplained_rows": 0,
                 "points_net": net, "points_positive": net - negative, "points_negative": negative,
                 "unexplained_points": 0,
             }
@@ -132,12 +139,12 @@ def stage1() -> pl.DataFrame:
 BREAKS = [
     # code, title, next step, partner, how many, points ours, points theirs, ages in turn
     ("B01", "In transit", "Wait for the next hand-back", "northstar", 40, 500, None, (0, 1, 1)),
-    ("B02", "Answer overdue", "Ask the partner for the missing answer", "northstar", 38, 1_250, None, (4, 6, 9, 33, 97)),
+    ("B02", "Answer overdue", "Ask for the missing answer", "northstar", 38, 1_250, None, (4, 6, 9, 33, 97)),
     ("B03", "Unknown to us", "Identify the request or refuse the item", "northstar", 2, None, 4_000, (0, 12)),
     ("B04", "Points differ", "Agree the amount with the partner", "skybridge", 5, 10_000, 9_500, (0, 0, 2)),
     ("B07", "Answered twice", "Tell the partner; nothing was booked twice", "skybridge", 3, 2_000, 2_000, (1,)),
-    ("B09", "Rejected by partner", "Correct and send again, or tell the member", "northstar", 320, 510, 510, (0, 1, 2, 3, 5)),
-    ("B09", "Rejected by partner", "Correct and send again, or tell the member", "skybridge", 210, 2_000, 2_000, (0, 2, 8)),
+    ("B09", "Rejected by partner", CORRECT, "northstar", 320, 510, 510, (0, 1, 2, 3, 5)),
+    ("B09", "Rejected by partner", CORRECT, "skybridge", 210, 2_000, 2_000, (0, 2, 8)),
     ("B10", "Accepted to another account", "Update the member's number", "northstar", 9, 700, 700, (1, 3)),
     ("B11", "Answers conflict", "Agree the outcome with the partner", "northstar", 4, 125_000, 0, (0, 62)),
     ("B13", "File missing or repeated", "Ask the partner for the file", "northstar", 1, None, None, (1,)),
@@ -159,7 +166,7 @@ def breaks() -> pl.DataFrame:
                     "points_theirs": theirs, "difference": None if ours is None or theirs is None else ours - theirs,
                     "value_date": value_date, "opened_on": DAY, "age_days": age, "state": "open",
                     "owner": "operations", "next_step": step, "due": DAY + timedelta(days=3),
-                    "file": "NSTR0010" if partner == "northstar" else "SKYBRIDGE_20261120.HANDBACK.txt",
+                    "file": "NSTR0010" if partner == "northstar" else BACK,
                     "line": number + 2,
                 }
             )  # fmt: skip
@@ -227,8 +234,8 @@ def realistic() -> ReportFacts:
         quarantine=rows("quarantine", [
             (32, "northstar_handback", "NSTR0010", "NUMBER_UNREADABLE", "a number holds something else", 1),
             (34, "northstar_handback", "NSTR0010", "NUMBER_UNREADABLE", "a number holds something else", 1),
-            (37, "skybridge_handback", "SKYBRIDGE_20261120.HANDBACK.txt", "OUTCOME_UNKNOWN", "an outcome code the layout does not list", 3),
-            (38, "skybridge_handback", "SKYBRIDGE_20261121.HANDBACK.txt", "OUTCOME_UNKNOWN", "an outcome code the layout does not list", 3),
+            (37, "skybridge_handback", BACK, "OUTCOME_UNKNOWN", UNLISTED, 3),
+            (38, "skybridge_handback", AGAIN, "OUTCOME_UNKNOWN", UNLISTED, 3),
         ]),
         rejects=rows("rejects", [
             ("northstar", "1", "bad account", 1_904, 970_250, False),

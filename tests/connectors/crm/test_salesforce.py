@@ -168,7 +168,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x0
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(reasons=st.lists(st.none() | TEXTS, min_size=1, max_size=40), limit=st.integers(520, 2500))
 def test_parts_put_together_are_the_whole(
     reasons: list[str | None],

@@ -1,0 +1,128 @@
+"""Makes the yardstick's files: opening balances, rates, requests and the hand-back that answers most of them.
+
+Here: synthetic records from a fixed seed, made and written column by column. Not here: what is done with the files.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+SEED: Final = 20261121
+REQUESTED: Final = date(2026, 11, 18)
+ANSWERED: Final = date(2026, 11, 19)
+
+RECORD_BYTES: Final = 120
+OPEN_TENTHS: Final = 12
+"""Requests for every ten answers: a sixth of them stay open."""
+MEMBERS_PER_REQUEST: Final = 3
+"""Requests that one member makes."""
+REJECTED_SHARE: Final = 0.03
+ODD_EVERY: Final = 2_000
+"""One answer in as many names an unknown reference, and one has another amount."""
+REASONS: Final = ("0001", "0002", "0003", "0004")
+
+OPENING: Final = f"opening/opening_{REQUESTED:%Y%m%d}.csv"
+RATES: Final = f"rates/rates_{REQUESTED:%Y%m%d}.csv"
+REQUESTS: Final = f"bench/outgoing/BENCH_{REQUESTED:%Y%m%d}.txt"
+HANDBACK: Final = f"bench/incoming/BENCH_{ANSWERED:%Y%m%d}.HANDBACK.txt"
+"""Where the files lie below an inbox."""
+
+_RATES: Final = (
+    "basis,currency,minor,per_points,effective_from\nprogramme,EUR,50,100,2026-01-01\nbench,EUR,60,100,2026-01-01\n"
+)
+
+
+@dataclass(frozen=True)
+class Made:
+    """How many records were made, and what an exact reconciliation must find among them."""
+
+    records: int
+    open_items: int
+    settled: int
+    settled_points: int
+
+
+def make_inputs(folder: Path, records: int) -> Made:
+    """Write the four files below ``folder`` for so many hand-back records, always the same bytes."""
+    random = np.random.default_rng(SEED)
+    requests = _requests(records * OPEN_TENTHS // 10, random)
+    answers = _answers(requests, records, random)
+    for name in (OPENING, RATES, REQUESTS, HANDBACK):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    _write_opening(folder / OPENING, requests)
+    (folder / RATES).write_text(_RATES)
+    _write(folder / REQUESTS, requests, REQUESTED, _request_line())
+    _write(folder / HANDBACK, answers, ANSWERED, _answer_line())
+    settled = answers.filter(~pl.col("unknown") & ~pl.col("differs"))
+    return Made(records, requests.height, settled.height, int(settled["points"].sum()))
+
+
+def _requests(count: int, random: np.random.Generator) -> pl.DataFrame:
+    members = max(count // MEMBERS_PER_REQUEST, 1)
+    return pl.DataFrame(
+        {
+            "number": np.arange(count),
+            "member": random.integers(0, members, count),
+            "points": random.integers(100, 5_000, count),
+        }
+    ).select(
+        "points",
+        ref=pl.format("R{}", pl.col("number").cast(pl.String).str.zfill(15)),
+        member=pl.format("M{}", pl.col("member").cast(pl.String).str.zfill(11)),
+    )
+
+
+def _answers(requests: pl.DataFrame, records: int, random: np.random.Generator) -> pl.DataFrame:
+    """Answers in the partner's own order, so that a join gets no help from it."""
+    chosen = requests[random.permutation(requests.height)[:records]]
+    kind = pl.Series(random.integers(0, ODD_EVERY, records))
+    return chosen.with_columns(
+        rejected=pl.Series(random.random(records) < REJECTED_SHARE),
+        reason=pl.Series(random.choice(np.array(REASONS), records)),
+        their_id=pl.Series(random.integers(10**15, 10**16, records)),
+        unknown=kind == 0,
+        differs=kind == 1,
+    ).with_columns(
+        ref=pl.when("unknown").then(pl.col("ref").str.replace("R", "X", literal=True)).otherwise("ref"),
+        points=pl.col("points") + pl.col("differs").cast(pl.Int64),
+    )
+
+
+def _request_line() -> pl.Expr:
+    """Bytes 1 to 46: type, reference 16, member 12, points 9, request date 8."""
+    points = pl.col("points").cast(pl.String).str.zfill(9)
+    return pl.format("D{}{}{}{}", "ref", "member", points, pl.lit(f"{REQUESTED:%Y%m%d}"))
+
+
+def _answer_line() -> pl.Expr:
+    """A request line, then processing date 8, outcome 1, reason 4, the partner's id 16, programme 8."""
+    outcome = pl.when("rejected").then(pl.lit("R")).otherwise(pl.lit("A"))
+    reason = pl.when("rejected").then("reason").otherwise(pl.lit("    "))
+    day = pl.lit(f"{ANSWERED:%Y%m%d}")
+    return pl.format("{}{}{}{}{}{}", _request_line(), day, outcome, reason, "their_id", pl.lit("REWARDS "))
+
+
+def _write(path: Path, records: pl.DataFrame, day: date, line: pl.Expr) -> None:
+    """A header with date, count and total, then a line of RECORD_BYTES a record."""
+    header = f"H{day:%Y%m%d}{records.height:010d}{records['points'].sum():015d}".ljust(RECORD_BYTES)
+    with path.open("wb") as file:
+        file.write(f"{header}\n".encode())
+        records.select(line.str.pad_end(RECORD_BYTES)).write_csv(file, include_header=False, quote_style="never")
+
+
+def _write_opening(path: Path, requests: pl.DataFrame) -> None:
+    """Each member holds at first what the requests will take, and as much again."""
+    held = requests.group_by("member").agg(points=pl.col("points").sum() * 2).sort("member")
+    held.select(
+        entry=pl.lit("balance"),
+        account=pl.lit("member"),
+        owner="member",
+        partner=pl.lit("bench"),
+        ref=pl.lit(None, pl.String),
+        points="points",
+        value_date=pl.lit(REQUESTED),
+    ).write_csv(path)

@@ -1,0 +1,281 @@
+"""The figures of a programme day: what was open, what became of it, and how clearing accounts moved.
+
+Here: reads as the book stood at the end of a day, so that a day that has closed keeps its figures whatever is posted
+later. Not here: accounts and postings (``extracts``), breaks (``open_breaks``). A posting belongs to its programme day
+(``on_day``); the cost is that of the day and of what is open, plus, for a past day, of what was posted since.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+import polars as pl
+
+from counterfoil.errors import Code
+from counterfoil.feed import Feed
+from counterfoil.invariants import require
+from counterfoil.ledger.lookups import Lookups
+from counterfoil.ledger.model import RECORD_SPAN, Event, Side, State
+from counterfoil.money import value_points
+
+OUTCOMES: Final = ("confirmed", "rejected", "reversed", "refunded", "written_off", "pending", "held")
+"""What becomes of what was sent; ``sent`` is their sum."""
+
+STATES: Final = ("sent", *OUTCOMES, "variance")
+
+OLD_DAYS: Final = 30
+"""An item in a clearing account that is older has outlived every partner's time to answer."""
+
+_ENDS: Final = {State.CONFIRMED, State.REJECTED, State.REVERSED, State.REFUNDED, State.WRITTEN_OFF}
+_ONCE: Final = f"({State.CONFIRMED:d}, {State.REJECTED:d})"
+_ANSWERS_OPEN: Final = (
+    f"({Event.ACCEPTED:d}, {Event.REJECTED:d}, {Event.RECALL_ACCEPTED:d}, {Event.RECALL_REJECTED:d})"
+)
+"""Events that end a request which was open until then."""
+
+_BOOKS_SUSPENSE: Final = f"({Event.UNKNOWN_ACCEPTED:d}, {Event.ACCEPTED_AFTER_END:d})"
+
+
+def posted_on(day: date) -> str:
+    """The numbers of a day's postings, as a subquery."""
+    return f"(SELECT n FROM book.posting WHERE on_day = DATE '{day}')"
+
+
+def posted_after(day: date) -> str:
+    """The numbers of the postings of later days, as a subquery."""
+    return f"(SELECT n FROM book.posting WHERE on_day > DATE '{day}')"
+
+
+def open_at(day: date) -> str:
+    """A query for the items that were open at the end of a day, both sides.
+
+    item_id, side, state (pending, held or unidentified), partner_id, ref, member, amount (signed), remaining (what is
+    in flight, or for theirs booked to suspense), value_date, due_date. Requests that were refused for want of balance
+    are not among them: they were never sent. It is today's working set, less what was posted after the day, plus what
+    that ended.
+    """
+    later, made = posted_after(day), f"i.item_id // {RECORD_SPAN} NOT IN {posted_after(day)}"
+    pending, held = State.PENDING.value, State.HELD.value
+    return f"""
+        WITH answered AS (
+            SELECT item_id FROM book.disposition WHERE event IN {_ANSWERS_OPEN} AND file_id IN {later}
+        ), identified AS (
+            SELECT item_id FROM book.settled_key WHERE state = {State.CLOSED:d} AND file_id IN {later}
+        ), held_later AS (
+            SELECT item_id FROM book.disposition WHERE event = {Event.HELD:d} AND file_id IN {later}
+        ), held_before AS (
+            SELECT d.item_id FROM book.disposition d SEMI JOIN answered USING (item_id)
+            WHERE d.event = {Event.HELD:d} AND d.file_id NOT IN {later}
+        ), booked AS (
+            SELECT d.item_id FROM book.disposition d SEMI JOIN identified USING (item_id)
+            WHERE d.event IN {_BOOKS_SUSPENSE}
+        )
+        SELECT i.item_id, i.side,
+               CASE WHEN i.state = {held} AND i.item_id IN (FROM held_later) THEN {pending} ELSE i.state END AS state,
+               i.partner_id, i.ref, i.member, i.amount, i.remaining, i.value_date, i.due_date
+        FROM book.open_item i WHERE i.state <> {State.SHORT:d} AND {made}
+        UNION ALL
+        SELECT i.item_id, i.side, CASE WHEN i.item_id IN (FROM held_before) THEN {held} ELSE {pending} END,
+               i.partner_id, i.ref, i.member, i.amount, abs(i.amount), i.value_date, i.due_date
+        FROM book.item i SEMI JOIN answered USING (item_id) WHERE {made}
+        UNION ALL
+        SELECT i.item_id, i.side, {State.UNIDENTIFIED:d}, i.partner_id, i.ref, i.member, i.amount,
+               CASE WHEN i.item_id IN (FROM booked) THEN i.amount ELSE 0 END, i.value_date, i.due_date
+        FROM book.item i SEMI JOIN identified USING (item_id) WHERE {made}"""
+
+
+def summary(book: Lookups, day: date, currency: str) -> pl.DataFrame:
+    """What was sent and what became of it: partner, state, count, points, minor?; every state for every partner.
+
+    The population is each request that was open when the day began, was sent during it or changed its state in it;
+    ``count`` puts it under the state it ended the day in. Points are magnitudes as sent (a recall counts as points
+    moved); of a request reversed in part, the part counts as reversed and the rest as confirmed. ``variance`` stands
+    apart: how many were confirmed with another amount, and by how much more or less. ``minor``: at the programme's
+    rate in force, null without one; parts are rounded so that they add up. Proved by ``prove_summary``.
+    """
+    partners = book.frame(
+        """SELECT p.partner_id, p.partner FROM book.partner p JOIN book.account a ON a.partner_id = p.partner_id
+           WHERE a.kind = 'in_flight' ORDER BY p.partner"""
+    )
+    parts = pl.concat([_waiting(book, day), _ended(book, day)])
+    every = partners.join(pl.DataFrame({"state": STATES}).with_row_index("place"), how="cross")
+    found = (
+        every.join(parts.group_by("partner_id", "state").agg(pl.col("count", "points").sum()),
+                   on=["partner_id", "state"], how="left")
+        .sort("partner", "place")
+        .select("partner", "state", pl.col("count", "points").fill_null(0))
+    )  # fmt: skip
+    prove_summary(found)
+    return _valued(found, _rate(book, day, currency))
+
+
+def prove_summary(found: pl.DataFrame) -> None:
+    """Raise MASS_BALANCE unless, per partner, what was sent is the sum of what became of it, in count and points."""
+    for column in ("count", "points"):
+        sums = found.group_by("partner").agg(
+            sent=pl.col(column).filter(pl.col("state") == "sent").sum(),
+            became=pl.col(column).filter(pl.col("state").is_in(OUTCOMES)).sum(),
+        )
+        require((sums["sent"] == sums["became"]).all(), f"{column} sent = what became of them", code=Code.MASS_BALANCE)
+
+
+def _waiting(book: Lookups, day: date) -> pl.DataFrame:
+    """Requests still open: partner_id, state, count, points; each also counts as sent."""
+    found = book.frame(
+        f"""SELECT partner_id, CASE WHEN state = {State.HELD:d} THEN 'held' ELSE 'pending' END AS state,
+                   count(*) AS count, CAST(sum(remaining) AS BIGINT) AS points
+            FROM ({open_at(day)}) WHERE side = {Side.OURS:d} GROUP BY ALL"""
+    )
+    return pl.concat([found, found.with_columns(state=pl.lit("sent"))])
+
+
+def _ended(book: Lookups, day: date) -> pl.DataFrame:
+    """Requests whose state changed to an end: partner_id, state, count, points, with ``sent`` and ``variance``.
+
+    Only a request that had ended before can end again on the same day, so just those are looked at for their last end.
+    """
+    found = book.frame(
+        f"""WITH ends AS (
+                SELECT item_id, state, abs(confirmed) AS answered, reversed, file_id, line_no FROM book.settled_key
+                WHERE file_id IN {posted_on(day)} AND state <> {State.CLOSED:d}
+            ), again AS (SELECT DISTINCT item_id FROM ends WHERE state NOT IN {_ONCE}
+            ), last AS (
+                SELECT item_id, state, answered, reversed FROM ends ANTI JOIN again USING (item_id)
+                UNION ALL
+                SELECT item_id, state, answered, reversed FROM (
+                    SELECT ends.*, row_number() OVER (PARTITION BY item_id ORDER BY file_id DESC, line_no DESC) AS place
+                    FROM ends SEMI JOIN again USING (item_id)
+                ) WHERE place = 1
+            ), split AS (
+                SELECT i.partner_id, l.state, abs(i.amount) AS sent, l.answered,
+                       CASE WHEN l.state <> {State.REVERSED:d} THEN 0
+                            WHEN l.reversed >= l.answered THEN abs(i.amount)
+                            ELSE least(l.reversed, abs(i.amount)) END AS undone
+                FROM last l JOIN book.item i ON i.item_id = l.item_id WHERE i.side = {Side.OURS:d}
+            )
+            SELECT partner_id, state, count(*) AS count, CAST(sum(sent) AS BIGINT) AS sent,
+                   CAST(sum(undone) AS BIGINT) AS undone,
+                   count(*) FILTER (WHERE answered <> sent AND state IN ({State.CONFIRMED:d}, {State.REVERSED:d}))
+                       AS varied,
+                   CAST(coalesce(sum(answered - sent)
+                       FILTER (WHERE state IN ({State.CONFIRMED:d}, {State.REVERSED:d})), 0) AS BIGINT) AS variance
+            FROM split GROUP BY partner_id, state"""
+    )
+    reversed_ = found.filter(pl.col("state") == State.REVERSED.value)
+    names = {state.value: state.name.lower() for state in _ENDS}
+    own = pl.when(pl.col("state") == State.REVERSED.value).then("undone").otherwise("sent")
+    kinds = [
+        found.select(
+            "partner_id", pl.col("state").replace_strict(names, return_dtype=pl.String), "count", points=own
+        ),
+        reversed_.select(
+            "partner_id", state=pl.lit("confirmed"), count=pl.lit(0), points=pl.col("sent") - pl.col("undone")
+        ),
+        found.select("partner_id", "count", state=pl.lit("sent"), points="sent"),
+        found.select("partner_id", state=pl.lit("variance"), count="varied", points="variance"),
+    ]
+    return pl.concat([kind.select("partner_id", "state", pl.col("count", "points").cast(pl.Int64)) for kind in kinds])
+
+
+def _rate(book: Lookups, day: date, currency: str) -> tuple[int, int] | None:
+    """The programme's rate in force at the end of a day: minor units and the points they are for."""
+    row = book.row(
+        f"""SELECT minor, per_points FROM book.rate
+            WHERE basis = 'programme' AND currency = ? AND effective_from <= ? AND file_id NOT IN {posted_after(day)}
+            ORDER BY effective_from DESC, file_id DESC, line_no DESC LIMIT 1""",
+        currency,
+        day,
+    )
+    return (int(row[0]), int(row[1])) if row else None
+
+
+def _valued(found: pl.DataFrame, rate: tuple[int, int] | None) -> pl.DataFrame:
+    """Add ``minor``: outcomes as steps of the rounded running total, so that they add up to what was sent."""
+    if rate is None:
+        return found.with_columns(minor=pl.lit(None, pl.Int64))
+    outcome = pl.col("state").is_in(OUTCOMES)
+    running = pl.when(outcome).then("points").otherwise(0).cum_sum().over("partner")
+    reached = found.with_columns(running=running).with_columns(minor=value_points(pl.col("running"), *rate))
+    step = pl.col("minor") - pl.col("minor").shift(1, fill_value=0).over("partner")
+    alone = value_points(pl.col("points"), *rate)
+    return reached.with_columns(minor=pl.when(outcome).then(step).otherwise(alone)).drop("running")
+
+
+def rejects(book: Lookups, day: date, feeds: Sequence[Feed]) -> pl.DataFrame:
+    """Requests that were rejected on a day, by reason: partner, reason, text, count, points, retryable.
+
+    Points are magnitudes as sent. Texts and whether the same request may be sent again are what the partner's feeds
+    declare; a reason that they do not list has an empty text, an answer without a reason an empty reason. Breaks down
+    ``rejected`` of ``summary``; sorted by partner and reason.
+    """
+    found = book.frame(
+        f"""WITH ends AS (
+                SELECT item_id, reason_id, file_id, line_no FROM book.settled_key
+                WHERE file_id IN {posted_on(day)} AND state = {State.REJECTED:d}
+            ), before AS (  -- the answer came before its request and ended it there and then
+                SELECT k.file_id, k.line_no, d.reason_id
+                FROM book.settled_key k JOIN book.disposition d ON d.item_id = k.item_id
+                    AND d.file_id = k.item_id // {RECORD_SPAN} AND d.line_no = k.item_id % {RECORD_SPAN}
+                WHERE k.file_id IN {posted_on(day)} AND k.state = {State.CLOSED:d} AND k.line_no > 0
+            )
+            SELECT p.partner, coalesce(r.reason, '') AS reason, count(*) AS count,
+                   CAST(sum(abs(i.amount)) AS BIGINT) AS points
+            FROM ends e JOIN book.item i ON i.item_id = e.item_id
+            JOIN book.partner p ON p.partner_id = i.partner_id
+            LEFT JOIN before b ON b.file_id = e.file_id AND b.line_no = e.line_no
+            LEFT JOIN book.reason r ON r.reason_id = coalesce(e.reason_id, b.reason_id)
+            GROUP BY ALL ORDER BY ALL"""
+    )
+    said = [
+        (feed.partner, reason, text, reason in feed.retryable_reasons)
+        for feed in sorted(feeds, key=lambda feed: feed.feed)
+        for reason, text in {**dict.fromkeys(feed.retryable_reasons, ""), **feed.reason_texts}.items()
+    ]
+    shape = {"partner": pl.String, "reason": pl.String, "text": pl.String, "retryable": pl.Boolean}
+    known = pl.DataFrame(said, schema=shape, orient="row").unique(["partner", "reason"], keep="first")
+    return found.join(known, on=["partner", "reason"], how="left", maintain_order="left").select(
+        "partner", "reason", pl.col("text").fill_null(""), "count", "points", pl.col("retryable").fill_null(value=False)
+    )
+
+
+def clearing(book: Lookups, day: date) -> pl.DataFrame:
+    """How the clearing accounts moved: account, partner, opening, points_in, points_out, closing, oldest?, over_30_days.
+
+    ``in_flight`` holds requests without an answer, ``suspense`` answers without a request; both should return to zero.
+    Movements are those of the day's postings, credits in and debits out, and closing = opening + in - out. ``oldest``
+    and ``over_30_days`` are of what still waits there, from value dates. Sorted by account and partner.
+    """
+    moved = book.frame(
+        f"""WITH moves AS (
+                SELECT e.account_id, p.on_day > DATE '{day}' AS later, e.amount
+                FROM book.entry e JOIN book.posting p ON p.n = e.file_id WHERE p.on_day >= DATE '{day}'
+            ), sums AS (
+                SELECT account_id, sum(amount) FILTER (WHERE later) AS after,
+                       sum(amount) FILTER (WHERE NOT later AND amount > 0) AS into,
+                       sum(-amount) FILTER (WHERE NOT later AND amount < 0) AS out_of
+                FROM moves GROUP BY account_id
+            )
+            SELECT a.kind AS account, a.partner_id, p.partner, CAST(coalesce(s.into, 0) AS BIGINT) AS points_in,
+                   CAST(coalesce(s.out_of, 0) AS BIGINT) AS points_out,
+                   CAST(coalesce(b.balance, 0) - coalesce(s.after, 0) AS BIGINT) AS closing
+            FROM book.account a JOIN book.partner p ON p.partner_id = a.partner_id
+            LEFT JOIN book.balance b ON b.account_id = a.account_id
+            LEFT JOIN sums s ON s.account_id = a.account_id
+            WHERE a.kind IN ('in_flight', 'suspense') ORDER BY a.kind, p.partner"""
+    )
+    waiting = book.frame(
+        f"""SELECT CASE WHEN side = {Side.OURS:d} THEN 'in_flight' ELSE 'suspense' END AS account, partner_id,
+                   min(value_date) AS oldest, count(*) FILTER (WHERE DATE '{day}' - value_date > {OLD_DAYS})
+                       AS over_30_days
+            FROM ({open_at(day)}) WHERE remaining <> 0 GROUP BY ALL"""
+    )
+    return moved.join(waiting, on=["account", "partner_id"], how="left", maintain_order="left").select(
+        "account",
+        "partner",
+        "points_in",
+        "points_out",
+        "closing",
+        "oldest",
+        pl.col("over_30_days").fill_null(0),
+        opening=pl.col("closing") - pl.col("points_in") + pl.col("points_out"),
+    ).select("account", "partner", "opening", "points_in", "points_out", "closing", "oldest", "over_30_days")

@@ -1,0 +1,203 @@
+"""Breaks as they stood at the end of a programme day, oldest first, and how their number came about.
+
+Here: reads of breaks and of what is in transit. Not here: what opens or clears one (``reconcile``, ``compose``), or
+figures that are not breaks (``figures``). A closed day keeps its list, whatever is posted later.
+"""
+
+from datetime import date, timedelta
+from typing import Final
+
+import polars as pl
+
+from counterfoil.ledger.extracts import code_and_title, masked
+from counterfoil.ledger.figures import open_at, posted_after, posted_on
+from counterfoil.ledger.lookups import Lookups
+from counterfoil.ledger.model import RECORD_SPAN, BreakCode, BreakEvent, Side, State
+from counterfoil.reconcile import breaks
+
+LISTED: Final = (
+    "break_id",
+    "code",
+    "title",
+    "severity",
+    "partner",
+    "our_ref",
+    "their_ref",
+    "member",
+    "points_ours",
+    "points_theirs",
+    "difference",
+    "value_date",
+    "opened_on",
+    "age_days",
+    "bucket",
+    "state",
+    "owner",
+    "next_step",
+    "due",
+    "file",
+    "line",
+    "feed",
+    "posting",
+)
+"""Columns of a list of breaks, in order."""
+
+_ANSWERED: Final = (BreakCode.OVERDUE, BreakCode.POINTS_DIFFER, BreakCode.CONFLICT)
+"""A request with one of these has a break of its own, so it is not listed as in transit as well."""
+
+_KINDS: Final = pl.DataFrame(
+    [(code.value, breaks.label(code), *kind) for code, kind in breaks.KINDS.items()],
+    schema={
+        "code": pl.Int16,
+        "label": pl.String,
+        "title": pl.String,
+        "owner": pl.String,
+        "next_step": pl.String,
+        "due_days": pl.Int64,
+    },
+    orient="row",
+)
+
+_BREAK_ID: Final = f"""substr(sha256(concat_ws('|', w.partner_id, w.ref, {BreakCode.IN_TRANSIT:d},
+                                              1 + coalesce(e.times, 0))), 1, 12)"""
+"""The id that a request in transit will have as a break, as ``Lookups.with_break_ids`` gives it."""
+
+_OURS_ONLY: Final = (BreakCode.IN_TRANSIT, BreakCode.OVERDUE, BreakCode.DUPLICATE_OURS, BreakCode.BALANCE_SHORT)
+"""Codes under which the partner has said nothing."""
+
+
+def open_breaks(book: Lookups, day: date, partner: str | None = None) -> pl.DataFrame:
+    """Breaks opened on or before a day and not cleared by it: LISTED, oldest first.
+
+    What is only in transit is not among them (``in_transit``). ``member`` is masked; difference = ours less theirs
+    where both are known; ages count calendar days from value date to ``day``; ``due`` counts from the day it opened.
+    ``file`` and ``line`` lead to the record: for an overdue request its own. For a missing file ``their_ref`` names
+    feed and day, and file is the one that found it missing. ``state`` is ``open``.
+    """
+    found = book.frame(
+        f"""WITH standing AS ({_standing(day)})
+            SELECT s.break_id, s.code, p.partner, s.subject, i.item_id IS NOT NULL AS is_ours,
+                   coalesce(i.member, t.member) AS member, s.points_ours, s.points_theirs, s.value_date, s.opened_on,
+                   'open' AS state, coalesce(own.name, f.name) AS file, coalesce(own.feed, f.feed) AS feed,
+                   CAST(coalesce(own.n, f.n) AS BIGINT) AS posting,
+                   CASE WHEN own.n IS NOT NULL THEN s.item_id % {RECORD_SPAN}
+                        WHEN s.line_no > 0 THEN CAST(s.line_no AS BIGINT) END AS line
+            FROM standing s JOIN book.partner p ON p.partner_id = s.partner_id
+            JOIN book.posting f ON f.n = s.file_id
+            LEFT JOIN book.item i ON i.item_id = s.item_id
+            LEFT JOIN book.item t ON t.item_id = s.theirs_id
+            LEFT JOIN book.posting own ON s.line_no = 0 AND own.n = s.item_id // {RECORD_SPAN}
+            ORDER BY coalesce(s.value_date, s.opened_on), s.code, p.partner, s.break_id"""
+    )
+    only_ours = pl.col("code").is_in([kind.value for kind in _OURS_ONLY])
+    described = (
+        _of(found, partner)
+        .join(_KINDS, on="code", how="left", maintain_order="left")
+        .with_columns(
+            code="label",
+            our_ref=pl.when(pl.col("is_ours") | only_ours).then("subject"),
+            their_ref=pl.when(~only_ours).then("subject"),
+            due=pl.col("opened_on") + pl.duration(days="due_days"),
+        )
+    )
+    return _aged(described, day)
+
+
+def in_transit(book: Lookups, day: date, partner: str | None = None) -> pl.DataFrame:
+    """Requests that await an answer and have no break of their own, as B01: LISTED, oldest first.
+
+    Nobody has to act on them, so they are no breaks; one that turns overdue keeps its ``break_id``. ``opened_on`` is
+    the programme day it was sent, ``due`` the last day for its answer, ``state`` waiting or held.
+    """
+    found = book.frame(
+        f"""WITH waiting AS ({_transit(day)}), overdue AS (
+                SELECT partner_id, subject, item_id, break_id, file_id IN {posted_after(day)} AS later
+                FROM book.break WHERE code = {BreakCode.OVERDUE:d}
+            ), earlier AS (
+                SELECT partner_id, subject, count(*) AS times FROM overdue WHERE NOT later GROUP BY ALL
+            )
+            SELECT coalesce(o.break_id, {_BREAK_ID}) AS break_id, p.partner, w.ref AS subject, w.member,
+                   w.amount AS points_ours, w.value_date, f.on_day AS opened_on, w.due_date AS due,
+                   CASE WHEN w.state = {State.HELD:d} THEN 'held' ELSE 'waiting' END AS state, f.name AS file,
+                   w.item_id % {RECORD_SPAN} AS line, f.feed, CAST(f.n AS BIGINT) AS posting
+            FROM waiting w JOIN book.partner p ON p.partner_id = w.partner_id
+            JOIN book.posting f ON f.n = w.item_id // {RECORD_SPAN}
+            LEFT JOIN overdue o ON o.later AND o.item_id = w.item_id
+            LEFT JOIN earlier e ON e.partner_id = w.partner_id AND e.subject = w.ref
+            ORDER BY w.value_date, w.item_id"""
+    )
+    kind = breaks.KINDS[BreakCode.IN_TRANSIT]
+    described = found.with_columns(
+        code=pl.lit(breaks.label(BreakCode.IN_TRANSIT)),
+        title=pl.lit(kind.title),
+        owner=pl.lit(kind.owner),
+        next_step=pl.lit(kind.next_step),
+        our_ref="subject",
+        their_ref=pl.lit(None, pl.String),
+        points_theirs=pl.lit(None, pl.Int64),
+    )
+    return _aged(_of(described, partner), day)
+
+
+def movements(book: Lookups, day: date) -> pl.DataFrame:
+    """How the number of breaks moved on a day: code, title, opened, cleared, carried; B01 in transit among them.
+
+    ``carried`` goes forward to the next day, so it counts ``open_breaks`` and ``in_transit``; brought forward =
+    carried - opened + cleared. Sorted by code; a code without any is left out.
+    """
+    found = book.frame(
+        f"""WITH transit AS (
+                SELECT count(*) AS now, count(*) FILTER (WHERE item_id // {RECORD_SPAN} IN {posted_on(day)}) AS fresh,
+                       (SELECT count(*) FROM ({_transit(day - timedelta(days=1))})) AS before
+                FROM ({_transit(day)})
+            ), told AS (
+                SELECT code, count(*) FILTER (WHERE event = {BreakEvent.OPENED:d}) AS opened,
+                       count(*) FILTER (WHERE event = {BreakEvent.CLEARED:d}) AS cleared, 0 AS carried
+                FROM book.break_event WHERE file_id IN {posted_on(day)} GROUP BY code
+                UNION ALL SELECT code, 0, 0, count(*) FROM ({_standing(day)}) GROUP BY code
+                UNION ALL SELECT {BreakCode.IN_TRANSIT:d}, fresh, before + fresh - now, now FROM transit
+            )
+            SELECT code, CAST(sum(opened) AS BIGINT) AS opened, CAST(sum(cleared) AS BIGINT) AS cleared,
+                   CAST(sum(carried) AS BIGINT) AS carried
+            FROM told GROUP BY code HAVING sum(opened) + sum(cleared) + sum(carried) > 0 ORDER BY code"""
+    )
+    return found.select(*code_and_title(), "opened", "cleared", "carried")
+
+
+def _standing(day: date) -> str:
+    """A query for the rows of ``break`` that were open at the end of a day: those open now, less what later postings
+    opened, plus what they cleared."""
+    later = posted_after(day)
+    return f"""SELECT * FROM book.break WHERE file_id NOT IN {later} AND (
+                   break_id IN (SELECT break_id FROM book.open_break)
+                   OR break_id IN (SELECT break_id FROM book.break_event
+                                   WHERE event = {BreakEvent.CLEARED:d} AND file_id IN {later}))"""
+
+
+def _transit(day: date) -> str:
+    """A query for the requests that are in transit at the end of a day, columns of ``figures.open_at``."""
+    answered = ", ".join(f"{code:d}" for code in _ANSWERED)
+    return f"""SELECT * FROM ({open_at(day)}) WHERE side = {Side.OURS:d} AND item_id NOT IN (
+                   SELECT item_id FROM ({_standing(day)}) WHERE code IN ({answered}) AND item_id IS NOT NULL)"""
+
+
+def _of(found: pl.DataFrame, partner: str | None) -> pl.DataFrame:
+    return found if partner is None else found.filter(pl.col("partner") == partner)
+
+
+def _aged(found: pl.DataFrame, day: date) -> pl.DataFrame:
+    """LISTED: what is missing of it follows from the dates and points that are there."""
+    ours, theirs, age = pl.col("points_ours"), pl.col("points_theirs"), pl.col("age_days")
+    gap = (ours - theirs).abs()
+    at_stake = pl.when(gap > 0).then(gap).otherwise(pl.max_horizontal(ours.abs(), theirs.abs(), pl.lit(0)))
+    since = pl.coalesce("value_date", "opened_on")
+    return (
+        found.with_columns(age_days=(pl.lit(day) - since).dt.total_days().clip(lower_bound=0))
+        .with_columns(
+            masked("member"),
+            difference=ours - theirs,
+            bucket=breaks.bucket(age),
+            severity=breaks.severity(at_stake, age),
+        )
+        .select(LISTED)
+    )
