@@ -155,7 +155,7 @@ def _results(
         suspense = extracts.suspense(book, feed.partner)
         heads = desk.book.heads(book)
     refused = [one for one in known if _refused(outcomes.get(one.order))]
-    unexplained = int(balance["unexplained_rows"].abs().sum() + balance["unexplained_points"].abs().sum())
+    unexplained = sum(int(balance[name].abs().sum()) for name in ("unexplained_rows", "unexplained_points"))
     yield dg.MaterializeResult(
         asset_key=reconciled, metadata={"matches": show.frame(matches), "breaks opened": show.frame(breaks)}
     )

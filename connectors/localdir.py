@@ -76,8 +76,8 @@ class LocalSource:
         """Append the file's bytes from ``offset`` to ``into``.
 
         Returns only when ``into`` received exactly the bytes from ``offset`` to ``file.size`` and the file is still the
-        one that was listed. FILE_MOVED and FILE_CUT_SHORT (transient): start again from nothing at the next look.
-        Errors of ``into`` itself pass through.
+        one that was listed. FILE_MOVED and FILE_CUT_SHORT (transient): it changed, so start again at the next
+        look. Errors of ``into`` itself pass through.
         """
         where = self._where(file)
         require_offset(file, offset, where)

@@ -42,13 +42,13 @@ def moved(where: str, how: str) -> TransientError:
 
 
 def cut_short(where: str, *, arrived: int, announced: int) -> TransientError:
-    """FILE_CUT_SHORT: bytes fetched so far must not be kept."""
+    """FILE_CUT_SHORT: bytes fetched so far are what the other side had, and by themselves not the file."""
     return TransientError(
         Code.FILE_CUT_SHORT,
         where,
         found=f"the file ended after {arrived} of {announced} bytes",
         expected="as many bytes as the listing announced",
-        remedy="Nothing was taken over; the next look fetches it from the start",
+        remedy="Nothing was taken over; the next look fetches it again",
     )
 
 

@@ -116,8 +116,9 @@ class SftpSource:
 
         Returns only when ``into`` received exactly the bytes from ``offset`` to ``file.size``, the server has no byte
         beyond them and the file is still the one that was listed. CONNECTION_LOST: what ``into`` received is right and
-        may be resumed. FILE_MOVED and FILE_CUT_SHORT (transient): start again from nothing at the next look; a server
-        that ignores the offset ends here too. Errors of ``into`` itself pass through.
+        may be resumed. FILE_CUT_SHORT (transient): the server has no more; resume only what a second reading of its end
+        confirms. FILE_MOVED (transient): start again from nothing; a server that ignores the offset ends here too.
+        Errors of ``into`` itself pass through.
         """
         path, where = self._path(file)
         require_offset(file, offset, where)

@@ -24,7 +24,7 @@ class FeedKind(StrEnum):
 class Contract(BaseModel):
     """Base of everything read from YAML: frozen, unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Arrival(Contract):

@@ -20,7 +20,7 @@ from counterfoil.steps.desk import Desk
 from counterfoil.steps.post import Settled, settle
 from counterfoil.steps.publish import WrittenBatch, WrittenReport, publish_crm, publish_journal, publish_report
 
-OWN_FIRST = (FeedKind.OPENING, FeedKind.RATES)
+OWN_FIRST = (FeedKind.RATES, FeedKind.OPENING)
 """Feeds that must be in the book before any partner's file."""
 
 

@@ -5,15 +5,21 @@ writes nothing and fails when a page is out of date.
 """
 
 import argparse
+import ast
+import inspect
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 import typer.main
+from pydantic import BaseModel
 
 from counterfoil.errors import Code
+from counterfoil.feed import Contract
 from counterfoil.settings import ProgrammeSettings
 from parsers.layout import Layout
 from pipelines.commands.app import app
@@ -93,33 +99,62 @@ def default_text(value: object) -> str:
     return f"`{value}`"
 
 
+def sentences(model: type[BaseModel]) -> dict[str, str]:
+    """What stands in a string below each field of a model and its bases.
+
+    Read from the source here, because letting Pydantic do it costs every start of the program 60 ms.
+    """
+    said: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if issubclass(base, BaseModel) and base is not BaseModel:
+            (definition,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+            for field, text in pairwise(getattr(definition, "body", [])):
+                if (
+                    isinstance(field, ast.AnnAssign)
+                    and isinstance(text, ast.Expr)
+                    and isinstance(text.value, ast.Constant)
+                ):
+                    said[ast.unparse(field.target)] = str(text.value.value)
+    return said
+
+
+def models_below(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """A model and all that are derived from it."""
+    yield model
+    for derived in model.__subclasses__():
+        yield from models_below(derived)
+
+
+def yaml_sections(file_name: str, model: type[BaseModel]) -> Iterator[str]:
+    """A YAML file's model and the models that it uses, each as a section."""
+    schema = model.model_json_schema()
+    known = {derived.__name__: derived for derived in models_below(Contract)}
+    yield from keys_section(file_name, schema, sentences(model))
+    for name, part in sorted(schema.get("$defs", {}).items()):
+        yield from keys_section(name, part, sentences(known[name]) if name in known else {})
+
+
 def layout_page() -> Iterator[str]:
     """Every key of a layout file, from the model that reads it."""
-    schema = Layout.model_json_schema()
     yield "# Layout keys"
     yield ""
     yield "A feed is one folder, `data/partners/<partner>/<feed>/`: its `layout.yaml`, samples and goldens. Unknown"
     yield "keys are errors. [Add a partner](../how-to/add-a-partner.md) shows how to write one."
     yield ""
-    yield from keys_section("layout.yaml", schema)
-    for name, part in sorted(schema.get("$defs", {}).items()):
-        yield from keys_section(name, part)
+    yield from yaml_sections("layout.yaml", Layout)
 
 
 def settings_page() -> Iterator[str]:
     """Every key of the settings file, from the model that reads it."""
-    schema = ProgrammeSettings.model_json_schema()
     yield "# Settings"
     yield ""
     yield "`counterfoil.yaml` in the home folder. Unknown keys are errors. Secrets are never in it: `.env.example`"
     yield "names the environment variables and files that hold them."
     yield ""
-    yield from keys_section("counterfoil.yaml", schema)
-    for name, part in sorted(schema.get("$defs", {}).items()):
-        yield from keys_section(name, part)
+    yield from yaml_sections("counterfoil.yaml", ProgrammeSettings)
 
 
-def keys_section(name: str, part: Mapping[str, Any]) -> Iterator[str]:
+def keys_section(name: str, part: Mapping[str, Any], said: Mapping[str, str]) -> Iterator[str]:
     """One object of a YAML file, or one list of allowed words."""
     yield f"## {name}"
     yield ""
@@ -130,7 +165,12 @@ def keys_section(name: str, part: Mapping[str, Any]) -> Iterator[str]:
         yield ""
     required = part.get("required", [])
     rows = [
-        (f"`{key}`", type_text(value), "required" if key in required else schema_default(value), meaning(value))
+        (
+            f"`{key}`",
+            type_text(value),
+            "required" if key in required else schema_default(value),
+            meaning(said.get(key, ""), value),
+        )
         for key, value in part.get("properties", {}).items()
     ]
     if rows:
@@ -166,11 +206,10 @@ def schema_default(value: Mapping[str, Any]) -> str:
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
-def meaning(value: Mapping[str, Any]) -> str:
+def meaning(sentence: str, value: Mapping[str, Any]) -> str:
     """The field's own sentence and its bounds."""
     bounds = {"minimum": "≥", "maximum": "≤", "exclusiveMinimum": ">", "exclusiveMaximum": "<", "pattern": "matches"}
     said = ", ".join(f"{sign} `{value[key]}`" for key, sign in bounds.items() if key in value)
-    sentence = str(value.get("description", ""))
     return f"{sentence} ({said})" if sentence and said else sentence or said
 
 

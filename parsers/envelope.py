@@ -13,6 +13,7 @@ import polars as pl
 
 from counterfoil.errors import Code, PermanentError
 from counterfoil.protocols import Marks
+from counterfoil.schemas.rules import FIRST_DAY, LAST_DAY, Rule
 from parsers.fields import DATE_FORMATS, FieldSpec
 from parsers.layout import Layout
 from parsers.layout_parts import Delimited, FixedWidth, Said
@@ -133,29 +134,47 @@ def _piece(line: str, spec: FieldSpec, layout: Layout) -> str:
 
 
 def _marks(layout: Layout, values: dict[str, Scalar], name: str, *, empty: bool) -> Marks:
-    groups = match.groupdict() if (match := re.fullmatch(layout.recognise.name, name)) else {}
-
     def said(source: Said | None) -> Scalar:
         if source is None:
             return None
-        return groups.get(source.name) if source.name is not None else values[source.envelope or ""]
+        return _name_part(layout, name, source.name) if source.name is not None else values[source.envelope or ""]
 
     day, sequence, epoch = (said(s) for s in (layout.marks.business_date, layout.marks.sequence, layout.marks.epoch))
     try:
-        if isinstance(day, str) and layout.marks.business_date is not None:
-            # A day has no zone; only its date is kept.
-            day = datetime.strptime(day, DATE_FORMATS[layout.marks.business_date.format]).date()  # noqa: DTZ007
+        day = _day(day, layout)
         number = None if sequence is None else int(str(sequence))
     except ValueError:
         raise _broken(layout, name, Code.ENVELOPE_INVALID, "no day of the calendar or number in the name") from None
     if day is None and any(origin.use is not None for origin in layout.record.values()):
         raise _broken(layout, name, Code.ENVELOPE_INVALID, "no business date in the name, which the records need")
-    return Marks(
-        business_date=day if isinstance(day, date) else None,
-        epoch="" if epoch is None else str(epoch),
-        sequence=number,
-        empty=empty,
-    )
+    return Marks(business_date=day, epoch="" if epoch is None else str(epoch), sequence=number, empty=empty)
+
+
+def named_day(layout: Layout, name: str) -> date | None:
+    """The business date in a file's name, where the layout has one there and it can be read."""
+    source = layout.marks.business_date
+    if source is None or source.name is None:
+        return None
+    try:
+        return _day(_name_part(layout, name, source.name), layout)
+    except ValueError:
+        return None
+
+
+def _name_part(layout: Layout, name: str, group: str) -> str | None:
+    match = re.fullmatch(layout.recognise.name, name)
+    return None if match is None else match[group]
+
+
+def _day(said: Scalar, layout: Layout) -> date | None:
+    """A day as it was said; ValueError for a text that is none, and for years that cannot be meant."""
+    if not isinstance(said, str) or layout.marks.business_date is None:
+        return said if isinstance(said, date) else None
+    # A day has no zone; only its date is kept.
+    day = datetime.strptime(said, DATE_FORMATS[layout.marks.business_date.format]).date()  # noqa: DTZ007
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise ValueError(Rule.DATE_RANGE.summary)
+    return day
 
 
 def _broken(layout: Layout, name: str, code: Code, found: str) -> PermanentError:

@@ -33,11 +33,12 @@ ENVELOPE_LINE_BYTES_MAX: Final = 65_536
 """Longest header or trailer line: the longest record length a layout may declare."""
 
 _TAIL: Final = frozenset(b"\r\n\x1a")
+_MARKS: Final = {"cr": (b"\r",), "lf": (b"\n",), "crlf": (b"\r\n", b"\n")}
 
 
 @dataclass(frozen=True, eq=False)
 class Payload:
-    """The bytes of a file between its byte order mark and its tail, and how its lines end."""
+    """The bytes of a file from behind its byte order mark to the end of its last line, and how its lines end."""
 
     data: mmap.mmap
     start: int
@@ -117,7 +118,11 @@ def map_lines(path: Path, line_ends: tuple[LineEnd, ...], *, bom: bool) -> Paylo
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     start = len(codecs.BOM_UTF8) if bom and data[:3] == codecs.BOM_UTF8 else 0
     end = _before_tail(data, start)
-    return None if end == start else Payload(data, start, end, _line_end(data, start, end, line_ends))
+    if end == start:
+        return None
+    line_end = _line_end(data, start, end, line_ends)
+    closing = next((mark for mark in _MARKS[line_end] if data[end : end + len(mark)] == mark), b"")
+    return Payload(data, start, end + len(closing), line_end)
 
 
 def _before_tail(data: mmap.mmap, start: int) -> int:

@@ -96,7 +96,10 @@ def split(text: Text, layout: Layout, how: Plan, columns: Sequence[str], line_en
     accepted = rows.select(*ACCEPTED[layout.kind])
     if guilty.height:
         accepted = accepted.filter(~quarantined)
-    return Split(accepted, _quarantined(guilty, layout, how))
+        raw = text.raw.binary().filter(quarantined)
+    else:
+        raw = pl.Series([], dtype=pl.Binary)
+    return Split(accepted, _quarantined(guilty.with_columns(raw.alias("line.raw")), layout, how))
 
 
 def _quarantined(guilty: pl.DataFrame, layout: Layout, how: Plan) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from typing import Final
 from counterfoil.errors import Code, CounterfoilError, PermanentError
 from counterfoil.feed import Feed
 from counterfoil.protocols import Marks, Parsed
-from parsers.envelope import first_line_fits
+from parsers.envelope import first_line_fits, named_day
 from parsers.layout import Layout
 from parsers.layout_file import parse_layout
 from parsers.lines import map_lines
@@ -58,6 +58,10 @@ class LayoutReader:
             for _, layouts in sorted(self._versions.items())
         )
         return [layouts[-1] for layouts in fitting if layouts]
+
+    def named_day(self, feed: Feed, *, name: str) -> date | None:
+        """The business date in a file's name, where the layout has one there and it can be read."""
+        return named_day(self._layout(feed), name)
 
     def claim(self, *, connection: str, folder: str, name: str, payload: Path) -> Feed:
         """The one layout that claims a file, in the version in force on its business date.

@@ -7,6 +7,7 @@ Here: structure, and the rules for lines that have not the declared one. Not her
 from collections.abc import Sequence
 from typing import Final, Literal
 
+import numpy as np
 import polars as pl
 
 from counterfoil.schemas.rules import Check, Rule
@@ -14,6 +15,7 @@ from parsers.fields import FieldSpec, FlagsField, IntegerField
 from parsers.layout import Layout
 from parsers.layout_parts import Delimited, FixedWidth, LineEnd
 from parsers.text import LINE_BYTES_MAX, LINE_FAULTS, Text
+from parsers.views import slice_grid
 
 RAW: Final = "raw."
 """Begins the names of raw text columns, one a field."""
@@ -47,14 +49,30 @@ def cut(text: Text, layout: Layout, columns: Sequence[str], line_end: LineEnd) -
     if isinstance(layout.shape, FixedWidth):
         rows = _cut_positions(text, layout.shape, layout.fields)
     else:
-        rows = _cut_columns(text.lines, layout.shape, layout.fields, columns, line_end)
-    rows = _strip(rows, {RAW + name: blanks for name, spec in layout.fields.items() if (blanks := blanks_of(spec))})
+        rows = _cut_columns(text, layout.shape, layout.fields, columns, line_end)
     sized = pl.col("line.fault") != LINE_FAULTS[Rule.LINE_LENGTH]
     whole = sized & pl.col("line.quotes") & pl.col("line.columns") & pl.col("line.type")
     return rows.with_columns(whole.alias(WHOLE))
 
 
 def _cut_positions(text: Text, shape: FixedWidth, fields: dict[str, FieldSpec]) -> pl.DataFrame:
+    """By numpy where all lines are equally long, which only a damaged file breaks; else by polars."""
+    grid = None if text.by_characters else text.clean.grid()
+    if grid is None:
+        rows = _slice_lines(text, shape, fields)
+    else:
+        sliced = slice_grid(text.clean, grid, [spec.span for spec in fields.values()])
+        detail = np.frombuffer(shape.detail.encode(), np.uint8)
+        right_type = (grid[:, : len(detail)] == detail).all(axis=1)
+        columns = {RAW + name: column for name, column in zip(fields, sliced.columns, strict=True)}
+        rows = text.rows.with_columns(pl.Series("line.type", right_type), **columns)
+        padded = dict(zip(fields, sliced.blank_left | sliced.blank_right, strict=True))
+        fields = {name: spec for name, spec in fields.items() if padded[name]}
+    yes = pl.lit(value=True)
+    return _strip(rows.with_columns(yes.alias("line.quotes"), yes.alias("line.columns")), fields)
+
+
+def _slice_lines(text: Text, shape: FixedWidth, fields: dict[str, FieldSpec]) -> pl.DataFrame:
     line = pl.col("line.text")
 
     def slice_of(spec: FieldSpec) -> pl.Expr:
@@ -63,22 +81,23 @@ def _cut_positions(text: Text, shape: FixedWidth, fields: dict[str, FieldSpec]) 
             return line.cast(pl.String).str.slice(start, end - start)
         return line.bin.slice(start, end - start).cast(pl.String)
 
-    yes = pl.lit(value=True)
-    return text.lines.with_columns(
-        *(slice_of(spec).alias(RAW + name) for name, spec in fields.items()),
-        line.bin.starts_with(shape.detail.encode()).alias("line.type") if shape.detail else yes.alias("line.type"),
-        yes.alias("line.quotes"),
-        yes.alias("line.columns"),
+    return (
+        text.rows.with_columns(text.clean.binary().alias("line.text"))
+        .with_columns(
+            line.bin.starts_with(shape.detail.encode()).alias("line.type"),
+            *(slice_of(spec).alias(RAW + name) for name, spec in fields.items()),
+        )
+        .drop("line.text")
     )
 
 
 def _cut_columns(
-    lines: pl.DataFrame, shape: Delimited, fields: dict[str, FieldSpec], columns: Sequence[str], line_end: LineEnd
+    text: Text, shape: Delimited, fields: dict[str, FieldSpec], columns: Sequence[str], line_end: LineEnd
 ) -> pl.DataFrame:
-    content = pl.col("line.text").cast(pl.String).str.strip_suffix("\r" if line_end == "cr" else "\n")
+    content = pl.lit(text.clean.binary()).cast(pl.String).str.strip_suffix("\r" if line_end == "cr" else "\n")
     if line_end == "crlf":
         content = content.str.strip_suffix("\r")
-    rows = lines.with_columns(
+    rows = text.rows.with_columns(
         pl.when(pl.col("line.size") <= LINE_BYTES_MAX).then(content).otherwise(pl.lit("")).alias("line.content")
     )
     quote = shape.quote_character
@@ -135,7 +154,8 @@ def _name_fields(rows: pl.DataFrame, fields: dict[str, FieldSpec], columns: Sequ
     named = (
         pl.col(f"cell.{places[spec.column or '']}").fill_null("").alias(RAW + name) for name, spec in fields.items()
     )
-    return rows.with_columns(*named, pl.lit(value=True).alias("line.type")).drop("^cell\\..*$", "line.content")
+    rows = rows.with_columns(*named, pl.lit(value=True).alias("line.type")).drop("^cell\\..*$", "line.content")
+    return _strip(rows, fields)
 
 
 def blanks_of(spec: FieldSpec) -> Literal["both", "left"] | None:
@@ -152,8 +172,9 @@ def without_blanks(text: pl.Expr, blanks: Literal["both", "left"]) -> pl.Expr:
     return text.str.strip_chars(" ") if blanks == "both" else text.str.strip_chars_start(" ")
 
 
-def _strip(rows: pl.DataFrame, places: dict[str, Literal["both", "left"]]) -> pl.DataFrame:
+def _strip(rows: pl.DataFrame, fields: dict[str, FieldSpec]) -> pl.DataFrame:
     """Without padding. Looking first costs half of stripping, and most columns have none."""
+    places = {RAW + name: blanks for name, spec in fields.items() if (blanks := blanks_of(spec))}
     edges = {
         name: pl.col(name).str.starts_with(" ") | (pl.col(name).str.ends_with(" ") if blanks == "both" else False)
         for name, blanks in places.items()

@@ -9,12 +9,12 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from counterfoil.schemas.rules import Rule
 from parsers.layout_parts import Encoding
 from parsers.lines import Block
+from parsers.views import Lines
 
 LINE_BYTES_MAX: Final = 65_536
 """Longest delimited line that is split into columns; real records stay under 2 KB."""
@@ -34,12 +34,14 @@ _MASK: Final = ord("?")
 class Text:
     """Lines ready to be cut into fields.
 
-    ``lines``: line_no Int64, line.raw Binary (as in the file, line end included), line.text Binary (valid UTF-8),
-    line.size Int64 (without line end), line.fault UInt8 (0 or one of LINE_FAULTS). ``by_characters``: positions count
-    characters of ``line.text``, because its bytes are no longer those of the file.
+    ``rows``: line_no Int64, line.size Int64 (without line end), line.fault UInt8 (0 or one of LINE_FAULTS). ``raw``:
+    the lines as in the file. ``clean``: the same as valid UTF-8, line ends included. ``by_characters``: positions count
+    characters of ``clean``, because its bytes are no longer those of the file.
     """
 
-    lines: pl.DataFrame
+    rows: pl.DataFrame
+    raw: Lines
+    clean: Lines
     by_characters: bool
 
 
@@ -52,7 +54,8 @@ def read_text(block: Block, encoding: Encoding, record_length: int | None, bound
     buffer, starts, sizes = block.buffer, block.starts, block.sizes
     wrong_length = sizes > LINE_BYTES_MAX if record_length is None else sizes != record_length
     fault = np.zeros(len(sizes), np.uint8)
-    line_buffer, line_starts, by_characters = buffer, starts, False
+    raw = clean = Lines(buffer, starts)
+    by_characters = False
     if buffer.max() >= 0x80:
         undecodable = _lines_at(_undecodable(buffer, encoding), starts)
         if encoding == "utf-8" and record_length is not None:
@@ -60,30 +63,21 @@ def read_text(block: Block, encoding: Encoding, record_length: int | None, bound
         fault[undecodable] = LINE_FAULTS[Rule.ENCODING]
         masked = undecodable | wrong_length
         if masked.any():
-            line_buffer = _mask(buffer, starts, masked)
+            clean = _mask(raw, masked)
         if encoding != "utf-8":
-            line_buffer, line_starts = _transcode(line_buffer, starts, encoding)
+            clean = _transcode(clean, encoding)
             by_characters = True
     if buffer.min() == 0:
         fault[_lines_at(np.flatnonzero(buffer == 0), starts)] = LINE_FAULTS[Rule.NUL_BYTE]
     fault[wrong_length] = LINE_FAULTS[Rule.LINE_LENGTH]
-    raw = _binary(buffer, starts)
-    lines = pl.DataFrame(
+    rows = pl.DataFrame(
         {
             "line_no": pl.int_range(block.first_no, block.first_no + len(sizes), dtype=pl.Int64, eager=True),
-            "line.raw": raw,
-            "line.text": raw if line_buffer is buffer else _binary(line_buffer, line_starts),
             "line.size": pl.Series(sizes),
             "line.fault": pl.Series(fault),
         }
     )
-    return Text(lines, by_characters)
-
-
-def _binary(buffer: NDArray[np.uint8], starts: NDArray[np.int64]) -> pl.Series:
-    """Lines as a Binary column that refers to the buffer instead of copying it."""
-    buffers = [None, pa.py_buffer(starts), pa.py_buffer(buffer)]
-    return pl.Series(pa.Array.from_buffers(pa.large_binary(), len(starts) - 1, buffers))
+    return Text(rows, raw, clean, by_characters)
 
 
 def _lines_at(positions: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -143,19 +137,17 @@ def _straddling(
     return hit
 
 
-def _mask(buffer: NDArray[np.uint8], starts: NDArray[np.int64], masked: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def _mask(lines: Lines, masked: NDArray[np.bool_]) -> Lines:
     """A copy in which all but the ASCII characters of some lines are question marks; every byte keeps its place."""
-    copy = buffer.copy()
-    copy[np.repeat(masked, np.diff(starts)) & (copy >= 0x80)] = _MASK
-    return copy
+    copy = lines.buffer.copy()
+    copy[np.repeat(masked, np.diff(lines.starts)) & (copy >= 0x80)] = _MASK
+    return Lines(copy, lines.starts)
 
 
-def _transcode(
-    buffer: NDArray[np.uint8], starts: NDArray[np.int64], encoding: Encoding
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Single-byte text as UTF-8, with the new line starts."""
-    text = buffer.tobytes().decode(encoding).encode()
+def _transcode(lines: Lines, encoding: Encoding) -> Lines:
+    """Single-byte text as UTF-8."""
+    text = lines.buffer.tobytes().decode(encoding).encode()
     widths = np.array([len(bytes([i]).decode(encoding, "replace").encode()) for i in range(256)], np.uint8)
-    new_starts = np.zeros_like(starts)
-    np.cumsum(np.add.reduceat(widths[buffer], starts[:-1], dtype=np.int64), out=new_starts[1:])
-    return np.frombuffer(text, np.uint8), new_starts
+    starts = np.zeros_like(lines.starts)
+    np.cumsum(np.add.reduceat(widths[lines.buffer], lines.starts[:-1], dtype=np.int64), out=starts[1:])
+    return Lines(np.frombuffer(text, np.uint8), starts)

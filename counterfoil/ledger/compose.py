@@ -14,6 +14,7 @@ from counterfoil.invariants import require
 from counterfoil.ledger import answers, own_feeds, requests
 from counterfoil.ledger.answers import Work
 from counterfoil.ledger.model import TABLES, BreakCode
+from counterfoil.ledger.names import HOUSE
 from counterfoil.ledger.own_feeds import Days
 from counterfoil.ledger.posting import CLEARING, Changes, shaped
 from counterfoil.reconcile import breaks
@@ -40,7 +41,7 @@ def compose(work: Work, book: Days, *, identity: str, skipped: Sequence[str]) ->
         require(gross < _POINTS_MAX, "the points of one file add up within 62 bits")
     changed = COMPOSERS[work.feed.kind](work, book)
     partners = dict(pl.concat([book.partners(), changed.rows["partner"]]).select("partner", "partner_id").iter_rows())
-    gap = _skipped(work, skipped, partners[work.feed.partner])
+    gap = _skipped(work, skipped, partners.get(work.feed.partner, HOUSE))
     opened = book.with_break_ids(pl.concat([changed.breaking, gap]))
     clearing = pl.concat([shaped(changed.clearing, CLEARING), _arrived(work, book, identity)])
     added = breaks.rows(opened, clearing, on_day=work.on_day, file_id=work.file_id)

@@ -28,6 +28,18 @@ QUARANTINED: Final = "quarantined:"
 """Parts of the mass balance that break the quarantined rows of a file down by code are named ``quarantined:CODE``."""
 
 
+_EQUAL: Final = (
+    Event.ACCEPTED,
+    Event.REJECTED,
+    Event.REVERSED,
+    Event.RECALL_ACCEPTED,
+    Event.RECALL_REJECTED,
+    Event.LATE_ACCEPT,
+    Event.LATE_REJECT,
+)
+"""Events whose answer is of the amount that was sent (or, reversed, of the part it names), but for a tolerance."""
+
+
 def masked(member: str) -> pl.Expr:
     """``···412``: a member's number for people; one too short to hide anything is hidden whole, null stays null."""
     text = pl.col(member)
@@ -178,34 +190,46 @@ def matches(book: Lookups, numbers: pl.Series) -> pl.DataFrame:
     come before them. Points keep their sign; ours are those sent, for a reversal those reversed; difference = ours
     less theirs. Sorted by partner and pass.
     """
-    ours = f"SELECT item_id, amount FROM book.item WHERE side = {Side.OURS:d}"
+    equal = ", ".join(f"{event:d}" for event in _EQUAL)
     return book.frame(
         f"""WITH said AS (
-                SELECT p.partner, d.points, d.item_id, d.event, d.disposition, d.match_pass
-                FROM book.disposition d JOIN wanted w ON w.n = d.file_id JOIN book.posting p ON p.n = w.n
-                WHERE p.kind = '{FeedKind.HANDBACK}'
-            ), met AS (
-                SELECT p.partner, request.amount AS ours, answer.amount AS theirs
-                FROM book.settled_key k JOIN wanted w ON w.n = k.file_id JOIN book.posting p ON p.n = w.n
-                JOIN book.item answer ON answer.item_id = k.item_id
-                JOIN ({ours}) request ON request.item_id = CAST(k.file_id AS BIGINT) * {RECORD_SPAN} + k.line_no
-                WHERE p.kind = '{FeedKind.REQUESTS}' AND k.state = {State.CLOSED:d}
-            ), matched AS (
-                SELECT s.partner, s.points AS theirs, s.match_pass, s.disposition,
-                       CASE WHEN s.event = {Event.REVERSED:d} THEN s.points ELSE coalesce(o.amount, 0) END AS ours
-                FROM said s LEFT JOIN ({ours}) o ON o.item_id = s.item_id
+                SELECT d.file_id, d.line_no, d.disposition, d.event, d.match_pass, d.item_id, d.points
+                FROM book.disposition d WHERE d.file_id IN (
+                    SELECT p.n FROM book.posting p SEMI JOIN wanted USING (n) WHERE p.kind = '{FeedKind.HANDBACK}')
+            ), varied AS (  -- more than one move: what left the clearing account is what was sent
+                SELECT e.file_id, e.line_no, -sum(e.amount) AS ours FROM book.entry e
+                JOIN book.account a ON a.account_id = e.account_id AND a.kind = 'in_flight'
+                WHERE e.transfer_id IN (SELECT v.transfer_id FROM book.entry v JOIN wanted w ON w.n = v.file_id
+                                        WHERE v.event = {Event.ACCEPTED:d} AND v.leg > 1)
+                GROUP BY e.file_id, e.line_no
+            ), other AS (
+                SELECT i.item_id, i.amount FROM book.item i WHERE i.side = {Side.OURS:d} AND i.item_id IN (
+                    SELECT item_id FROM said WHERE event NOT IN ({equal}) AND item_id IS NOT NULL)
             ), named AS (
-                SELECT partner, ours, theirs,
-                       CASE WHEN disposition = {Disposition.OPEN_THEIRS:d} THEN 'unmatched_theirs'
-                            WHEN disposition = {Disposition.DUPLICATE:d} THEN 'duplicate'
-                            WHEN match_pass = {MatchPass.SETTLED_KEY:d} THEN 'settled_key'
-                            WHEN ours <> theirs THEN 'tolerance' ELSE 'exact' END AS match_pass
-                FROM matched
-                UNION ALL SELECT partner, ours, theirs, 'theirs_first' FROM met
+                SELECT s.file_id, s.points AS theirs,
+                       CASE WHEN s.event IN ({equal}) THEN coalesce(v.ours, s.points) ELSE coalesce(o.amount, 0) END
+                           AS ours,
+                       CASE WHEN s.disposition = {Disposition.OPEN_THEIRS:d} THEN 'unmatched_theirs'
+                            WHEN s.disposition = {Disposition.DUPLICATE:d} THEN 'duplicate'
+                            WHEN s.match_pass = {MatchPass.SETTLED_KEY:d} THEN 'settled_key'
+                            WHEN v.ours IS NOT NULL THEN 'tolerance' ELSE 'exact' END AS match_pass
+                FROM said s LEFT JOIN varied v ON v.file_id = s.file_id AND v.line_no = s.line_no
+                LEFT JOIN other o ON o.item_id = s.item_id
+                UNION ALL
+                SELECT k.file_id, answer.amount, request.amount, 'theirs_first'
+                FROM book.settled_key k JOIN wanted w ON w.n = k.file_id
+                JOIN book.item answer ON answer.item_id = k.item_id
+                JOIN book.item request ON request.item_id = CAST(k.file_id AS BIGINT) * {RECORD_SPAN} + k.line_no
+                WHERE k.state = {State.CLOSED:d} AND request.side = {Side.OURS:d}
+            ), summed AS (
+                SELECT file_id, match_pass, count(*) AS count, sum(ours) AS ours, sum(theirs) AS theirs
+                FROM named GROUP BY file_id, match_pass
             )
-            SELECT partner, match_pass, count(*) AS count, CAST(sum(ours) AS BIGINT) AS points_ours,
-                   CAST(sum(theirs) AS BIGINT) AS points_theirs, CAST(sum(ours) - sum(theirs) AS BIGINT) AS difference
-            FROM named GROUP BY partner, match_pass ORDER BY partner, match_pass""",
+            SELECT p.partner, s.match_pass, CAST(sum(s.count) AS BIGINT) AS count,
+                   CAST(sum(s.ours) AS BIGINT) AS points_ours, CAST(sum(s.theirs) AS BIGINT) AS points_theirs,
+                   CAST(sum(s.ours) - sum(s.theirs) AS BIGINT) AS difference
+            FROM summed s JOIN book.posting p ON p.n = s.file_id
+            GROUP BY p.partner, s.match_pass ORDER BY p.partner, s.match_pass""",
         wanted=_wanted(numbers),
     )
 
@@ -224,7 +248,9 @@ def break_counts(book: Lookups, numbers: pl.Series) -> pl.DataFrame:
 def code_and_title() -> tuple[pl.Expr, pl.Expr]:
     """``code`` (``B04``) and ``title`` from a column ``code`` of small integers."""
     return (
-        pl.col("code").replace_strict({code.value: breaks.label(code) for code in breaks.KINDS}, return_dtype=pl.String),
+        pl.col("code").replace_strict(
+            {code.value: breaks.label(code) for code in breaks.KINDS}, return_dtype=pl.String
+        ),
         pl.col("code")
         .replace_strict({code.value: kind.title for code, kind in breaks.KINDS.items()}, return_dtype=pl.String)
         .alias("title"),

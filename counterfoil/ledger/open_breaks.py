@@ -10,9 +10,9 @@ from typing import Final
 import polars as pl
 
 from counterfoil.ledger.extracts import code_and_title, masked
-from counterfoil.ledger.figures import open_at, posted_after, posted_on
+from counterfoil.ledger.figures import made_at, made_in, open_at, open_requests, posted_after, posted_on
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import RECORD_SPAN, BreakCode, BreakEvent, Side, State
+from counterfoil.ledger.model import BreakCode, BreakEvent, Side, State
 from counterfoil.reconcile import breaks
 
 LISTED: Final = (
@@ -78,15 +78,17 @@ def open_breaks(book: Lookups, day: date, partner: str | None = None) -> pl.Data
         f"""WITH standing AS ({_standing(day)})
             SELECT s.break_id, s.code, p.partner, s.subject, i.item_id IS NOT NULL AS is_ours,
                    coalesce(i.member, t.member) AS member, s.points_ours, s.points_theirs, s.value_date, s.opened_on,
-                   'open' AS state, coalesce(own.name, f.name) AS file, coalesce(own.feed, f.feed) AS feed,
+                   'open' AS state, coalesce(own.name, f.name) AS file,
+                   CASE WHEN s.code = {BreakCode.SEQUENCE:d} THEN split_part(s.subject, ':', 1)
+                        ELSE coalesce(own.feed, f.feed) END AS feed,
                    CAST(coalesce(own.n, f.n) AS BIGINT) AS posting,
-                   CASE WHEN own.n IS NOT NULL THEN s.item_id % {RECORD_SPAN}
+                   CASE WHEN own.n IS NOT NULL THEN {made_at("s.item_id")}
                         WHEN s.line_no > 0 THEN CAST(s.line_no AS BIGINT) END AS line
             FROM standing s JOIN book.partner p ON p.partner_id = s.partner_id
             JOIN book.posting f ON f.n = s.file_id
             LEFT JOIN book.item i ON i.item_id = s.item_id
             LEFT JOIN book.item t ON t.item_id = s.theirs_id
-            LEFT JOIN book.posting own ON s.line_no = 0 AND own.n = s.item_id // {RECORD_SPAN}
+            LEFT JOIN book.posting own ON s.line_no = 0 AND own.n = {made_in("s.item_id")}
             ORDER BY coalesce(s.value_date, s.opened_on), s.code, p.partner, s.break_id"""
     )
     only_ours = pl.col("code").is_in([kind.value for kind in _OURS_ONLY])
@@ -110,7 +112,9 @@ def in_transit(book: Lookups, day: date, partner: str | None = None) -> pl.DataF
     the programme day it was sent, ``due`` the last day for its answer, ``state`` waiting or held.
     """
     found = book.frame(
-        f"""WITH waiting AS ({_transit(day)}), overdue AS (
+        f"""WITH waiting AS (
+                SELECT * FROM ({open_at(day)}) WHERE side = {Side.OURS:d} AND {_unanswered(day)}
+            ), overdue AS (
                 SELECT partner_id, subject, item_id, break_id, file_id IN {posted_after(day)} AS later
                 FROM book.break WHERE code = {BreakCode.OVERDUE:d}
             ), earlier AS (
@@ -119,9 +123,9 @@ def in_transit(book: Lookups, day: date, partner: str | None = None) -> pl.DataF
             SELECT coalesce(o.break_id, {_BREAK_ID}) AS break_id, p.partner, w.ref AS subject, w.member,
                    w.amount AS points_ours, w.value_date, f.on_day AS opened_on, w.due_date AS due,
                    CASE WHEN w.state = {State.HELD:d} THEN 'held' ELSE 'waiting' END AS state, f.name AS file,
-                   w.item_id % {RECORD_SPAN} AS line, f.feed, CAST(f.n AS BIGINT) AS posting
+                   {made_at("w.item_id")} AS line, f.feed, CAST(f.n AS BIGINT) AS posting
             FROM waiting w JOIN book.partner p ON p.partner_id = w.partner_id
-            JOIN book.posting f ON f.n = w.item_id // {RECORD_SPAN}
+            JOIN book.posting f ON f.n = {made_in("w.item_id")}
             LEFT JOIN overdue o ON o.later AND o.item_id = w.item_id
             LEFT JOIN earlier e ON e.partner_id = w.partner_id AND e.subject = w.ref
             ORDER BY w.value_date, w.item_id"""
@@ -145,11 +149,12 @@ def movements(book: Lookups, day: date) -> pl.DataFrame:
     ``carried`` goes forward to the next day, so it counts ``open_breaks`` and ``in_transit``; brought forward =
     carried - opened + cleared. Sorted by code; a code without any is left out.
     """
+    before = day - timedelta(days=1)
     found = book.frame(
         f"""WITH transit AS (
-                SELECT count(*) AS now, count(*) FILTER (WHERE item_id // {RECORD_SPAN} IN {posted_on(day)}) AS fresh,
-                       (SELECT count(*) FROM ({_transit(day - timedelta(days=1))})) AS before
-                FROM ({_transit(day)})
+                SELECT count(*) AS now, count(*) FILTER (WHERE {made_in("item_id")} IN {posted_on(day)}) AS fresh,
+                       (SELECT count(*) FROM ({open_requests(before)}) WHERE {_unanswered(before)}) AS before
+                FROM ({open_requests(day)}) WHERE {_unanswered(day)}
             ), told AS (
                 SELECT code, count(*) FILTER (WHERE event = {BreakEvent.OPENED:d}) AS opened,
                        count(*) FILTER (WHERE event = {BreakEvent.CLEARED:d}) AS cleared, 0 AS carried
@@ -174,11 +179,11 @@ def _standing(day: date) -> str:
                                    WHERE event = {BreakEvent.CLEARED:d} AND file_id IN {later}))"""
 
 
-def _transit(day: date) -> str:
-    """A query for the requests that are in transit at the end of a day, columns of ``figures.open_at``."""
+def _unanswered(day: date) -> str:
+    """A condition on ``item_id``: at the end of a day it has no break that says more than that it waits."""
     answered = ", ".join(f"{code:d}" for code in _ANSWERED)
-    return f"""SELECT * FROM ({open_at(day)}) WHERE side = {Side.OURS:d} AND item_id NOT IN (
-                   SELECT item_id FROM ({_standing(day)}) WHERE code IN ({answered}) AND item_id IS NOT NULL)"""
+    return f"""item_id NOT IN (SELECT item_id FROM ({_standing(day)})
+                               WHERE code IN ({answered}) AND item_id IS NOT NULL)"""
 
 
 def _of(found: pl.DataFrame, partner: str | None) -> pl.DataFrame:

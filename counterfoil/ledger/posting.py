@@ -27,6 +27,10 @@ EFFECTS = {
 unknown answer keeps its sign."""
 
 
+LEGS_MAX = 16
+"""Legs that one transfer can have: eight moves."""
+
+
 @dataclass(frozen=True, eq=False)
 class Changes:
     """Everything one file does to the book.
@@ -88,6 +92,7 @@ def entries(effects: pl.DataFrame, rules: PostingRules, roles: Mapping[str, int]
     ]
     if not legs:
         return pl.DataFrame(schema=TABLES["entry"])
+    # One integer key: sorting by two columns takes three times as long.
     return (
         pl.concat(legs)
         .with_columns(
@@ -95,7 +100,7 @@ def entries(effects: pl.DataFrame, rules: PostingRules, roles: Mapping[str, int]
             accounting_date=pl.col("value_date"),
             file_id=pl.lit(file_id, pl.Int32),
         )
-        .sort("transfer_id", "leg")
+        .sort(pl.col("transfer_id") * LEGS_MAX + pl.col("leg"))
     )
 
 

@@ -4,23 +4,23 @@ Here: the canonical updates as a pure function of a book and a range. Not here: 
 (``connectors.crm``), or which range makes a batch (``landing``).
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import polars as pl
 
+from counterfoil.errors import Code
+from counterfoil.feed import FeedKind
+from counterfoil.invariants import require
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import RECORD_SPAN, Event, ItemKind, Side, State
 from counterfoil.protocols import Updates
+from counterfoil.reconcile import life
 
-TOLD: Final = (
-    State.CONFIRMED,
-    State.REJECTED,
-    State.REVERSED,
-    State.HELD,
-    State.REFUNDED,
-    State.WRITTEN_OFF,
-)
+TOLD: Final = (State.CONFIRMED, State.REJECTED, State.REVERSED, State.HELD, State.REFUNDED, State.WRITTEN_OFF)
 """States a CRM hears of; a request that waits for its first answer is no news."""
+
+_TOLD_CODES: Final = ", ".join(str(state.value) for state in TOLD)
 
 REDEMPTIONS: Final[dict[str, type[pl.DataType]]] = {
     "event_key": pl.String,
@@ -47,14 +47,29 @@ BALANCES: Final[dict[str, type[pl.DataType]]] = {
 _SEPARATOR: Final = ":"
 """Neither a partner's name nor a unit can hold it, so a key can be read in one way only."""
 
+_CHANGE: Final = "item_id, state, answered, reason_id, answered_on, file_id, line_no"
+
+
+def _plain() -> dict[Event, State]:
+    """Events after which a request always stands in one state, whatever it was in before."""
+    states: dict[Event, set[State]] = {}
+    for step in life.STEPS.values():
+        states.setdefault(step.event, set()).add(step.state)
+    settling = {State.CONFIRMED, State.REJECTED, State.HELD}
+    return {event: ends.pop() for event, ends in states.items() if len(ends) == 1 and ends <= settling}
+
+
+PLAIN: Final[Mapping[Event, State]] = _plain()
+"""Answers whose own disposition says all there is to tell; nearly every record of a hand-back."""
+
 
 def updates(book: Lookups, from_n: int, to_n: int) -> Updates:
     """What postings ``from_n`` (exclusive) to ``to_n`` (inclusive) changed, as it stood after ``to_n``.
 
-    The same for ever, whatever is posted later. ``redemptions``: one row a request of ours (recalls are requests of
-    their own) whose state changed to one of TOLD; ``answered`` is what the partner confirmed and has not taken back,
-    null when it confirmed nothing. ``balances``: one row a member account with entries in the range. Points in the
-    programme's unit; credit is positive. Reads grow with the range, not with the book.
+    The same for ever, whatever is posted later. ``redemptions``: one row a request of ours (a recall is a request of
+    its own) whose state changed to one of TOLD; ``answered`` is what the partner confirmed and has not taken back, null
+    where it confirmed nothing. ``balances``: one row a member account with entries in the range, credit positive.
+    Reads grow with the range, not with the book. Raises MASS_BALANCE when a change of state has no answer.
     """
     partners = book.partners()
     return Updates(
@@ -62,42 +77,47 @@ def updates(book: Lookups, from_n: int, to_n: int) -> Updates:
     )
 
 
-def changes_sql(from_n: int, to_n: int, *, met: str) -> str:
-    """A query of every change of state in a range: item_id, state, confirmed, reason_id, answered_on, file_id, line_no.
+def other_changes(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
+    """Changes of state in a range that PLAIN does not tell: reversals, decisions, and answers that had waited.
 
-    ``met`` names a frame of answers that came before their request (``met_answers``). An item that changed in several
-    files has a row for each.
+    Columns: item_id, state, answered, reason_id, answered_on, file_id, line_no. A waiting answer's date and reason stand
+    at the line it came with, in an older file.
     """
-    in_range = f"file_id > {from_n} AND file_id <= {to_n}"
-    told = ", ".join(str(state.value) for state in TOLD)
-    return f"""
-        SELECT s.item_id, s.state, s.confirmed - s.reversed AS confirmed, coalesce(m.reason_id, s.reason_id) AS reason_id,
-               coalesce(m.value_date, d.value_date) AS answered_on, s.file_id, s.line_no
-        FROM (SELECT * FROM book.settled_key WHERE {in_range} AND state IN ({told})) s
-        JOIN (SELECT file_id, line_no, value_date FROM book.disposition WHERE {in_range}) d
-          ON d.file_id = s.file_id AND d.line_no = s.line_no
-        LEFT JOIN {met} m ON m.file_id = s.file_id AND m.line_no = s.line_no
-        UNION ALL
-        SELECT item_id, CAST({State.HELD:d} AS SMALLINT), CAST(NULL AS BIGINT), reason_id, value_date, file_id, line_no
-        FROM book.disposition WHERE {in_range} AND event = {Event.HELD:d}
-        UNION ALL
-        SELECT CAST(file_id AS BIGINT) * {RECORD_SPAN} + line_no, CAST({State.HELD:d} AS SMALLINT),
-               CAST(NULL AS BIGINT), reason_id, value_date, file_id, line_no
-        FROM {met} WHERE kind = {ItemKind.THEIR_HOLD:d}"""
+    keys = book.frame(
+        f"""SELECT item_id, state, confirmed - reversed AS answered, reason_id, file_id, line_no FROM book.settled_key
+            WHERE {_within("file_id", from_n, to_n)} AND state IN ({_TOLD_CODES})
+              AND (state = {State.REVERSED:d} OR file_id NOT IN (
+                  SELECT n FROM book.posting WHERE {_within("n", from_n, to_n)} AND kind = '{FeedKind.HANDBACK}'))"""
+    )
+    rest = book.frame(
+        f"""SELECT k.item_id, k.state, k.answered, k.reason_id, d.value_date AS answered_on, k.file_id, k.line_no
+            FROM keys k JOIN book.disposition d ON d.file_id = k.file_id AND d.line_no = k.line_no
+            WHERE {_within("d.file_id", from_n, to_n)}""",
+        keys=keys,
+    )
+    met = _met(book, from_n, to_n)
+    held = met.filter(pl.col("kind") == ItemKind.THEIR_HOLD.value).select(
+        "reason_id",
+        "answered_on",
+        "file_id",
+        "line_no",
+        item_id=pl.col("file_id").cast(pl.Int64) * RECORD_SPAN + pl.col("line_no"),
+        state=pl.lit(State.HELD.value, pl.Int16),
+        answered=pl.lit(None, pl.Int64),
+    )
+    return pl.concat([rest.update(met.drop("kind"), on=["file_id", "line_no"]), held.select(rest.columns)])
 
 
-def met_answers(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
-    """Answers that had waited for a request of the range: file_id, line_no (of the request), kind, value_date, reason_id.
-
-    Their date and reason stand at the line they came with, in an older file.
-    """
+def _met(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
+    """Answers that a request of the range found waiting: file_id, line_no (the request's), kind, answered_on,
+    reason_id."""
     closed = book.frame(
         f"""SELECT file_id, line_no, item_id FROM book.settled_key
-            WHERE file_id > {from_n} AND file_id <= {to_n} AND state = {State.CLOSED:d} AND line_no > 0"""
+            WHERE {_within("file_id", from_n, to_n)} AND state = {State.CLOSED:d} AND line_no > 0"""
     )
     return book.frame(
-        f"""SELECT c.file_id, c.line_no, i.kind, d.value_date, d.reason_id FROM closed c
-            JOIN ({_items_of(closed["item_id"], "item_id, kind")}) i ON i.item_id = c.item_id
+        f"""SELECT c.file_id, c.line_no, i.kind, d.value_date AS answered_on, d.reason_id FROM closed c
+            JOIN ({_items(_spans(closed), "item_id, kind")}) i ON i.item_id = c.item_id
             JOIN book.disposition d ON d.file_id = CAST(c.item_id // {RECORD_SPAN} AS INTEGER)
                                    AND d.line_no = CAST(c.item_id % {RECORD_SPAN} AS INTEGER)""",
         closed=closed,
@@ -105,45 +125,59 @@ def met_answers(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
 
 
 def _redemptions(book: Lookups, from_n: int, to_n: int, partners: pl.DataFrame) -> pl.DataFrame:
-    met = met_answers(book, from_n, to_n)
-    touched = book.frame(
-        f"""SELECT min(item_id) AS low, max(item_id) AS high
-            FROM ({changes_sql(from_n, to_n, met="met")}) GROUP BY item_id // {RECORD_SPAN} ORDER BY low""",
-        met=met,
+    others = other_changes(book, from_n, to_n)
+    changes = f"{_plain_changes(from_n, to_n)} UNION ALL SELECT {_CHANGE} FROM others"
+    spans = book.frame(
+        f"""SELECT min(item_id) AS low, max(item_id) AS high FROM ({changes})
+            GROUP BY item_id // {RECORD_SPAN} ORDER BY low""",
+        others=others,
     )
-    columns = "item_id, side, partner_id, ref, member, amount, value_date"
     changed = book.frame(
-        f"""SELECT i.partner_id, i.ref, i.member, i.amount, i.value_date,
-                   c.state, c.confirmed, c.reason_id, c.answered_on, c.file_id, c.line_no
-            FROM ({_items_between(touched, columns)}) i JOIN ({changes_sql(from_n, to_n, met="met")}) c
-              ON c.item_id = i.item_id
-            WHERE i.side = {Side.OURS:d}""",
-        met=met,
+        f"""SELECT i.partner_id, i.ref, i.member, i.amount, i.value_date, c.*
+            FROM ({_items(spans, "item_id, side, partner_id, ref, member, amount, value_date")}) i
+            JOIN ({changes}) c ON c.item_id = i.item_id WHERE i.side = {Side.OURS:d}""",
+        others=others,
     )
+    _prove(book, from_n, to_n, changed)
     reasons = book.frame("SELECT reason_id, reason FROM book.reason")
-    told = changed.select(
-        "ref",
-        "member",
-        "value_date",
-        "answered_on",
-        "line_no",
-        partner=_named("partner_id", partners["partner_id"], partners["partner"]),
-        status=pl.col("state").replace_strict({state.value: state.name.lower() for state in TOLD}),
-        points="amount",
-        answered=pl.when(pl.col("state").is_in([State.CONFIRMED.value, State.REVERSED.value])).then("confirmed"),
-        reason=_named("reason_id", reasons["reason_id"], reasons["reason"]),
-        posting="file_id",
-    ).with_columns(event_key=pl.concat_str("partner", pl.lit(_SEPARATOR), "ref"))
-    return _typed(_newest(told), REDEMPTIONS)
+    partner = _named("partner_id", partners["partner_id"], partners["partner"])
+    told = _newest(changed.with_columns(event_key=pl.concat_str(partner, pl.lit(_SEPARATOR), "ref")))
+    return _typed(
+        told.with_columns(
+            partner=partner,
+            status=pl.col("state").replace_strict({state.value: state.name.lower() for state in TOLD}),
+            reason=_named("reason_id", reasons["reason_id"], reasons["reason"]),
+        ).rename({"amount": "points", "file_id": "posting"}),
+        REDEMPTIONS,
+    )
 
 
-def _newest(told: pl.DataFrame) -> pl.DataFrame:
-    """One row a key, the newest, in order of keys. Most ranges hold each key once, and then one sort is enough."""
-    ordered = told.sort("event_key")
-    key = ordered["event_key"]
-    if not (key == key.shift(1)).any():
+def _plain_changes(from_n: int, to_n: int) -> str:
+    events = ", ".join(str(event.value) for event in PLAIN)
+    state = " ".join(f"WHEN {event.value} THEN {state.value}" for event, state in PLAIN.items())
+    confirming = ", ".join(str(event.value) for event, state in PLAIN.items() if state is State.CONFIRMED)
+    return f"""SELECT item_id, CAST(CASE event {state} END AS SMALLINT) AS state,
+                      CASE WHEN event IN ({confirming}) THEN points END AS answered,
+                      reason_id, value_date AS answered_on, file_id, line_no
+               FROM book.disposition WHERE {_within("file_id", from_n, to_n)} AND event IN ({events})"""
+
+
+def _newest(changed: pl.DataFrame) -> pl.DataFrame:
+    """One row a key, the newest, in order of keys. In most ranges each key occurs once, and one cheap sort is enough."""
+    ordered = changed.sort("event_key")
+    if not (ordered["event_key"] == ordered["event_key"].shift(1)).any():
         return ordered
-    return told.sort("event_key", "posting", "line_no").unique("event_key", keep="last", maintain_order=True)
+    return changed.sort("event_key", "file_id", "line_no").unique("event_key", keep="last", maintain_order=True)
+
+
+def _prove(book: Lookups, from_n: int, to_n: int, changed: pl.DataFrame) -> None:
+    """Each settled key of a request is told by one change, with its points."""
+    settled = book.row(
+        f"""SELECT count(*), CAST(coalesce(sum(confirmed - reversed), 0) AS BIGINT) FROM book.settled_key
+            WHERE {_within("file_id", from_n, to_n)} AND state IN ({_TOLD_CODES})"""
+    )
+    ended = changed.filter(pl.col("state") != State.HELD.value)["answered"]
+    require(settled == (ended.len(), ended.sum()), "each change of state has its answer", code=Code.MASS_BALANCE)
 
 
 def _balances(book: Lookups, from_n: int, to_n: int, partners: pl.DataFrame) -> pl.DataFrame:
@@ -151,7 +185,7 @@ def _balances(book: Lookups, from_n: int, to_n: int, partners: pl.DataFrame) -> 
     touched = book.frame(
         f"""WITH touched AS (
                 SELECT account_id, max(value_date) AS last_activity, max(file_id) AS posting
-                FROM book.entry WHERE file_id > {from_n} AND file_id <= {to_n} GROUP BY account_id
+                FROM book.entry WHERE {_within("file_id", from_n, to_n)} GROUP BY account_id
             ), later AS (
                 SELECT account_id, CAST(sum(amount) AS BIGINT) AS amount
                 FROM book.entry WHERE file_id > {to_n} GROUP BY account_id
@@ -167,20 +201,19 @@ def _balances(book: Lookups, from_n: int, to_n: int, partners: pl.DataFrame) -> 
     return _typed(touched.with_columns(event_key=key).sort("event_key"), BALANCES)
 
 
-def _items_of(items: pl.Series, columns: str) -> str:
-    """A query that reads ``columns`` of the files that made the items."""
-    spans = (
-        pl.DataFrame({"item_id": items})
-        .group_by(pl.col("item_id") // RECORD_SPAN)
-        .agg(low=pl.col("item_id").min(), high=pl.col("item_id").max())
-        .sort("low")
-    )
-    return _items_between(spans, columns)
+def _within(column: str, from_n: int, to_n: int) -> str:
+    return f"{column} > {from_n} AND {column} <= {to_n}"
 
 
-def _items_between(spans: pl.DataFrame, columns: str) -> str:
-    """A query over stretches of items: low, high. DuckDB skips what lies outside; without it an answer to one old
-    request would have every item since then read."""
+def _spans(items: pl.DataFrame) -> pl.DataFrame:
+    """The stretch of items used of each file: low, high."""
+    item = pl.col("item_id")
+    return items.group_by(file=item // RECORD_SPAN).agg(low=item.min(), high=item.max()).sort("low")
+
+
+def _items(spans: pl.DataFrame, columns: str) -> str:
+    """A query over stretches of items. DuckDB skips what lies outside; joining all of them would read every item made
+    since the oldest request that was answered."""
     parts = [
         f"SELECT {columns} FROM book.item WHERE item_id BETWEEN {low} AND {high}"
         for low, high in spans.select("low", "high").iter_rows()
@@ -193,5 +226,5 @@ def _named(number: str, numbers: pl.Series, names: pl.Series) -> pl.Expr:
     return pl.col(number).replace_strict(numbers, names, return_dtype=pl.String)
 
 
-def _typed(frame: pl.DataFrame, columns: dict[str, type[pl.DataType]]) -> pl.DataFrame:
+def _typed(frame: pl.DataFrame, columns: Mapping[str, type[pl.DataType]]) -> pl.DataFrame:
     return frame.select(pl.col(name).cast(kind) for name, kind in columns.items())

@@ -21,7 +21,6 @@ from counterfoil.ledger.journal import journal
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.updates import updates
 from counterfoil.protocols import Batch, BatchPart, CrmTarget
-from counterfoil.reports import csv, gather, html
 from counterfoil.steps.desk import SOFTWARE, Desk
 
 JOURNALS: Final = "journal"
@@ -134,6 +133,9 @@ def publish_report(desk: Desk, day: date) -> WrittenReport:
     Made again at the same posting it is the same version with the same bytes; after later postings it is the next
     version, marked restated. Raises MASS_BALANCE when an outcome is accounted for nowhere.
     """
+    # Imported here: the charts' library takes more than a second, and only this step draws.
+    from counterfoil.reports import csv, gather, html  # noqa: PLC0415
+
     with desk.book.reading() as book:
         n = book.last_posting()
         inputs = sha256_bytes(canonical_json([SOFTWARE, desk.settings.settings_sha, desk.rulebook.hashes]))

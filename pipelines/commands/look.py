@@ -9,7 +9,7 @@ import typer
 from counterfoil.clock import local_date, utc_text
 from counterfoil.ledger import extracts, open_breaks
 from counterfoil.ledger.status import day_status
-from counterfoil.ledger.story import story
+from counterfoil.ledger.story import Story, story
 from counterfoil.steps.desk import Desk
 from pipelines.commands.common import (
     Format,
@@ -20,6 +20,7 @@ from pipelines.commands.common import (
     emit_json,
     emit_rows,
     parse_day,
+    stdout,
 )
 from pipelines.wiring import desk_at
 
@@ -129,7 +130,7 @@ def explain(
         ranges = [known for target in desk.crm_targets for known in desk.index.ranges(target.name)]
         told = story(book, ref, partner, ranges=ranges)
     if output is Format.JSON:
-        emit_json(told)
+        emit_json(told.as_dict())
         return
     _tell(told)
 
@@ -156,3 +157,58 @@ def trial_balance(as_of: AsOfOption = None, home: HomeOption = None, output: For
 
 def _day(desk: Desk, text: str | None) -> date:
     return parse_day(text) or local_date(desk.now(), desk.settings.zone)
+
+
+def _tell(told: Story) -> None:
+    """A story for people, in the order in which it happened."""
+    for item in told.items:
+        stdout.print(
+            f"[bold]{told.ref}[/bold] {item.kind.replace('_', ' ')} ({item.side}) of {item.points:,} points at "
+            f"{item.partner}: {item.state}; member {item.member or 'not named'}, due {item.due_date}",
+            soft_wrap=True,
+        )
+    rows = [
+        (
+            record.posted_at,
+            record.posting,
+            f"{record.file}:{record.line}",
+            record.event.replace("_", " "),
+            record.match_pass,
+            record.disposition.replace("_", " "),
+            record.points,
+            record.reason,
+        )
+        for record in told.records
+    ]
+    emit_rows(
+        rows,
+        ("posted at", "posting", "file and line", "event", "pass", "disposition", "points", "reason"),
+        title="What happened",
+    )
+    legs = [
+        (record.posting, transfer.event.replace("_", " "), transfer.value_date, leg.account, leg.partner, leg.points)
+        for record in told.records
+        for transfer in record.transfers
+        for leg in transfer.legs
+    ]
+    emit_rows(
+        legs,
+        ("posting", "event", "value date", "account", "partner", "points"),
+        title="Transfers",
+        numeric=(True, False, False, False, False, True),
+    )
+    emit_rows(
+        [(one.break_id, one.code, one.title, one.opened_on, one.cleared_on) for one in told.breaks],
+        ("break", "code", "title", "opened", "cleared"),
+        title="Breaks",
+    )
+    emit_rows(
+        [(one.target, one.batch_id, one.state, ", ".join(map(str, one.postings))) for one in told.batches],
+        ("target", "batch", "state", "postings"),
+        title="CRM batches",
+    )
+    emit_rows(
+        [(one.posting, one.posted_at, one.actor, one.software, one.chain_head[:16]) for one in told.postings],
+        ("posting", "posted at", "actor", "software", "chain head"),
+        title="Sealed by",
+    )

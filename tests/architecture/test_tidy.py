@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 MODULE_LINES_MAX = 400
@@ -25,6 +26,7 @@ TIME_OF_DAY = {
 ENVIRONMENT = {"os.environ", "os.getenv", "os.environb", "os.putenv"}
 
 
+@cache
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"), str(path))
 

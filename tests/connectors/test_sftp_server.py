@@ -188,9 +188,7 @@ def test_shortening_a_file_keeps_its_beginning(serve: Serve, root: Path) -> None
     assert (root / "out" / "a.txt").read_text() == "Beginning!"
 
 
-def test_only_the_known_get_in(
-    serve: Serve, root: Path, new_key: Callable[[str], KeyPair], client_key: KeyPair
-) -> None:
+def test_only_the_known_get_in(serve: Serve, root: Path, new_key: Callable[..., KeyPair], client_key: KeyPair) -> None:
     server = serve(root, authorized_keys=[client_key.line])
     for user, password in (("partner", "wrong"), ("partner", ""), ("somebody", "a password")):
         with pytest.raises(AuthenticationException), logged_in(server, user, password):

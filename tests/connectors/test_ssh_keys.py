@@ -1,13 +1,19 @@
 """Key lines and key files: what is one, and what is said of everything else."""
 
 import base64
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +22,7 @@ from tests.plugins.servers import KeyPair
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
-def test_a_key_line_is_read_and_written_back(new_key: Callable[[str], KeyPair], kind: str) -> None:
+def test_a_key_line_is_read_and_written_back(new_key: Callable[..., KeyPair], kind: str) -> None:
     line = new_key(kind).line
     assert public_key_line(parse_public_key(line)) == line
     assert public_key_line(parse_public_key(f"  {line}   partner key 2026 ")) == line
@@ -48,13 +54,24 @@ def test_a_private_key_is_read_in_either_form(tmp_path: Path, form: PrivateForma
     assert public_key_line(read_private_key(file, None)) == line
 
 
-@pytest.mark.parametrize("form", [[], ["-m", "PEM"]], ids=["openssh", "pem"])
-def test_a_passphrase_is_used_and_a_wrong_one_named(tmp_path: Path, form: list[str]) -> None:
+def sealed_in_pem(key: EllipticCurvePrivateKey, secret: bytes) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, BestAvailableEncryption(secret))
+
+
+def sealed_in_openssh(key: EllipticCurvePrivateKey, secret: bytes) -> bytes:
+    sealing = PrivateFormat.OpenSSH.encryption_builder().kdf_rounds(1).build(secret)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, sealing)
+
+
+@pytest.mark.parametrize("sealed", [sealed_in_pem, sealed_in_openssh])
+def test_a_passphrase_is_used_and_a_wrong_one_named(
+    tmp_path: Path, sealed: Callable[[EllipticCurvePrivateKey, bytes], bytes]
+) -> None:
+    key = generate_private_key(SECP256R1())
     file = tmp_path / "key"
-    command = ["ssh-keygen", "-q", "-t", "ecdsa", "-a", "1", "-N", "pässphrase", *form, "-f", str(file)]
-    subprocess.run(command, check=True)
-    line = public_key_line(read_private_key(file, "pässphrase"))
-    assert file.with_suffix(".pub").read_text().startswith(line)
+    file.write_bytes(sealed(key, "pässphrase".encode()))
+    line = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    assert public_key_line(read_private_key(file, "pässphrase")) == line
     with pytest.raises(ValueError, match="passphrase is wrong"):
         read_private_key(file, "another")
     with pytest.raises(ValueError, match="has a passphrase and none is given"):

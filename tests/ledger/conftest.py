@@ -97,7 +97,7 @@ def post(rulebook: Rulebook) -> PostRows:
             unit=UNIT,
             rules=rulebook.rules,
         )
-        changes = compose(work, writer, identity=f"{day}", skipped=None)
+        changes = compose(work, writer, identity=f"{day}", skipped=[])
         parsed = Parsed(
             marks=Marks(day, "", None, empty=accepted.is_empty()),
             lines=accepted.height + 1,

@@ -160,7 +160,16 @@ def test_too_many_bytes(read: Read, amend: Callable[..., Layout]) -> None:
     assert refusal(read, "x", HEADER + GOOD * 2, layout=layout).code == Code.FILE_TOO_LARGE
 
 
-@pytest.mark.parametrize("name", ["SKYBRIDGE_20261399.HANDBACK.txt", "SKYBRIDGE_00000000.HANDBACK.txt", "renamed.txt"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SKYBRIDGE_20261399.HANDBACK.txt",
+        "SKYBRIDGE_00000000.HANDBACK.txt",
+        "SKYBRIDGE_00010101.HANDBACK.txt",
+        "SKYBRIDGE_99991231.HANDBACK.txt",
+        "renamed.txt",
+    ],
+)
 def test_name_without_a_day(read: Read, name: str) -> None:
     assert refusal(read, "skybridge_handback", HEADER + GOOD, name=name).code == Code.ENVELOPE_INVALID
 

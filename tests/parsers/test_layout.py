@@ -125,7 +125,7 @@ def test_refused(amend: Amend, feed: str, changes: dict[str, Any], complaint: st
     ],
 )
 def test_not_a_layout(content: bytes, complaint: str) -> None:
-    with pytest.raises(PermanentError, match="LAYOUT_INVALID partners/p/f/layout.yaml") as failure:
+    with pytest.raises(PermanentError, match=r"LAYOUT_INVALID partners/p/f/layout\.yaml: ") as failure:
         parse_layout(content, "partners/p/f/layout.yaml")
     assert complaint in failure.value.found
 

@@ -162,6 +162,14 @@ def test_layout_bytes_come_back_as_the_same_feed(two_versions: LayoutReader, pay
         two_versions.layout_bytes(feed.model_copy(update={"version": 9}))
 
 
+def test_the_contract_alone_finds_its_layout(
+    reader: LayoutReader, layouts: dict[str, Layout], payload: Payload
+) -> None:
+    """What the core keeps of a layout is enough to read by it."""
+    contract = Feed.model_validate(layouts["skybridge_handback"].model_dump(include=set(Feed.model_fields)))
+    assert reader.read(contract, name=NAME, payload=payload(HANDBACK)).accepted["ref"].to_list() == ["R-1"]
+
+
 def test_inspect(reader: LayoutReader, layouts: dict[str, Layout], payload: Payload, sponsor_file: Any) -> None:
     path = payload(sponsor_file([{}], sequence=12).bytes())
     marks = reader.inspect(layouts["northstar_handback"], name="NSTR0012", payload=path)
@@ -169,6 +177,20 @@ def test_inspect(reader: LayoutReader, layouts: dict[str, Layout], payload: Payl
     header_only = payload(HANDBACK.splitlines(keepends=True)[0])
     marks = reader.inspect(layouts["skybridge_handback"], name=NAME, payload=header_only)
     assert marks == Marks(business_date=date(2026, 11, 20), epoch="", sequence=None, empty=True)
+
+
+@pytest.mark.parametrize(
+    ("feed", "name", "day"),
+    [
+        ("skybridge_handback", NAME, date(2026, 11, 20)),
+        ("skybridge_handback", NAME.replace("1120", "1399"), None),
+        ("skybridge_handback", "other.txt", None),
+        ("northstar_handback", "NSTR0011", None),
+        ("rates", "rates.csv", None),
+    ],
+)
+def test_named_day(reader: LayoutReader, layouts: dict[str, Layout], feed: str, name: str, day: date | None) -> None:
+    assert reader.named_day(layouts[feed], name=name) == day
 
 
 def test_own_files_need_no_date_in_their_name(reader: LayoutReader, payload: Payload) -> None:

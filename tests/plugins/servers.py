@@ -17,7 +17,13 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from connectors.sftp_server import EmbeddedServer
 
@@ -50,21 +56,29 @@ class OpenSsh:
     log: Path
 
 
-def make_key(path: Path, kind: str) -> KeyPair:
+def make_key(path: Path, kind: str, passphrase: str | None = None) -> KeyPair:
+    """One round of key derivation: these keys guard nothing."""
     key = MAKERS[kind]()
-    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    sealing: KeySerializationEncryption = NoEncryption()
+    if passphrase is not None:
+        sealing = PrivateFormat.OpenSSH.encryption_builder().kdf_rounds(1).build(passphrase.encode())
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, sealing))
     path.chmod(0o600)
     return KeyPair(path, key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode())
 
 
 @pytest.fixture(scope="session")
-def new_key(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], KeyPair]:
-    """``new_key("ed25519")``: a new key pair of a kind (ed25519, ecdsa, rsa)."""
-    return lambda kind: make_key(tmp_path_factory.mktemp("keys") / f"id_{kind}", kind)
+def new_key(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., KeyPair]:
+    """``new_key(kind, passphrase=None)``: a new key pair of a kind (ed25519, ecdsa, rsa)."""
+
+    def new(kind: str, passphrase: str | None = None) -> KeyPair:
+        return make_key(tmp_path_factory.mktemp("keys") / f"id_{kind}", kind, passphrase)
+
+    return new
 
 
 @pytest.fixture(scope="session")
-def client_key(new_key: Callable[[str], KeyPair]) -> KeyPair:
+def client_key(new_key: Callable[..., KeyPair]) -> KeyPair:
     """One key pair to log in with."""
     return new_key("ed25519")
 

@@ -164,7 +164,7 @@ def test_a_request_beyond_the_balance_posts_nothing_and_opens_b16(office: Office
     ("content", "code"),
     [
         (b"", Code.FILE_EMPTY),
-        (b"something,else\n1,2\n", Code.FILE_UNCLAIMED),
+        (b"something,else\n1,2\n", Code.HEADER_MISSING),
     ],
 )
 def test_a_file_that_cannot_be_read_at_all_posts_nothing(office: Office, content: bytes, code: Code) -> None:

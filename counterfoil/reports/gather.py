@@ -1,0 +1,219 @@
+"""Gathers what a day's report is made from: the book at its last posting, the arrival index, and what went out.
+
+Here: which read fills which table of ``ReportFacts``. Not here: the reads themselves (``ledger``), or how facts are
+judged and shown. Nothing here asks for the time: at the same posting, with the same outputs, facts are the same.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, date
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from counterfoil.clock import utc_text
+from counterfoil.errors import Code, PermanentError
+from counterfoil.feed import Feed
+from counterfoil.landing.index import ArrivalIndex
+from counterfoil.landing.outputs import Range
+from counterfoil.landing.records import Journal
+from counterfoil.ledger import extracts, figures, open_breaks, outlets
+from counterfoil.ledger.chart import load_rulebook
+from counterfoil.ledger.journal import journal
+from counterfoil.ledger.lookups import Lookups
+from counterfoil.ledger.status import WAITING, day_end, day_files
+from counterfoil.reports.facts import SCHEMAS, ReportFacts
+from counterfoil.schemas.rules import Rule
+from counterfoil.settings import Settings
+from counterfoil.steps.desk import SOFTWARE
+
+JOURNALS: Final = "journal"
+"""The one range of journals, as the arrival index keeps it."""
+
+
+def gather(
+    book: Lookups,
+    index: ArrivalIndex,
+    *,
+    settings: Settings,
+    feeds: Sequence[Feed],
+    day: date,
+    version: int,
+    restated: bool,
+) -> ReportFacts:
+    """The facts of a programme day as the book has them now.
+
+    A closed day keeps its figures whatever is posted later, but for what went out since: batches and journals.
+    ``feeds`` are the partners' feeds. Raises NOTHING_FOUND for an empty book, SIDECAR_DAMAGED for a written batch
+    without its manifest, and what ``summary`` and ``journal`` raise.
+    """
+    postings = extracts.postings_of(book, day)
+    numbers = postings["n"]
+    files = day_files(book, index, feeds, day)
+    ranges = _ranges(index, settings)
+    journals = index.journals(JOURNALS)
+    found = {
+        "files": files,
+        "controls": extracts.controls(book, numbers),
+        "stage1": extracts.stage1(book, numbers),
+        "stage2": _stage2(book, numbers, ranges, journals),
+        "summary": figures.summary(book, day, settings.currency),
+        "matches": extracts.matches(book, numbers),
+        "breaks": pl.concat([open_breaks.open_breaks(book, day), open_breaks.in_transit(book, day)]),
+        "movements": open_breaks.movements(book, day),
+        "quarantine": _described(extracts.quarantine(book, numbers)),
+        "rejects": figures.rejects(book, day, feeds),
+        "clearing": figures.clearing(book, day),
+        "journals": _journals(book, settings, [made for made in journals if made.date == day]),
+        "downstream": _downstream(settings, ranges, numbers),
+        "failed_feeds": _failed(index, files, day),
+    }
+    tables = {name: _shaped(name, frame) for name, frame in found.items()}
+    cover = _cover(book, settings, feeds, day)
+    return ReportFacts(cover=cover | {"version": str(version), "restated": "yes" if restated else "no"}, **tables)
+
+
+def _shaped(name: str, frame: pl.DataFrame) -> pl.DataFrame:
+    """The declared columns of a table, in their order; integers may have been narrower."""
+    return frame.select(pl.col(column).cast(kind) for column, kind in SCHEMAS[name].items())
+
+
+def _cover(book: Lookups, settings: Settings, feeds: Sequence[Feed], day: date) -> dict[str, str]:
+    last = book.row("SELECT n, chain_head, content_head, run_id, posted_at FROM book.posting ORDER BY n DESC LIMIT 1")
+    if last is None:
+        raise PermanentError(
+            Code.NOTHING_FOUND,
+            f"report of {day}",
+            found="an empty book",
+            expected="at least one posting",
+            remedy="Post the day's files first: counterfoil run",
+        )
+    n, chain_head, content_head, run_id, posted_at = last
+    return {
+        "programme": settings.programme,
+        "unit": settings.unit,
+        "currency": settings.currency,
+        "entity": settings.entity,
+        "business_date": day.isoformat(),
+        "zone": settings.zone,
+        "cut_off": utc_text(day_end(feeds, day)),
+        "posting": str(n),
+        "chain_head": chain_head,
+        "content_head": content_head,
+        "run_id": run_id,
+        "data_as_of": utc_text(posted_at.replace(tzinfo=UTC)),
+        "software": SOFTWARE,
+        "clock": f"calendar days from the value date, {settings.zone}",
+    }
+
+
+def _ranges(index: ArrivalIndex, settings: Settings) -> list[Range]:
+    """Every CRM batch of the targets there are mappings for, by target."""
+    targets = sorted(path.stem for path in (settings.data / "crm").glob("*.yaml"))
+    return [known for target in targets for known in index.ranges(target)]
+
+
+def _stage2(book: Lookups, numbers: pl.Series, ranges: list[Range], journals: list[Journal]) -> pl.DataFrame:
+    """Where each outcome of the day's postings went."""
+    first, last = (numbers[0], numbers[-1]) if numbers.len() else (1, 0)
+    found = outlets.stage_two(
+        book,
+        from_n=first - 1,
+        to_n=last,
+        crm=[
+            (known.batch.batch_id, known.batch.from_n, known.batch.to_n, known.state == "written") for known in ranges
+        ],
+        journals=[(made.journal_id, made.from_n, made.to_n) for made in journals],
+    )
+    return found.filter(pl.col("posting").is_in(numbers.cast(pl.Int64).implode()))
+
+
+def _described(found: pl.DataFrame) -> pl.DataFrame:
+    summaries = {rule.value: rule.summary for rule in Rule}
+    return found.with_columns(summary=pl.col("code").replace_strict(summaries, default="", return_dtype=pl.String))
+
+
+def _journals(book: Lookups, settings: Settings, made: list[Journal]) -> pl.DataFrame:
+    """The journals of the day, a row for each currency and each target that has its files."""
+    chart = load_rulebook(settings.data).chart
+    rows = [pl.DataFrame(schema=SCHEMAS["journals"])]
+    for known in made:
+        lines = journal(
+            book,
+            known.from_n,
+            known.to_n,
+            chart=chart,
+            programme=settings.programme,
+            entity=settings.entity,
+            unit=settings.unit,
+            currency=settings.currency,
+            journal_id=known.journal_id,
+        )
+        sums = lines.group_by("journal_id", "currency").agg(
+            pl.col("debit_minor", "credit_minor", "points").sum(), lines=pl.len()
+        )
+        files = pl.DataFrame(
+            [
+                (folder.parent.name, _names(folder))
+                for folder in sorted(settings.home.out_gl.glob(f"*/{known.journal_id}"))
+            ],
+            schema={"target": pl.String, "file": pl.String},
+            orient="row",
+        )
+        rows.append(_shaped("journals", sums.join(files, how="cross").with_columns(accounting_date=pl.lit(known.date))))
+    return pl.concat(rows).sort("journal_id", "currency", "target")
+
+
+def _names(folder: Path) -> str:
+    return ", ".join(sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")))
+
+
+def _downstream(settings: Settings, ranges: list[Range], numbers: pl.Series) -> pl.DataFrame:
+    """The CRM batches that hold postings of the day, a row for each object."""
+    rows = [
+        (
+            batch.target,
+            batch.batch_id,
+            name,
+            batch.from_n,
+            batch.to_n,
+            sums["rows"],
+            sums["parts"],
+            sums["points"],
+            "written",
+        )
+        for known in ranges
+        for batch in [known.batch]
+        if known.state == "written" and ((numbers > batch.from_n) & (numbers <= batch.to_n)).any()
+        for name, sums in sorted(_totals(settings.home.out_crm / batch.target / batch.batch_id).items())
+    ]
+    return pl.DataFrame(rows, schema=SCHEMAS["downstream"], orient="row")
+
+
+def _totals(folder: Path) -> dict[str, dict[str, int]]:
+    """Rows, parts and points of each object of a batch, as its manifest states them."""
+    manifest = folder / "manifest.json"
+    try:
+        totals: dict[str, dict[str, int]] = json.loads(manifest.read_bytes())["totals"]
+    except (OSError, ValueError, KeyError) as error:
+        raise PermanentError(
+            Code.SIDECAR_DAMAGED,
+            str(manifest),
+            found="no batch manifest",
+            expected="the totals of a batch that was written",
+            remedy="Restore the batch folder from a backup",
+        ) from error
+    return totals
+
+
+def _failed(index: ArrivalIndex, files: pl.DataFrame, day: date) -> pl.DataFrame:
+    """Feeds with a file that landed and was neither posted nor refused: their run did not come to its end.
+
+    Code and message are those of the day's last event about the feed; without one the code is WAITING.
+    """
+    waiting = files.filter((pl.col("state") == WAITING) & (pl.col("feed") != ""))["feed"].unique().sort()
+    known = {event.feed: (event.code, event.message) for event in index.events(day)}
+    unknown = ("WAITING", "A file landed and was neither posted nor refused; run the feed again")
+    rows = [(feed, *known.get(feed, unknown)) for feed in waiting]
+    return pl.DataFrame(rows, schema=SCHEMAS["failed_feeds"], orient="row")
