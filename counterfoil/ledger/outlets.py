@@ -1,98 +1,205 @@
-"""Stage 2 of the mass balance: where every outcome went, to the CRM and to the journal.
+"""Stage 2 of the mass balance: every outcome is in a CRM batch and in a journal, will be, or is in none for a reason.
 
-Here: which event has a CRM key and a journal line, and if not, why not. Not here: batches and journals themselves.
+Here: what each event owes to either side, and counting it. Not here: stage 1 (``reconcile.balance``), the batches and
+journals themselves (``updates``, ``journal``), or their ranges (``landing``).
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 import polars as pl
 
+from counterfoil.errors import Code
+from counterfoil.invariants import require
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import Event
+from counterfoil.ledger.updates import PLAIN, other_changes
 
-CRM_NONE: Final[dict[Event, str]] = {
-    Event.DUPLICATE_REQUEST: "asked before under this reference",
-    Event.BALANCE_SHORT: "nothing was booked",
-    Event.AMOUNT_DIFFERS: "not settled: the amounts differ",
-    Event.CONFLICT: "not settled: the answers disagree",
-    Event.ACCEPTED_AFTER_END: "not settled: in suspense",
-    Event.DUPLICATE_ANSWER: "the same answer again",
-    Event.AGREED_AFTER_END: "the request had ended so before",
-    Event.UNKNOWN_ACCEPTED: "no request of ours",
-    Event.UNKNOWN_OTHER: "no request of ours",
-    Event.RATE: "a rate concerns no member",
-    Event.DAY_CLOSED: "a close concerns no member",
-    Event.OPENING_ITEM: "open before the book began",
+STAGE_TWO: Final[dict[str, type[pl.DataType]]] = {
+    "posting": pl.Int64,
+    "feed": pl.String,
+    "event": pl.String,
+    "side": pl.String,
+    "records": pl.Int64,
+    "in_batch": pl.Int64,
+    "pending": pl.Int64,
+    "none": pl.Int64,
+    "cause": pl.String,
+    "batch": pl.String,
 }
-"""Events that the CRM is not told of, and why."""
 
-JOURNAL_NONE: Final[dict[Event, str]] = {
-    Event.DUPLICATE_REQUEST: "nothing was booked",
-    Event.BALANCE_SHORT: "nothing was booked",
-    Event.HELD: "nothing moves while the partner decides",
-    Event.AMOUNT_DIFFERS: "nothing was booked",
-    Event.CONFLICT: "nothing was booked",
-    Event.DUPLICATE_ANSWER: "nothing was booked twice",
-    Event.AGREED_AFTER_END: "booked when the request ended",
-    Event.UNKNOWN_OTHER: "nothing was booked",
-    Event.RATE: "a rate moves no points",
-    Event.DAY_CLOSED: "a close moves no points",
-}
-"""Events that book nothing, and why."""
+
+class Outlet(NamedTuple):
+    """Why an outcome may have no CRM key or no journal source link; None where it must have one."""
+
+    crm: str | None
+    journal: str | None
+
+
+_WAITS: Final = "awaiting the answer"
+_AGAIN: Final = "the same answer again"
+_DIFFERS: Final = "stays open until the difference is agreed"
+_CONFLICT: Final = "answers conflict, so none counts"
+_UNKNOWN: Final = "no request of ours"
+
+OUTLETS: Final[Mapping[Event, Outlet]] = MappingProxyType(
+    {
+        Event.REQUEST: Outlet(_WAITS, None),
+        Event.RECALL: Outlet(_WAITS, None),
+        Event.DUPLICATE_REQUEST: Outlet("the same request again", "the same request again"),
+        Event.BALANCE_SHORT: Outlet("refused, the balance is short", "refused, the balance is short"),
+        Event.ACCEPTED: Outlet(None, None),
+        Event.REJECTED: Outlet(None, None),
+        Event.HELD: Outlet(None, "held, the points stay in flight"),
+        Event.REVERSED: Outlet(None, None),
+        Event.RECALL_ACCEPTED: Outlet(None, None),
+        Event.RECALL_REJECTED: Outlet(None, None),
+        Event.AMOUNT_DIFFERS: Outlet(_DIFFERS, _DIFFERS),
+        Event.CONFLICT: Outlet(_CONFLICT, _CONFLICT),
+        Event.ACCEPTED_AFTER_END: Outlet("the request had ended, a decision is due", None),
+        Event.DUPLICATE_ANSWER: Outlet(_AGAIN, _AGAIN),
+        Event.AGREED_AFTER_END: Outlet("confirms what was decided", "confirms what was decided"),
+        Event.UNKNOWN_ACCEPTED: Outlet(_UNKNOWN, None),
+        Event.UNKNOWN_OTHER: Outlet(_UNKNOWN, _UNKNOWN),
+        Event.IDENTIFIED: Outlet(None, None),
+        Event.UNBOOKED: Outlet(None, None),
+        Event.LATE_ACCEPT: Outlet(None, None),
+        Event.LATE_REJECT: Outlet(None, None),
+        Event.OPENING_BALANCE: Outlet("no member's balance", None),
+        Event.OPENING_ITEM: Outlet(_WAITS, None),
+        Event.RATE: Outlet("a rate moves no points", "a rate moves no points"),
+        Event.DAY_CLOSED: Outlet("the close of a day moves no points", "the close of a day moves no points"),
+    }
+)
+"""Every event. A request that a member paid for has that member's balance as its CRM key, so its cause is for those
+that a company or the programme paid for."""
+
+ZERO: Final = "an amount of zero moves nothing"
+"""Why an outcome that must have a journal link may have none."""
+
+CrmRange = tuple[str, int, int, bool]
+"""Batch id, postings from (exclusive) and to (inclusive), and whether its files are written."""
+
+JournalRange = tuple[str, int, int]
+"""Journal id, postings from (exclusive) and to (inclusive)."""
 
 
 def stage_two(
-    book: Lookups,
-    *,
-    from_n: int,
-    to_n: int,
-    crm: Sequence[tuple[str, int, int, bool]],
-    journals: Sequence[tuple[str, int, int]],
+    book: Lookups, *, from_n: int, to_n: int, crm: Sequence[CrmRange], journals: Sequence[JournalRange]
 ) -> pl.DataFrame:
-    """Every outcome of postings in (from_n, to_n], by event and side.
+    """STAGE_TWO of postings ``from_n`` (exclusive) to ``to_n`` (inclusive): a row for each posting, event and side.
 
-    ``crm``: batch, from, to, written; ``journals``: journal, from, to. Columns: posting, feed, event, side (crm |
-    journal), records, in_batch, pending, none, cause, batch.
+    An outcome is ``in_batch`` when it has a key on that side and its posting is in the range of a written batch,
+    ``pending`` when no written batch covers it yet, ``none`` when it has no key and its event says why (``cause``).
+    Whatever is none of these is missing from the sum: ``unaccounted``. ``crm`` holds the ranges of one target. Raises
+    MASS_BALANCE when two batches of a side cover one posting.
     """
-    counts = book.frame(
-        f"""SELECT d.file_id AS posting, p.feed, d.event, count(*) AS records FROM book.disposition d
-            JOIN book.posting p ON p.n = d.file_id WHERE d.file_id > {from_n} AND d.file_id <= {to_n}
-            GROUP BY ALL ORDER BY ALL"""
-    )
-    written = [(name, low, high) for name, low, high, done in crm if done]
-    sides = (("crm", CRM_NONE, written), ("journal", JOURNAL_NONE, list(journals)))
-    return pl.concat([_side(counts, side, causes, ranges) for side, causes, ranges in sides]).sort(
-        "posting", "event", "side"
+    counted = _counted(book, from_n, to_n)
+    written = [(batch, low, high) for batch, low, high, done in crm if done]
+    sides = [_side(counted, "crm", written), _side(counted, "journal", journals)]
+    return (
+        pl.concat(sides)
+        .sort("posting", "event_no", "side")
+        .select(pl.col(name).cast(kind) for name, kind in STAGE_TWO.items())
     )
 
 
-def unaccounted(rows: pl.DataFrame) -> int:
-    """Outcomes that are in no batch, not pending, and have no cause: must be 0."""
-    return int((rows["records"] - rows["in_batch"] - rows["pending"] - rows["none"]).abs().sum())
+def unaccounted(stage: pl.DataFrame) -> int:
+    """Outcomes of STAGE_TWO that are neither in a batch, nor pending, nor in none for a reason; 0 when it balances."""
+    rest = pl.col("records") - pl.col("in_batch") - pl.col("pending") - pl.col("none")
+    return int(stage.select(rest.abs().sum()).item())
 
 
-def _side(
-    counts: pl.DataFrame, side: str, causes: dict[Event, str], ranges: Sequence[tuple[str, int, int]]
-) -> pl.DataFrame:
-    cause = pl.col("event").replace_strict(
-        {event.value: text for event, text in causes.items()}, default=None, return_dtype=pl.String
+def _counted(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
+    """Per posting and event: feed, records, and how many have a key (crm, journal); zero: booked nothing at 0 points."""
+    in_range = f"file_id > {from_n} AND file_id <= {to_n}"
+    plain = ", ".join(str(event.value) for event in PLAIN)
+    total = book.frame(
+        f"""SELECT d.*, p.feed FROM (
+                SELECT file_id, event, count(*) AS records FROM book.disposition WHERE {in_range} GROUP BY ALL
+            ) d JOIN book.posting p ON p.n = d.file_id"""
     )
-    batch = pl.lit(None, pl.String)
-    for name, low, high in ranges:
-        batch = pl.when(pl.col("posting").is_between(low, high, closed="right")).then(pl.lit(name)).otherwise(batch)
-    told = cause.is_null()
-    zero = pl.lit(0, pl.Int64)
-    names = {event.value: event.name.lower() for event in Event}
-    return counts.select(
-        pl.col("posting").cast(pl.Int64),
-        "feed",
-        event=pl.col("event").replace_strict(names, return_dtype=pl.String),
-        side=pl.lit(side),
-        records=pl.col("records").cast(pl.Int64),
-        in_batch=pl.when(told & batch.is_not_null()).then(pl.col("records")).otherwise(zero),
-        pending=pl.when(told & batch.is_null()).then(pl.col("records")).otherwise(zero),
-        none=pl.when(told).then(zero).otherwise(pl.col("records")),
-        cause=cause,
-        batch=pl.when(told).then(batch),
+    linked = _linked(book, f"SELECT file_id, line_no FROM book.entry WHERE {in_range} AND leg % 2 = 0", in_range)
+    rest = f"{in_range} AND event NOT IN ({plain})"
+    told = _linked(
+        book,
+        f"""SELECT e.file_id, e.line_no FROM (SELECT * FROM book.entry WHERE {rest}) e
+            JOIN book.account a ON a.account_id = e.account_id AND a.kind = 'member'
+            UNION ALL SELECT file_id, line_no FROM others""",
+        rest,
+        others=other_changes(book, from_n, to_n),
     )
+    zero = book.frame(
+        f"""SELECT d.file_id, d.event, count(*) AS zero
+            FROM (SELECT file_id, line_no, event FROM book.disposition WHERE {in_range} AND points = 0) d
+            ANTI JOIN (SELECT file_id, line_no FROM book.entry WHERE {in_range}) e
+              ON e.file_id = d.file_id AND e.line_no = d.line_no GROUP BY ALL"""
+    )
+    key = ["file_id", "event"]
+    return (
+        total.join(told.rename({"keyed": "told"}), on=key, how="left")
+        .join(linked.rename({"keyed": "journal"}), on=key, how="left")
+        .join(zero, on=key, how="left")
+        .with_columns(
+            # A plain answer always changes its request, and ``updates`` proves that each change is told.
+            crm=pl.when(pl.col("event").is_in([event.value for event in PLAIN])).then("records").otherwise("told")
+        )
+        .with_columns(pl.col("crm", "journal", "zero").fill_null(0))
+    )
+
+
+def _linked(book: Lookups, keyed: str, within: str, **frames: pl.DataFrame) -> pl.DataFrame:
+    """Per posting and event, how many dispositions stand at a line that ``keyed`` (file_id, line_no) names."""
+    return book.frame(
+        f"""SELECT d.file_id, d.event, count(*) AS keyed
+            FROM (SELECT file_id, line_no, event FROM book.disposition WHERE {within}) d
+            SEMI JOIN ({keyed}) k ON k.file_id = d.file_id AND k.line_no = d.line_no GROUP BY ALL""",
+        **frames,
+    )
+
+
+def _side(counted: pl.DataFrame, side: str, ranges: Sequence[tuple[str, int, int]]) -> pl.DataFrame:
+    causes = pl.DataFrame(
+        [(event.value, event.name.lower(), getattr(outlet, side)) for event, outlet in OUTLETS.items()],
+        schema={"event": pl.Int16, "name": pl.String, "declared": pl.String},
+        orient="row",
+    )
+    unkeyed = pl.col("records") - pl.col(side)
+    excused = pl.when(pl.col("declared").is_not_null()).then(unkeyed)
+    if side == "journal":
+        excused = excused.otherwise(pl.min_horizontal(unkeyed, "zero"))
+    return (
+        counted.join(causes, on="event", how="left")
+        .join(_covered(counted["file_id"], ranges), on="file_id", how="left")
+        .with_columns(none=excused.fill_null(0))
+        .select(
+            "feed",
+            "records",
+            "none",
+            posting="file_id",
+            event="name",
+            event_no="event",
+            side=pl.lit(side),
+            in_batch=pl.when(pl.col("batch").is_not_null()).then(side).otherwise(0),
+            pending=pl.when(pl.col("batch").is_null()).then(side).otherwise(0),
+            cause=pl.when(pl.col("none") > 0).then(pl.col("declared").fill_null(ZERO)),
+            batch=pl.when(pl.col(side) > 0).then("batch"),
+        )
+    )
+
+
+def _covered(postings: pl.Series, ranges: Sequence[tuple[str, int, int]]) -> pl.DataFrame:
+    """The batch whose range holds each posting: file_id, batch."""
+    batches = pl.DataFrame(
+        ranges, schema={"batch": pl.String, "low": pl.Int64, "high": pl.Int64}, orient="row"
+    )
+    held = (
+        pl.DataFrame({"file_id": postings})
+        .unique()
+        .join(batches, how="cross")
+        .filter((pl.col("file_id") > pl.col("low")) & (pl.col("file_id") <= pl.col("high")))
+        .select("file_id", "batch")
+    )
+    require(held["file_id"].is_unique().all(), "one batch of a side holds a posting", code=Code.MASS_BALANCE)
+    return held

@@ -37,6 +37,10 @@ class Heads:
     chain_head: str
 
 
+_SEEN_CURRENT: Final[set[Path]] = set()
+"""Books this process has found at the newest schema: no other program brings one back to an older schema."""
+
+
 @dataclass(frozen=True)
 class Book:
     """Where the book, its lock and its published heads lie."""
@@ -59,7 +63,8 @@ class Book:
     def writing(self, *, purpose: str, wait_s: float = limits.LOCK_WAIT_S) -> Iterator[Writer]:
         """The book to write, alone. Each posting inside is a transaction of its own."""
         with lock.held(self.lock_path, exclusive=True, wait_s=wait_s, purpose=purpose):
-            self._migrate()
+            if not self._current():
+                self._migrate()
             with self._attached(read_only=False) as connection:
                 writer = Writer(connection)
                 self._publish(writer)
@@ -71,11 +76,17 @@ class Book:
         row = book.row("SELECT n, content_head, chain_head FROM book.posting ORDER BY n DESC LIMIT 1")
         return Heads(*row) if row else Heads(0, audit.GENESIS, audit.GENESIS)
 
+    def published(self) -> Heads:
+        """The heads as they were last published beside the book; reads no database."""
+        if not self.head_path.exists():
+            return Heads(0, audit.GENESIS, audit.GENESIS)
+        return Heads(**json.loads(self.head_path.read_bytes()))
+
     def _publish(self, book: Lookups) -> None:
         """Write the heads beside the book; a published head that the book does not have means it was changed."""
         heads = self.heads(book)
         if self.head_path.exists():
-            published = Heads(**json.loads(self.head_path.read_bytes()))
+            published = self.published()
             if published == heads:
                 return
             known = book.row("SELECT content_head, chain_head FROM book.posting WHERE n = ?", published.n)
@@ -90,16 +101,23 @@ class Book:
         write_durably(self.head_path, canonical_json(asdict(heads)))
 
     def _ensure(self, wait_s: float) -> None:
-        if not self.path.exists() or self._version_behind(wait_s):
+        """Make a book that is not there, and bring an older one up to date."""
+        with lock.held(self.lock_path, exclusive=False, wait_s=wait_s, purpose="read"):
+            current = self._current()
+        if not current:
             with lock.held(self.lock_path, exclusive=True, wait_s=wait_s, purpose="migrate"):
                 self._migrate()
 
-    def _version_behind(self, wait_s: float) -> bool:
-        with (
-            lock.held(self.lock_path, exclusive=False, wait_s=wait_s, purpose="read"),
-            self._attached(read_only=True) as connection,
-        ):
-            return len(_pending(connection)) > 0
+    def _current(self) -> bool:
+        """Whether the book is there at the newest schema; each process asks the file once a schema."""
+        if not self.path.exists():
+            return False
+        if self.path not in _SEEN_CURRENT:
+            with self._attached(read_only=True) as connection:
+                if _pending(connection):
+                    return False
+            _SEEN_CURRENT.add(self.path)
+        return True
 
     def _migrate(self) -> None:
         """Bring the book to the newest schema: copy first, then step and record in one transaction, then checkpoint."""

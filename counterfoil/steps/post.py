@@ -86,6 +86,8 @@ def settle(desk: Desk, feeds: Sequence[str], through: date, parsed: Mapping[int,
     that filled a gap the files behind it are tried again.
     """
     settled = Settled()
+    if not _interrupted(desk) and not any(waiting(desk, feed, through) for feed in feeds):
+        return settled
     with desk.book.writing(purpose=f"post {', '.join(feeds)}") as book:
         finish_interrupted(desk, book)
         for feed in feeds:
@@ -95,6 +97,12 @@ def settle(desk: Desk, feeds: Sequence[str], through: date, parsed: Mapping[int,
                 for delivery in waiting(desk, feed, through):
                     _settle_one(desk, book, delivery, parsed.get(delivery.order), settled)
     return settled
+
+
+def _interrupted(desk: Desk) -> bool:
+    """Whether a crash left anything to finish, as far as can be told without opening the book."""
+    last = desk.landing.last_n()
+    return desk.book.published().n != last or desk.index.posted_through() != last
 
 
 def finish_interrupted(desk: Desk, book: Writer) -> None:
