@@ -1,6 +1,6 @@
 # The whole life of the project in a few verbs. Nothing is needed but Python 3.11 and make.
 #
-#   make demo    set up and run a synthetic business day      make dev     the Dagster UI
+#   make demo    set up and run a synthetic week               make dev     the Dagster UI
 #   make test    the test suite                               make check   lint, format, types, imports, docs
 #   make crash   the tests that kill the program              make bench   the speed harness
 #   make accept  write the goldens beside the samples         make docs    write the reference pages

@@ -24,7 +24,7 @@ class OpensDesk(Protocol):
 def at_desk(context: dg.AssetExecutionContext, desk: OpensDesk) -> Iterator[Desk]:
     """The desk for one step; every expected error leaves it as a Failure whose text is the error's own."""
     try:
-        with desk.open(run_id=context.run_id, say=context.log.info) as opened:
+        with desk.open(run_id=context.run.run_id, say=context.log.info) as opened:
             yield opened
     except CounterfoilError as error:
         raise dg.Failure(

@@ -14,7 +14,7 @@ from assets import show
 from assets.desk import OpensDesk, at_desk, day_of
 from counterfoil import journey
 from counterfoil.feed import Feed
-from counterfoil.landing.records import Delivery, OutcomeState
+from counterfoil.landing.records import Delivery
 from counterfoil.ledger import extracts
 from counterfoil.steps import staging
 from counterfoil.steps.desk import Desk
@@ -154,7 +154,7 @@ def _results(
         breaks = extracts.break_counts(book, numbers)
         suspense = extracts.suspense(book, feed.partner)
         heads = desk.book.heads(book)
-    refused = [one for one in known if _refused(outcomes.get(one.order))]
+    refused = show.refused(known, outcomes)
     unexplained = sum(int(balance[name].abs().sum()) for name in ("unexplained_rows", "unexplained_points"))
     yield dg.MaterializeResult(
         asset_key=reconciled, metadata={"matches": show.frame(matches), "breaks opened": show.frame(breaks)}
@@ -163,7 +163,7 @@ def _results(
         asset_key=posted,
         metadata={
             "files": show.deliveries(known, outcomes),
-            "mass balance": show.frame(balance),
+            "mass balance": show.turned(balance, heading="name"),
             "postings of this run": len(settled.postings),
             "dagster/partition_row_count": int(balance["accepted"].sum()),
             "content head": heads.content_head,
@@ -180,7 +180,7 @@ def _results(
         asset_key=posted,
         check_name="mass_balance",
         passed=unexplained == 0,
-        metadata={"unexplained": unexplained, "balance": show.frame(balance)},
+        metadata={"unexplained": unexplained, "balance": show.turned(balance, heading="name")},
     )
     yield dg.AssetCheckResult(
         asset_key=posted,
@@ -189,10 +189,6 @@ def _results(
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"points in suspense": suspense},
     )
-
-
-def _refused(outcome: object) -> bool:
-    return getattr(outcome, "state", None) in (OutcomeState.HELD, OutcomeState.REJECTED)
 
 
 def _files(desk: Desk, feed: Feed, day: date) -> dg.MetadataValue:

@@ -11,7 +11,6 @@ from assets import show
 from assets.desk import OpensDesk, at_desk, day_of
 from assets.intake import Days
 from counterfoil.feed import Feed
-from counterfoil.landing.records import OutcomeState
 from counterfoil.steps import close, publish
 
 CALENDAR, JOURNAL, REPORT = (
@@ -114,11 +113,7 @@ def _report(feeds: Sequence[Feed], days: Days) -> dg.AssetsDefinition:
             written = publish.publish_report(opened, day)
             known = opened.index.deliveries(day=day)
             outcomes = opened.index.latest_outcomes(one.order for one in known)
-            bad = [
-                one
-                for one in known
-                if one.order in outcomes and outcomes[one.order].state in (OutcomeState.HELD, OutcomeState.REJECTED)
-            ]
+            bad = show.refused(known, outcomes)
             with opened.book.reading() as book:
                 heads = opened.book.heads(book)
             yield dg.MaterializeResult(

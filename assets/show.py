@@ -1,14 +1,12 @@
 """What a materialisation shows: counts, tables and links, never a row's values. Pure: facts in, metadata out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 
-from counterfoil.landing.records import Delivery, Outcome
-
-Metadata = dict[str, dg.MetadataValue]
+from counterfoil.landing.records import Delivery, Outcome, OutcomeState
 
 
 def table(rows: Iterable[Sequence[object]], header: Sequence[str]) -> dg.MetadataValue:
@@ -24,7 +22,14 @@ def frame(rows: pl.DataFrame) -> dg.MetadataValue:
     return table(rows.iter_rows(), rows.columns)
 
 
-def deliveries(known: Sequence[Delivery], outcomes: dict[int, Outcome]) -> dg.MetadataValue:
+def turned(rows: pl.DataFrame, *, heading: str) -> dg.MetadataValue:
+    """A wide frame of few rows, one column a row of it: what does not fit the page sideways is read downwards."""
+    names = [str(name) for name in rows[heading]]
+    fields = [name for name in rows.columns if name != heading]
+    return table([(field.replace("_", " "), *rows[field].to_list()) for field in fields], ("", *names))
+
+
+def deliveries(known: Sequence[Delivery], outcomes: Mapping[int, Outcome]) -> dg.MetadataValue:
     """Files with their verdict on arrival and what became of them."""
     return table(
         [
@@ -35,6 +40,14 @@ def deliveries(known: Sequence[Delivery], outcomes: dict[int, Outcome]) -> dg.Me
     )
 
 
+def refused(known: Sequence[Delivery], outcomes: Mapping[int, Outcome]) -> list[Delivery]:
+    """Deliveries that were held or rejected, on arrival or when they were to be posted."""
+    states = {OutcomeState.HELD, OutcomeState.REJECTED}
+    return [
+        one for one in known if (outcomes[one.order].state in states if one.order in outcomes else one.code is not None)
+    ]
+
+
 def link(page: Path) -> dg.MetadataValue:
     """A link to a file on this machine."""
     return dg.MetadataValue.url(page.as_uri())
@@ -42,7 +55,7 @@ def link(page: Path) -> dg.MetadataValue:
 
 def _state(outcome: Outcome | None) -> str:
     if outcome is None:
-        return "waiting"
+        return ""
     return f"posting {outcome.n}" if outcome.n else f"{outcome.state} {outcome.code or ''}".strip()
 
 

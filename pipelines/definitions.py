@@ -36,7 +36,7 @@ def build_definitions(*, settings: Callable[[], Settings] = load_settings) -> dg
             *(build_crm(target, feeds, days) for target in CRM_TARGETS),
             *build_day(feeds, days),
         ],
-        jobs=build_jobs([*own, *feeds], CRM_TARGETS, days),
+        jobs=build_jobs([*own, *feeds], CRM_TARGETS),
         schedules=build_schedules(now, feeds, CRM_TARGETS),
         sensors=build_sensors(now, [*own, *feeds], CRM_TARGETS),
         resources={"desk": DeskOpener(settings)},

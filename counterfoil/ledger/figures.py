@@ -5,7 +5,7 @@ later. Not here: accounts and postings (``extracts``), breaks (``open_breaks``).
 (``on_day``); the cost is that of the day and of what is open, plus, for a past day, of what was posted since.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Final
 
@@ -242,16 +242,21 @@ def rejects(book: Lookups, day: date, feeds: Sequence[Feed]) -> pl.DataFrame:
             LEFT JOIN book.reason r ON r.reason_id = coalesce(e.reason_id, b.reason_id)
             GROUP BY ALL ORDER BY ALL"""
     )
-    said = [
-        (feed.partner, reason, text, reason in feed.retryable_reasons)
+    said = {
+        (feed.partner, reason): (feed.reason_texts.get(reason, ""), reason in feed.retryable_reasons)
         for feed in sorted(feeds, key=lambda feed: feed.feed)
-        for reason, text in {**dict.fromkeys(feed.retryable_reasons, ""), **feed.reason_texts}.items()
-    ]
-    shape = {"partner": pl.String, "reason": pl.String, "text": pl.String, "retryable": pl.Boolean}
-    known = pl.DataFrame(said, schema=shape, orient="row").unique(["partner", "reason"], keep="first")
-    return found.join(known, on=["partner", "reason"], how="left", maintain_order="left").select(
-        "partner", "reason", pl.col("text").fill_null(""), "count", "points", pl.col("retryable").fill_null(value=False)
-    )
+        for reason in (*feed.reason_texts, *feed.retryable_reasons)
+    }
+    words = [_in_words(partner, reason, said) for partner, reason in found.select("partner", "reason").iter_rows()]
+    described = pl.DataFrame(words, schema={"text": pl.String, "retryable": pl.Boolean}, orient="row")
+    return found.hstack(described).select("partner", "reason", "text", "count", "points", "retryable")
+
+
+def _in_words(partner: str, reason: str, said: Mapping[tuple[str, str], tuple[str, bool]]) -> tuple[str, bool]:
+    """The words of a reason, or of each of several that stand with commas between them; retryable when all are."""
+    parts = [reason] if (partner, reason) in said else reason.split(",")
+    known = [said.get((partner, part), ("", False)) for part in parts]
+    return "; ".join(text for text, _ in known if text), all(retryable for _, retryable in known)
 
 
 def clearing(book: Lookups, day: date) -> pl.DataFrame:

@@ -36,10 +36,10 @@ JOURNAL: Final[dict[str, pl.DataType]] = {
     "line_text": pl.String(),
     "event_key": pl.String(),
 }
-"""One row a line, no nulls, in order of ``journal_line``. At most one of ``debit_minor`` and ``credit_minor`` (minor units
-of ``currency``) is above zero; where neither is, ``points`` is not 0. ``points`` counts a credit as positive;
-``cost_center`` is empty, ``partner`` is empty for the programme itself; ``event_key`` (posting, account, day, basis and
-partner) is unique."""
+"""One row a line, no nulls, in order of ``journal_line``. At most one of ``debit_minor`` and ``credit_minor`` (in minor
+units of ``currency``) is above zero; where neither is, ``points`` is not 0. ``points`` counts a credit as positive.
+``cost_center`` is empty; ``partner`` is empty for the programme itself. ``event_key`` (posting, account, day, basis,
+partner and what it is) is unique."""
 
 SUMMARY: Final = ("account", "account_name", "currency", "lines", "debit_minor", "credit_minor", "points")
 
@@ -76,13 +76,14 @@ def journal(
     accounts = _accounts(book, chart, unit)
     moved, later = _points(book, from_n, to_n, accounts)
     lines = _lines(book, accounts, moved, later)
+    postings = _postings(book, from_n, to_n)
     amounts = valuation.valued(
         moved.join(accounts, on="slot").group_by("line", "n", "day").agg(pl.col("points").sum()),
         lines.select(*valuation.LINES),
         _rates(book, currency, to_n),
-        _days(book, from_n, to_n),
+        postings.select(*valuation.DAYS),
     )
-    made = _shaped(amounts, lines, _specials(chart), book).with_columns(
+    made = _shaped(amounts, lines, _specials(chart), postings).with_columns(
         journal_id=pl.lit(journal_id),
         entity=pl.lit(entity),
         ledger=pl.lit(LEDGER),
@@ -143,9 +144,7 @@ def _accounts(book: Lookups, chart: Chart, unit: str) -> pl.DataFrame:
     return named.with_columns(pl.col("slot").cast(pl.Int32), line=line)
 
 
-def _points(
-    book: Lookups, from_n: int, to_n: int, accounts: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _points(book: Lookups, from_n: int, to_n: int, accounts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Points by slot: those of the range (slot, n, day, points) and those posted later (slot, points)."""
     summed = book.frame(
         f"""SELECT s.slot, CAST(least(e.file_id, {to_n + 1}) AS BIGINT) AS n,
@@ -177,7 +176,8 @@ def _lines(book: Lookups, accounts: pl.DataFrame, moved: pl.DataFrame, later: pl
 
 def _slots() -> str:
     """Accounts with their slot, as a joinable query over the frame ``slots``."""
-    return "(SELECT a.account_id, k.slot FROM book.account a JOIN slots k ON k.kind = a.kind AND k.partner_id = a.partner_id)"
+    same = "k.kind = a.kind AND k.partner_id = a.partner_id"
+    return f"(SELECT a.account_id, k.slot FROM book.account a JOIN slots k ON {same})"
 
 
 def _rates(book: Lookups, currency: str, to_n: int) -> pl.DataFrame:
@@ -188,14 +188,15 @@ def _rates(book: Lookups, currency: str, to_n: int) -> pl.DataFrame:
     return rates.select(pl.col(name).cast(kind) for name, kind in valuation.RATES.items())
 
 
-def _days(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
-    """``valuation.DAYS`` from ``from_n`` on: days never go back, though a late file may fall on an older one."""
+def _postings(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
+    """``valuation.DAYS`` with feed, from ``from_n`` on: days never go back, though a late file may fall on an older
+    one."""
     days = book.frame(
-        f"""SELECT n, horizon FROM (
-                SELECT CAST(n AS BIGINT) AS n, max(on_day) OVER (ORDER BY n) AS horizon FROM book.posting
+        f"""SELECT n, feed, horizon FROM (
+                SELECT CAST(n AS BIGINT) AS n, feed, max(on_day) OVER (ORDER BY n) AS horizon FROM book.posting
             ) WHERE n >= {from_n} AND n <= {to_n} ORDER BY n"""
     )
-    return days.select(pl.col(name).cast(kind) for name, kind in valuation.DAYS.items())
+    return days.select("feed", *(pl.col(name).cast(kind) for name, kind in valuation.DAYS.items()))
 
 
 def _specials(chart: Chart) -> pl.DataFrame:
@@ -204,18 +205,19 @@ def _specials(chart: Chart) -> pl.DataFrame:
     return pl.DataFrame([{"what": what, "gl": known.gl, "name": known.name} for what, known in special.items()])
 
 
-def _shaped(amounts: pl.DataFrame, lines: pl.DataFrame, specials: pl.DataFrame, book: Lookups) -> pl.DataFrame:
+def _shaped(amounts: pl.DataFrame, lines: pl.DataFrame, specials: pl.DataFrame, postings: pl.DataFrame) -> pl.DataFrame:
     """Journal lines of amounts, in order of posting, day, account and partner."""
-    feeds = book.frame("SELECT CAST(n AS BIGINT) AS n, feed FROM book.posting")
     named = (
         amounts.join(lines.select("line", "gl", "name"), on="line", how="left")
         .update(specials, on="what", how="left")
-        .join(feeds, on="n", how="left")
+        .join(postings.select("n", "feed"), on="n", how="left")
+        .sort("n", "day", "gl", "partner", "basis", "what")
     )
-    posting = pl.format("posting {}, {}", "n", "feed")
-    kept = pl.when(pl.col("what") == "points")
-    trace = pl.when(pl.col("basis") == pl.col("partner")).then("partner").otherwise(pl.format("{}/{}", "basis", "partner"))
-    return named.sort("n", "day", "gl", "partner", "basis", "what").select(
+    special = pl.when(pl.col("what") != "points").then("what")
+    others = pl.when((pl.col("partner") != "") & (pl.col("partner") != pl.col("basis"))).then("partner")
+    whose = pl.concat_str(pl.when(pl.col("basis") != "").then("basis"), others, separator="/", ignore_nulls=True)
+    trace = ("n", "gl", pl.col("day").dt.strftime("%Y%m%d"), pl.when(whose != "").then(whose), special)
+    return named.select(
         accounting_date="day",
         period=pl.col("day").dt.strftime("%Y-%m"),
         category=pl.col("what").replace_strict(CATEGORIES, default=CATEGORY),
@@ -225,11 +227,10 @@ def _shaped(amounts: pl.DataFrame, lines: pl.DataFrame, specials: pl.DataFrame, 
         debit_minor=(-pl.col("money")).clip(lower_bound=0),
         credit_minor=pl.col("money").clip(lower_bound=0),
         points="points",
-        line_text=kept.then(posting.str.replace("^p", "P")).otherwise(
-            pl.concat_str(pl.col("what").str.to_titlecase(), pl.lit(", "), posting)
-        ).str.slice(0, LINE_TEXT_MAX),
-        event_key=pl.format("{}:{}:{}:{}", "n", "gl", pl.col("day").dt.strftime("%Y%m%d"), trace)
-        + kept.then(pl.lit("")).otherwise(pl.lit(":") + pl.col("what")),
+        line_text=pl.format("{}, posting {}, {}", pl.col("what").str.to_titlecase(), "n", "feed").str.slice(
+            0, LINE_TEXT_MAX
+        ),
+        event_key=pl.concat_str(*trace, separator=":", ignore_nulls=True),
     )
 
 

@@ -112,7 +112,8 @@ def unaccounted(stage: pl.DataFrame) -> int:
 
 
 def _counted(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
-    """Per posting and event: feed, records, and how many have a key (crm, journal); zero: booked nothing at 0 points."""
+    """Per posting and event: feed, records, those with a key (crm, journal), and those of 0 points that booked nothing
+    (zero)."""
     in_range = f"file_id > {from_n} AND file_id <= {to_n}"
     plain = ", ".join(str(event.value) for event in PLAIN)
     total = book.frame(
@@ -166,13 +167,12 @@ def _side(counted: pl.DataFrame, side: str, ranges: Sequence[tuple[str, int, int
         orient="row",
     )
     unkeyed = pl.col("records") - pl.col(side)
-    excused = pl.when(pl.col("declared").is_not_null()).then(unkeyed)
-    if side == "journal":
-        excused = excused.otherwise(pl.min_horizontal(unkeyed, "zero"))
+    bound_to = pl.min_horizontal(unkeyed, "zero") if side == "journal" else pl.lit(0)
+    excused = pl.when(pl.col("declared").is_not_null()).then(unkeyed).otherwise(bound_to)
     return (
         counted.join(causes, on="event", how="left")
         .join(_covered(counted["file_id"], ranges), on="file_id", how="left")
-        .with_columns(none=excused.fill_null(0))
+        .with_columns(none=excused)
         .select(
             "feed",
             "records",
@@ -191,9 +191,7 @@ def _side(counted: pl.DataFrame, side: str, ranges: Sequence[tuple[str, int, int
 
 def _covered(postings: pl.Series, ranges: Sequence[tuple[str, int, int]]) -> pl.DataFrame:
     """The batch whose range holds each posting: file_id, batch."""
-    batches = pl.DataFrame(
-        ranges, schema={"batch": pl.String, "low": pl.Int64, "high": pl.Int64}, orient="row"
-    )
+    batches = pl.DataFrame(ranges, schema={"batch": pl.String, "low": pl.Int64, "high": pl.Int64}, orient="row")
     held = (
         pl.DataFrame({"file_id": postings})
         .unique()

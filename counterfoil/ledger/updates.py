@@ -80,11 +80,14 @@ def updates(book: Lookups, from_n: int, to_n: int) -> Updates:
 def other_changes(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
     """Changes of state in a range that PLAIN does not tell: reversals, decisions, and answers that had waited.
 
-    Columns: item_id, state, answered, reason_id, answered_on, file_id, line_no. A waiting answer's date and reason stand
-    at the line it came with, in an older file.
+    Columns: item_id, state, answered, reason_id, answered_on, file_id, line_no. The date and reason of an answer that
+    had waited stand at the line it came with, in an older file.
     """
     keys = book.frame(
-        f"""SELECT item_id, state, confirmed - reversed AS answered, reason_id, file_id, line_no FROM book.settled_key
+        f"""SELECT item_id, state, reason_id, file_id, line_no,
+                   CASE WHEN state IN ({State.CONFIRMED:d}, {State.REVERSED:d})
+                        THEN confirmed - reversed END AS answered
+            FROM book.settled_key
             WHERE {_within("file_id", from_n, to_n)} AND state IN ({_TOLD_CODES})
               AND (state = {State.REVERSED:d} OR file_id NOT IN (
                   SELECT n FROM book.posting WHERE {_within("n", from_n, to_n)} AND kind = '{FeedKind.HANDBACK}'))"""
@@ -163,7 +166,7 @@ def _plain_changes(from_n: int, to_n: int) -> str:
 
 
 def _newest(changed: pl.DataFrame) -> pl.DataFrame:
-    """One row a key, the newest, in order of keys. In most ranges each key occurs once, and one cheap sort is enough."""
+    """One row a key, the newest, in order of keys. Mostly each key occurs once, and one cheap sort is enough."""
     ordered = changed.sort("event_key")
     if not (ordered["event_key"] == ordered["event_key"].shift(1)).any():
         return ordered

@@ -72,9 +72,7 @@ def valued(moves: pl.DataFrame, lines: pl.DataFrame, rates: pl.DataFrame, days: 
     )
     rated = _rated(dated, rates, "basis", "rate_day")
     standing = _standing(lines, rates, days)
-    moved = rated.with_columns(
-        what=pl.lit("points"), money=_worth("after", "rate") - _worth("before", "rate")
-    )
+    moved = rated.with_columns(what=pl.lit("points"), money=_worth("after", "rate") - _worth("before", "rate"))
     margin = _margin(rated, lines, rates)
     revalued = _revalued(rated, lines, rates, standing)
     parts = [moved, margin, _rounding(moved, margin), revalued, _countered(revalued)]
@@ -122,21 +120,18 @@ def _prove_opening(lines: pl.DataFrame, rates: pl.DataFrame, days: pl.DataFrame)
     """Points from before the moves were journalled, so they had a rate by then; RATE_MISSING for a range that skips."""
     first = days.sort("n").head(1)
     owed = lines.filter(pl.col("open") & (pl.col("before") != 0)).join(first, how="cross")
-    _rated(owed, rates.filter(pl.col("file_id") <= first["n"].first()), "basis", "horizon")
+    landed = rates.join(first.select("n"), how="cross").filter(pl.col("file_id") <= pl.col("n")).drop("n")
+    _rated(owed, landed, "basis", "horizon")
 
 
 def _standing(lines: pl.DataFrame, rates: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
     """The newest rate in force at each posting: basis, n, standing, and the one before it."""
     bases = lines.filter("open").select("basis").unique().sort("basis")
     wanted = bases.join(days.rename({"horizon": "day"}), how="cross").drop_nulls().sort("basis", "n")
-    return in_force(wanted, rates).select(
-        "basis", "n", standing="rate", earlier=pl.col("rate").shift(1).over("basis")
-    )
+    return in_force(wanted, rates).select("basis", "n", standing="rate", earlier=pl.col("rate").shift(1).over("basis"))
 
 
-def _revalued(
-    rated: pl.DataFrame, lines: pl.DataFrame, rates: pl.DataFrame, standing: pl.DataFrame
-) -> pl.DataFrame:
+def _revalued(rated: pl.DataFrame, lines: pl.DataFrame, rates: pl.DataFrame, standing: pl.DataFrame) -> pl.DataFrame:
     """Open lines after a new rate, and late moves carried from the rate of their day to the newest."""
     late = (
         rated.filter("open")

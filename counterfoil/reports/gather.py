@@ -53,11 +53,12 @@ def gather(
     files = day_files(book, index, feeds, day)
     ranges = _ranges(index, settings)
     journals = index.journals(JOURNALS)
+    stage2 = _stage2(book, numbers, ranges, journals)
     found = {
         "files": files,
         "controls": extracts.controls(book, numbers),
         "stage1": extracts.stage1(book, numbers),
-        "stage2": _stage2(book, numbers, ranges, journals),
+        "stage2": stage2,
         "summary": figures.summary(book, day, settings.currency),
         "matches": extracts.matches(book, numbers),
         "breaks": pl.concat([open_breaks.open_breaks(book, day), open_breaks.in_transit(book, day)]),
@@ -66,7 +67,7 @@ def gather(
         "rejects": figures.rejects(book, day, feeds),
         "clearing": figures.clearing(book, day),
         "journals": _journals(book, settings, [made for made in journals if made.date == day]),
-        "downstream": _downstream(settings, ranges, numbers),
+        "downstream": _downstream(settings, ranges, stage2),
         "failed_feeds": _failed(index, files, day),
     }
     tables = {name: _shaped(name, frame) for name, frame in found.items()}
@@ -169,8 +170,9 @@ def _names(folder: Path) -> str:
     return ", ".join(sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")))
 
 
-def _downstream(settings: Settings, ranges: list[Range], numbers: pl.Series) -> pl.DataFrame:
-    """The CRM batches that hold postings of the day, a row for each object."""
+def _downstream(settings: Settings, ranges: list[Range], stage2: pl.DataFrame) -> pl.DataFrame:
+    """The CRM batches that hold outcomes of the day, a row for each object."""
+    told = set(stage2.filter((pl.col("side") == "crm") & (pl.col("in_batch") > 0))["batch"])
     rows = [
         (
             batch.target,
@@ -181,11 +183,10 @@ def _downstream(settings: Settings, ranges: list[Range], numbers: pl.Series) -> 
             sums["rows"],
             sums["parts"],
             sums["points"],
-            "written",
+            state,
         )
-        for known in ranges
-        for batch in [known.batch]
-        if known.state == "written" and ((numbers > batch.from_n) & (numbers <= batch.to_n)).any()
+        for batch, state in ((known.batch, known.state) for known in ranges)
+        if batch.batch_id in told
         for name, sums in sorted(_totals(settings.home.out_crm / batch.target / batch.batch_id).items())
     ]
     return pl.DataFrame(rows, schema=SCHEMAS["downstream"], orient="row")

@@ -4,6 +4,7 @@ Here: presentation helpers. Not here: any fact that is shown.
 """
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -34,7 +35,10 @@ HomeOption = Annotated[
 FormatOption = Annotated[Format, typer.Option("--format", help="A table for people or JSON for machines.")]
 PartnerOption = Annotated[str | None, typer.Option("--partner", help="Only this partner.")]
 
-stdout = Console(soft_wrap=False)
+WIDTH_ELSEWHERE = 140
+"""Columns of a table where the output is no terminal that says how wide it is."""
+
+stdout = Console(width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE)
 stderr = Console(stderr=True)
 
 

@@ -34,7 +34,7 @@ MARK = "demo"
 
 USER = "partner"
 QUIET = timedelta(minutes=5)
-"""Between the first look at a day's files and the run, by the demo's own clock: longer than any layout asks for."""
+"""Between two looks at a day's files, by the demo's own clock: longer than any layout asks for."""
 
 
 def register(app: typer.Typer) -> None:
@@ -120,8 +120,9 @@ def _week(scenario: Scenario, place: Home, say: Progress) -> journey.Night:
                 _upload(server, file)
         with open_desk(settings, progress=say) as desk:
             end = ends_at(desk.feeds(), settings.zone, day)
-        with open_desk(_at(settings, end), progress=say) as desk:
-            journey.arrive(desk, INBOX, patient=False)
+        for look in (end - 2 * QUIET, end - QUIET):
+            with open_desk(_at(settings, look), progress=say) as desk:
+                journey.arrive(desk, INBOX, patient=False)
         with open_desk(_at(settings, end + QUIET), progress=say) as desk:
             night = journey.run(desk, day)
     return night

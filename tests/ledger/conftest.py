@@ -13,20 +13,91 @@ import pytest
 
 from counterfoil.feed import Arrival, Feed, FeedKind, Identity
 from counterfoil.ledger.answers import Work
-from counterfoil.ledger.chart import Rulebook, load_rulebook
+from counterfoil.ledger.chart import Chart, Rulebook, load_rulebook
 from counterfoil.ledger.compose import compose
+from counterfoil.ledger.journal import journal
+from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.store import Book
+from counterfoil.ledger.updates import updates
 from counterfoil.ledger.writing import Entitled, Posted, Writer
 from counterfoil.protocols import Marks, Parsed
 from counterfoil.reconcile import balance
 from counterfoil.schemas.tables import ACCEPTED, CONTROL, QUARANTINED, empty
 
+Ranges = dict[tuple[int, int], Any]
+Told = tuple[Book, Ranges, Ranges]
+MakeJournal = Callable[..., pl.DataFrame]
 MakeBook = Callable[[], Book]
 MakeFeed = Callable[..., Feed]
 PostRows = Callable[..., Posted]
 Row = Mapping[str, Any]
 
 UNIT = "points"
+RATES_FROM, MON, TUE, WED = (date(2026, 11, day) for day in (1, 16, 17, 18))
+
+STORY: list[tuple[date, str, str, list[dict[str, Any]]]] = [
+    (MON, "counterfoil", "rates", [
+        {"basis": "programme", "minor": 50, "effective_from": RATES_FROM},
+        {"basis": "p", "minor": 70, "effective_from": RATES_FROM},
+        {"basis": "q", "minor": 33, "effective_from": RATES_FROM},
+    ]),
+    (MON, "counterfoil", "opening", [
+        {"owner": "M1", "points": 1001},
+        {"owner": "M2", "points": 500},
+        {"account": "payable", "points": 77},
+        {"entry": "item", "owner": "M1", "ref": "O1", "points": 40},
+    ]),
+    (MON, "p", "requests", [
+        {"ref": "R1", "points": 101},
+        {"ref": "R2", "points": 61},
+        {"ref": "R3", "points": 51, "member": "M2"},
+        {"ref": "R4", "points": 31, "member": "M2"},
+        {"ref": "R4", "points": 31, "member": "M2"},
+    ]),
+    (MON, "p", "handback", [
+        {"ref": "R1", "points": 101},
+        {"ref": "R2", "points": 61, "outcome": "rejected", "reason": "07"},
+        {"ref": "R3", "points": 51, "outcome": "held", "reason": "99"},
+        {"ref": "R4", "points": 33},
+        {"ref": "X1", "points": 25},
+        {"ref": "X2", "points": 9, "outcome": "rejected", "reason": "w2"},
+        {"ref": "X3", "points": 8, "outcome": "held", "reason": "w3"},
+        {"ref": "X4", "points": 5},
+        {"ref": "X5", "points": 0},
+    ]),
+    (MON, "counterfoil", "calendar", [{}]),
+    (TUE, "counterfoil", "rates", [
+        {"basis": "programme", "minor": 55, "effective_from": TUE},
+        {"basis": "p", "minor": 71, "effective_from": WED},
+    ]),
+    (TUE, "p", "handback", [
+        {"ref": "R1", "points": 40, "outcome": "reversed", "reason": "r1"},
+        {"ref": "R2", "points": 61, "outcome": "rejected", "reason": "07"},
+        {"ref": "R3", "points": 51, "value_date": MON},
+    ]),
+    (TUE, "p", "requests", [
+        {"ref": "X1", "points": 25},
+        {"ref": "X2", "points": 9},
+        {"ref": "X3", "points": 8},
+        {"ref": "X4", "points": 6},
+    ]),
+    (TUE, "q", "requests", [{"ref": "R1", "points": 11}, {"ref": "Q2", "points": 13}]),
+    (TUE, "q", "handback", [
+        {"ref": "R1", "points": 11},
+        {"ref": "Q2", "points": 13},
+        {"ref": "Q2", "points": 13, "outcome": "rejected"},
+    ]),
+    (TUE, "counterfoil", "calendar", [{}]),
+    (WED, "p", "handback", [
+        {"ref": "R1", "points": 61, "outcome": "reversed"},
+        {"ref": "O1", "points": 40, "value_date": MON},
+        {"ref": "R2", "points": 61},
+    ]),
+    (WED, "p", "requests", [{"ref": "K1", "points": -15}]),
+    (WED, "p", "handback", [{"ref": "K1", "points": -15}, {"ref": "X3", "points": 8}]),
+    (WED, "counterfoil", "calendar", [{}]),
+]  # fmt: skip
+"""Three days at two partners, with every kind of file and nearly every event; one file a posting, in order."""
 
 
 def in_shape(kind: FeedKind, rows: Iterable[Row] | pl.DataFrame, day: date) -> pl.DataFrame:
@@ -135,3 +206,47 @@ def post(rulebook: Rulebook) -> PostRows:
         )
 
     return post_rows
+
+
+@pytest.fixture(scope="session")
+def make_journal(rulebook: Rulebook) -> MakeJournal:
+    """``make_journal(book, from_n, to_n)``: the journal in EUR by the program's own chart."""
+
+    def make(
+        book: Lookups, from_n: int, to_n: int, *, chart: Chart = rulebook.chart, currency: str = "EUR"
+    ) -> pl.DataFrame:
+        return journal(
+            book,
+            from_n,
+            to_n,
+            chart=chart,
+            programme="rewards",
+            entity="101",
+            unit=UNIT,
+            currency=currency,
+            journal_id=f"CF101-{to_n:08d}",
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def told(make_book: MakeBook, make_feed: MakeFeed, post: PostRows, make_journal: MakeJournal) -> Told:
+    """STORY in a book, and what ranges gave while their last posting was the newest."""
+    book = make_book()
+    then_updates: Ranges = {}
+    then_journals: Ranges = {}
+    with book.writing(purpose="story") as writer:
+        for day, partner, kind, rows in STORY:
+            changes = {"source": "issued"} if (partner, kind) == ("q", "requests") else {}
+            n = post(writer, make_feed(kind, partner=partner, **changes), rows, day).n
+            for low in (0, n - 1):
+                then_updates[low, n] = updates(writer, low, n)
+                then_journals[low, n] = make_journal(writer, low, n)
+    return book, then_updates, then_journals
+
+
+@pytest.fixture(scope="session")
+def story(told: Told) -> Book:
+    """The book of STORY; to be read only."""
+    return told[0]
