@@ -49,7 +49,9 @@ SELECT ref, CASE status WHEN 'confirmed' THEN 'payable:bench' ELSE 'member:' || 
 FROM settled
 """
 
-REDEMPTIONS = "COPY (SELECT ref, member, status, points, requested_on, processed_on, reason FROM settled) TO '{}' (HEADER)"
+REDEMPTIONS = (
+    "COPY (SELECT ref, member, status, points, requested_on, processed_on, reason FROM settled) TO '{}' (HEADER)"
+)
 
 BALANCES = """
 COPY (SELECT account, sum(amount) AS balance, max(value_date) AS last_activity FROM entry GROUP BY account) TO '{}' (HEADER)

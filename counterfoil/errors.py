@@ -62,13 +62,11 @@ class Code(StrEnum):
     POSTING_DIFFERS = "POSTING_DIFFERS", "a posting that was recorded cannot be made again as recorded"
     RULES_INVALID = "RULES_INVALID", "the posting rules, the chart or a target mapping are not valid"
     RATE_MISSING = "RATE_MISSING", "no rate is in force for a unit that must be valued"
-    PERIOD_LOCKED = "PERIOD_LOCKED", "a period is closed"
     MASS_BALANCE = "MASS_BALANCE", "rows or points are not accounted for"
     # Use
     SETTINGS_INVALID = "SETTINGS_INVALID", "the settings file is not valid"
     DATE_OUTSIDE = "DATE_OUTSIDE", "a date lies outside the days this program keeps"
     NOTHING_FOUND = "NOTHING_FOUND", "what was asked for does not exist"
-    DATA_PROBLEMS = "DATA_PROBLEMS", "the work was done and the data has problems"
 
 
 class CounterfoilError(Exception):

@@ -57,7 +57,7 @@ def cut(text: Text, layout: Layout, columns: Sequence[str], line_end: LineEnd) -
 
 def _cut_positions(text: Text, shape: FixedWidth, fields: dict[str, FieldSpec]) -> pl.DataFrame:
     """By numpy where all lines are equally long, which only a damaged file breaks; else by polars."""
-    grid = None if text.by_characters else text.clean.grid()
+    grid = None if text.by_characters else text.clean.grid(shape.record_length)
     if grid is None:
         rows = _slice_lines(text, shape, fields)
     else:

@@ -32,13 +32,12 @@ class Lines:
         buffers = [None, pa.py_buffer(self.starts), pa.py_buffer(self.buffer)]
         return pl.Series(pa.Array.from_buffers(pa.large_binary(), len(self.starts) - 1, buffers))
 
-    def grid(self) -> NDArray[np.uint8] | None:
-        """The lines as rows of a table of bytes, or None unless all are equally long."""
+    def grid(self, least: int) -> NDArray[np.uint8] | None:
+        """The lines as rows of a table of bytes, or None unless all are equally long and at least so many bytes."""
         count = len(self.starts) - 1
         width = len(self.buffer) // count
-        if count * width != len(self.buffer) or not np.array_equal(self.starts[:-1], np.arange(count) * width):
-            return None
-        return self.buffer.reshape(count, width)
+        even = count * width == len(self.buffer) and np.array_equal(self.starts[:-1], np.arange(count) * width)
+        return self.buffer.reshape(count, width) if even and width >= least else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.plugins.suite", "tests.plugins.servers", "tests.plugins.homes"]
+pytest_plugins = ["tests.plugins.suite", "tests.plugins.servers", "tests.plugins.homes", "tests.plugins.books"]
 
 
 @pytest.fixture(scope="session")

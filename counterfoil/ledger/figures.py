@@ -112,8 +112,8 @@ def summary(book: Lookups, day: date, currency: str) -> pl.DataFrame:
     rate in force, null without one; parts are rounded so that they add up. Proved by ``prove_summary``.
     """
     partners = book.frame(
-        """SELECT p.partner_id, p.partner FROM book.partner p JOIN book.account a ON a.partner_id = p.partner_id
-           WHERE a.kind = 'in_flight' ORDER BY p.partner"""
+        f"""SELECT p.partner_id, p.partner FROM book.partner p JOIN book.account a ON a.partner_id = p.partner_id
+            WHERE a.kind = 'in_flight' AND a.file_id NOT IN {posted_after(day)} ORDER BY p.partner"""
     )
     parts = pl.concat([_waiting(book, day), _ended(book, day)])
     every = partners.join(pl.DataFrame({"state": STATES}).with_row_index("place"), how="cross")
@@ -282,7 +282,8 @@ def clearing(book: Lookups, day: date) -> pl.DataFrame:
             FROM book.account a JOIN book.partner p ON p.partner_id = a.partner_id
             LEFT JOIN book.balance b ON b.account_id = a.account_id
             LEFT JOIN sums s ON s.account_id = a.account_id
-            WHERE a.kind IN ('in_flight', 'suspense') ORDER BY a.kind, p.partner"""
+            WHERE a.kind IN ('in_flight', 'suspense') AND a.file_id NOT IN {posted_after(day)}
+            ORDER BY a.kind, p.partner"""
     )
     waiting = book.frame(
         f"""SELECT CASE WHEN side = {Side.OURS:d} THEN 'in_flight' ELSE 'suspense' END AS account, partner_id,

@@ -111,11 +111,7 @@ def journal_summary(lines: pl.DataFrame) -> pl.DataFrame:
 def _accounts(book: Lookups, chart: Chart, unit: str) -> pl.DataFrame:
     """Every (kind, partner) that has accounts: slot, kind, partner_id, and its line in the journal: gl, name, basis,
     partner, open, line. Kinds that share a GL account and a basis share a line."""
-    kinds = pl.DataFrame(
-        [(kind, known.gl, known.name, known.basis, kind not in SPENT) for kind, known in chart.accounts.items()],
-        schema={"kind": pl.String, "gl": pl.String, "name": pl.String, "rated": pl.String, "open": pl.Boolean},
-        orient="row",
-    )
+    kinds = _kinds(chart)
     found = book.frame(
         f"""SELECT kind, partner_id FROM book.account WHERE unit = '{unit}' GROUP BY kind, partner_id
             ORDER BY kind, partner_id"""
@@ -142,6 +138,25 @@ def _accounts(book: Lookups, chart: Chart, unit: str) -> pl.DataFrame:
     )
     line = pl.struct("gl", "basis", "partner", "open").rank("dense").cast(pl.Int64)
     return named.with_columns(pl.col("slot").cast(pl.Int32), line=line)
+
+
+def _kinds(chart: Chart) -> pl.DataFrame:
+    """The chart's account kinds: kind, gl, name, rated, open. A GL account has the name of its first kind."""
+    kinds = pl.DataFrame(
+        [(kind, known.gl, known.name, known.basis, kind not in SPENT) for kind, known in chart.accounts.items()],
+        schema={"kind": pl.String, "gl": pl.String, "name": pl.String, "rated": pl.String, "open": pl.Boolean},
+        orient="row",
+    )
+    mixed = kinds.group_by("gl").agg(pl.col("open").n_unique()).filter(pl.col("open") > 1)["gl"].sort().to_list()
+    if mixed:
+        raise PermanentError(
+            Code.RULES_INVALID,
+            "data/ledger/chart.yaml",
+            found=f"{', '.join(mixed)} for points that are owed and for points that are spent",
+            expected="general-ledger accounts of their own for " + ", ".join(sorted(SPENT)),
+            remedy="Give these kinds other accounts in the chart",
+        )
+    return kinds.with_columns(name=pl.col("name").first().over("gl"))
 
 
 def _points(book: Lookups, from_n: int, to_n: int, accounts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

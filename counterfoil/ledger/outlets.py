@@ -92,8 +92,8 @@ def stage_two(
 
     An outcome is ``in_batch`` when it has a key on that side and its posting is in the range of a written batch,
     ``pending`` when no written batch covers it yet, ``none`` when it has no key and its event says why (``cause``).
-    Whatever is none of these is missing from the sum: ``unaccounted``. ``crm`` holds the ranges of one target. Raises
-    MASS_BALANCE when two batches of a side cover one posting.
+    Whatever is none of these is missing from the sum: ``unaccounted``. Where several CRM targets hold a posting, each
+    in a batch of its own, ``batch`` names them all. Raises MASS_BALANCE when two journals hold one posting.
     """
     counted = _counted(book, from_n, to_n)
     written = [(batch, low, high) for batch, low, high, done in crm if done]
@@ -171,7 +171,7 @@ def _side(counted: pl.DataFrame, side: str, ranges: Sequence[tuple[str, int, int
     excused = pl.when(pl.col("declared").is_not_null()).then(unkeyed).otherwise(bound_to)
     return (
         counted.join(causes, on="event", how="left")
-        .join(_covered(counted["file_id"], ranges), on="file_id", how="left")
+        .join(_covered(counted["file_id"], ranges, once=side == "journal"), on="file_id", how="left")
         .with_columns(none=excused)
         .select(
             "feed",
@@ -189,15 +189,14 @@ def _side(counted: pl.DataFrame, side: str, ranges: Sequence[tuple[str, int, int
     )
 
 
-def _covered(postings: pl.Series, ranges: Sequence[tuple[str, int, int]]) -> pl.DataFrame:
-    """The batch whose range holds each posting: file_id, batch."""
+def _covered(postings: pl.Series, ranges: Sequence[tuple[str, int, int]], *, once: bool) -> pl.DataFrame:
+    """The batches whose ranges hold each posting: file_id, batch."""
     batches = pl.DataFrame(ranges, schema={"batch": pl.String, "low": pl.Int64, "high": pl.Int64}, orient="row")
     held = (
         pl.DataFrame({"file_id": postings})
         .unique()
         .join(batches, how="cross")
         .filter((pl.col("file_id") > pl.col("low")) & (pl.col("file_id") <= pl.col("high")))
-        .select("file_id", "batch")
     )
-    require(held["file_id"].is_unique().all(), "one batch of a side holds a posting", code=Code.MASS_BALANCE)
-    return held
+    require(not once or held["file_id"].is_unique().all(), "one journal holds a posting", code=Code.MASS_BALANCE)
+    return held.group_by("file_id").agg(pl.col("batch").sort().str.join(" "))

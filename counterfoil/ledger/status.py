@@ -169,7 +169,7 @@ def _counts_for(delivery: Delivery, feeds: Sequence[Feed], closed: Mapping[date,
     """The programme day of a file that is not in the book."""
 
     def was_closed(day: date) -> bool:
-        return day in closed and closed[day] <= delivery.received_at
+        return day in closed and closed[day] < delivery.received_at
 
     day = delivery.business_date
     if day is not None and delivery.code != Code.BUSINESS_DATE_FAR and not was_closed(day):

@@ -198,7 +198,7 @@ def _margin(rated: pl.DataFrame, lines: pl.DataFrame, rates: pl.DataFrame) -> pl
     crossed = (
         rated.filter(theirs)
         .group_by("n", "day", "rate_day", "basis")
-        .agg(pl.col("points").sum(), rate=pl.col("rate").first(), terms=pl.lit(2))
+        .agg(pl.col("points").sum(), rate=pl.col("rate").first())
         .join(before, on="basis")
         .sort("basis", "n", "day")
         .with_columns(after=_running("points", over="basis") + pl.col("before"), house=pl.lit(HOUSE_NAME))

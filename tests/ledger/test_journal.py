@@ -218,6 +218,18 @@ def test_kinds_that_share_a_gl_account_share_its_lines(
     assert lines.is_empty()
 
 
+def test_a_gl_account_does_not_mix_what_is_owed_with_what_is_spent(
+    story: Book, rulebook: Rulebook, make_journal: MakeJournal
+) -> None:
+    """A new rate revalues the one and not the other, so their money could not be told apart."""
+    mixed = rulebook.chart.accounts["issued"].model_copy(update={"gl": "2410"})
+    chart = rulebook.chart.model_copy(update={"accounts": rulebook.chart.accounts | {"issued": mixed}})
+    with story.reading() as read, pytest.raises(PermanentError) as raised:
+        make_journal(read, 0, LAST, chart=chart)
+    assert raised.value.code is Code.RULES_INVALID
+    assert "2410" in raised.value.found
+
+
 def test_nothing_posted_is_an_empty_journal(make_book: Callable[[], Book], make_journal: MakeJournal) -> None:
     with make_book().reading() as read:
         lines = make_journal(read, 0, 0)

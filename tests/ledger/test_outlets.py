@@ -145,7 +145,11 @@ def test_an_outcome_that_is_nowhere_is_found(
     assert unaccounted(stage.filter(pl.col("side") == side)) == 1
 
 
-def test_one_batch_holds_a_posting(story: Book) -> None:
-    with story.reading() as read, pytest.raises(PermanentError) as raised:
-        stage_two(read, from_n=0, to_n=LAST, crm=[("a", 0, 5, True), ("b", 4, 9, True)], journals=[])
+def test_one_journal_holds_a_posting_and_each_target_a_batch(story: Book) -> None:
+    with story.reading() as read:
+        with pytest.raises(PermanentError) as raised:
+            stage_two(read, from_n=0, to_n=LAST, crm=[], journals=[("a", 0, 5), ("b", 4, 9)])
+        stage = stage_two(read, from_n=3, to_n=4, crm=[("y", 0, 4, True), ("x", 3, 5, True)], journals=[])
     assert raised.value.code is Code.MASS_BALANCE
+    assert unaccounted(stage) == 0
+    assert found(stage, 4, "crm")[0] == ("accepted", 1, 1, 0, 0, None, "x y")

@@ -348,6 +348,15 @@ def test_line_too_short_or_long(read: Read, sponsor_file: Build, cut: int) -> No
     assert parsed.accepted["ref"].to_list() == ["700102"]
 
 
+@pytest.mark.parametrize("length", [1, 100, 249, 251, 400])
+def test_every_line_of_the_same_wrong_length(read: Read, sponsor_file: Build, length: int) -> None:
+    details = tuple(f"TD{'x' * 400}"[:length] for _ in range(3))
+    parsed = read("northstar_handback", sponsor_file(GOOD_ANSWERS, details=details).bytes())
+    assert parsed.quarantined.select("line_no", "code", "points").rows() == [
+        (line, "LINE_LENGTH", None) for line in (2, 3, 4)
+    ]
+
+
 def test_requests_move_points(read: Read) -> None:
     header = b"index,Member ID,Member first name,Member last name,Transfer date,Amount,Reference number,Partner code\n"
     parsed = read(

@@ -117,6 +117,18 @@ def test_exactly_the_undecodable_lines_are_at_fault(encoding: Encoding, lines: l
     assert text.raw.binary().to_list() == [line + b"\n" for line in lines]
 
 
+@pytest.mark.parametrize("sequence", [piece for piece in PIECES if not decodes(piece, "utf-8")] + [
+    b"\xe0\x80\x80", b"\xe0\x9f\xbf", b"\xed\xbf\xbf", b"\xf0\x8f\xbf\xbf", b"\xf5\x80\x80\x80", b"\xc1\xbf",
+    b"\xe2\x28\xa1", b"\xf0\x9f\x98", b"\xc3\xa9\xa9",
+])  # fmt: skip
+def test_each_broken_sequence(sequence: bytes) -> None:
+    """RFC 3629: overlong forms, surrogates, code points beyond U+10FFFF, stray and missing continuations."""
+    whole = ["é", "€", "😀", "\ud7ff", "\ue000", "\U0010ffff", "\u0800", "\U00010000"]
+    lines = [b"a" + sequence, *(letter.encode() for letter in whole), sequence + b"a", b"a"]
+    faults = read_text(block_of(lines), "utf-8", None, ()).rows["line.fault"].to_list()
+    assert [bool(fault) for fault in faults] == [True, *(False for _ in whole), True, False]
+
+
 def test_a_field_never_begins_inside_a_character() -> None:
     lines = [b"ab\xc3\xa9def", b"abc\xc3\xa9ef", b"abcdefg"]
     text = read_text(block_of(lines), "utf-8", 7, (3,))

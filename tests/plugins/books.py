@@ -1,6 +1,6 @@
 """Small real books: files of rows composed and posted as the program does it.
 
-Here: the fixtures that every test of the ledger may use. Not here: how files arrive or are read (``tests/plugins``).
+Here: the fixtures that every test of a book may use. Not here: how files arrive or are read (``homes``).
 """
 
 from collections.abc import Callable, Iterable, Mapping
