@@ -3,7 +3,10 @@
 Here: synthetic records from a fixed seed, made and written column by column. Not here: what is done with the files.
 """
 
-from dataclasses import dataclass
+import argparse
+import json
+import sys
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -11,10 +14,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-SEED: Final = 20261121
-REQUESTED: Final = date(2026, 11, 18)
-ANSWERED: Final = date(2026, 11, 19)
+from bench.places import ANSWERED, HANDBACK, OPENING, RATES, REQUESTED, REQUESTS
 
+SEED: Final = 20261121
 RECORD_BYTES: Final = 120
 OPEN_TENTHS: Final = 12
 """Requests for every ten answers: a sixth of them stay open."""
@@ -24,12 +26,6 @@ REJECTED_SHARE: Final = 0.03
 ODD_EVERY: Final = 2_000
 """One answer in as many names an unknown reference, and one has another amount."""
 REASONS: Final = ("0001", "0002", "0003", "0004")
-
-OPENING: Final = f"opening/opening_{REQUESTED:%Y%m%d}.csv"
-RATES: Final = f"rates/rates_{REQUESTED:%Y%m%d}.csv"
-REQUESTS: Final = f"bench/outgoing/BENCH_{REQUESTED:%Y%m%d}.txt"
-HANDBACK: Final = f"bench/incoming/BENCH_{ANSWERED:%Y%m%d}.HANDBACK.txt"
-"""Where the files lie below an inbox."""
 
 _RATES: Final = (
     "basis,currency,minor,per_points,effective_from\nprogramme,EUR,50,100,2026-01-01\nbench,EUR,60,100,2026-01-01\n"
@@ -126,3 +122,17 @@ def _write_opening(path: Path, requests: pl.DataFrame) -> None:
         points="points",
         value_date=pl.lit(REQUESTED),
     ).write_csv(path)
+
+
+def main() -> int:
+    """``FOLDER RECORDS``: make the files; prints what was made as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("records", type=int)
+    given = parser.parse_args()
+    json.dump(asdict(make_inputs(given.folder, given.records)), sys.stdout)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,22 +1,32 @@
 """The folders of one run of the harness: inputs, data folder, prepared state of both sides, and copies for each turn.
 
-Here: making and copying folders. Not here: what is measured (``run``), or what the files hold (``inputs``).
+Here: names, days, and making and copying folders; nothing heavy is imported. Not here: what the files hold
+(``inputs``), or what is measured (``run``).
 """
 
 import os
 import shutil
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Final
 
-from bench.inputs import HANDBACK, REQUESTED
+REQUESTED: Final = date(2026, 11, 18)
+ANSWERED: Final = date(2026, 11, 19)
+
+OPENING: Final = f"opening/opening_{REQUESTED:%Y%m%d}.csv"
+RATES: Final = f"rates/rates_{REQUESTED:%Y%m%d}.csv"
+REQUESTS: Final = f"bench/outgoing/BENCH_{REQUESTED:%Y%m%d}.txt"
+HANDBACK: Final = f"bench/incoming/BENCH_{ANSWERED:%Y%m%d}.HANDBACK.txt"
+"""Where the files lie below an inbox."""
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
-BENCH_DATA: Final = Path(__file__).resolve().parent / "data"
 SHARED_DATA: Final = ("ledger", "crm", "gl", "partners/counterfoil")
 """What the yardstick's data folder has in common with the shipped one."""
 
 SETTINGS: Final = f"programme: bench\nstart_date: {REQUESTED}\n"
+WRITTEN_ONCE: Final = {"inbox", "payloads"}
+"""Folders of a home whose files are never written in place; copies of a home share them."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,7 @@ def make_data_folder(places: Places) -> None:
     """The shipped rules and targets with the yardstick's two layouts."""
     for name in SHARED_DATA:
         shutil.copytree(PROJECT / "data" / name, places.data / name)
-    shutil.copytree(BENCH_DATA, places.data, dirs_exist_ok=True)
+    shutil.copytree(PROJECT / "bench" / "data", places.data, dirs_exist_ok=True)
 
 
 def make_home(places: Places) -> None:
@@ -63,9 +73,9 @@ def make_home(places: Places) -> None:
 
 
 def copy_home(places: Places) -> Path:
-    """A fresh copy of the prepared home, the hand-back in its inbox; settled on the disk, so no turn pays for another.
+    """A fresh copy of the prepared home, the hand-back in its inbox.
 
-    Files that are never written in place are linked.
+    All of it is settled on the disk, so that no turn pays for what came before it.
     """
     home = places.turn / "home"
     shutil.rmtree(places.turn, ignore_errors=True)
@@ -76,7 +86,7 @@ def copy_home(places: Places) -> Path:
 
 
 def copy_plain(places: Places) -> Path:
-    """A fresh copy of the plain side's prepared folder, with an empty ``out``."""
+    """A fresh copy of the plain side's database, with an empty folder ``out``; settled on the disk."""
     folder = places.turn / "plain"
     shutil.rmtree(places.turn, ignore_errors=True)
     shutil.copytree(places.prepared_plain, folder)
@@ -86,7 +96,7 @@ def copy_plain(places: Places) -> Path:
 
 
 def _copy(source: str, target: str) -> str:
-    if {"inbox", "payloads"} & set(Path(source).parts):
+    if WRITTEN_ONCE & set(Path(source).parts):
         os.link(source, target)
         return target
-    return shutil.copy2(source, target)
+    return str(shutil.copy2(source, target))

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pandera.errors  # noqa: F401 (the product imports both late; the clock starts after imports)
+import pandera.errors  # noqa: F401 (the product imports these late; the clock starts after imports)
 
+import counterfoil.reports.html
 import counterfoil.schemas.models  # noqa: F401
-from bench.inputs import ANSWERED, REQUESTED
+from bench.places import ANSWERED, REQUESTED
 from counterfoil import journey
 from counterfoil.invariants import require
 from counterfoil.settings import INBOX, load_settings

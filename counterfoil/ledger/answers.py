@@ -25,6 +25,7 @@ BOOKS_SUSPENSE = [Event.UNKNOWN_ACCEPTED.value, Event.ACCEPTED_AFTER_END.value]
 class Lookups(Dimensions, Protocol):
     """What composing asks of the open book; every frame is limited to one partner and to what is open or named."""
 
+    def awaiting(self, partner_id: int) -> pl.DataFrame: ...
     def open_items(self, partner_id: int, side: Side) -> pl.DataFrame: ...
     def settled_items(self, partner_id: int, refs: pl.Series, since: date) -> pl.DataFrame: ...
     def aliases(self, partner_id: int) -> pl.DataFrame: ...
@@ -99,23 +100,18 @@ def _emptied(breaks_cleared: pl.DataFrame, work: Work) -> pl.DataFrame:
 
 
 def _decided(work: Work, book: Lookups, partner_id: int) -> pl.DataFrame:
-    """Every answer with the item it speaks of and what it does to it."""
+    """Every answer with the item it speaks of and what it does to it, not in order of lines."""
     answers = work.accepted.with_columns(
         outcome=pl.col("outcome").replace_strict(passes.OUTCOMES, return_dtype=pl.Int16)
     )
     aliases = book.aliases(partner_id)
-    ours = book.open_items(partner_id, Side.OURS).select(
-        "ref", "item_id", "kind", "state", item_member="member", source_account="source_account", sent="amount"
-    )
-    open_now = ours.with_columns(confirmed=pl.lit(0, pl.Int64), reversed=pl.lit(0, pl.Int64))
-    found, rest = passes.by_reference(answers, open_now, aliases, MatchPass.EXACT)
-    if rest.height:
-        since = date.fromordinal(work.business_date.toordinal() - work.feed.reference_lifetime_days)
-        settled = book.settled_items(partner_id, rest["ref"].unique(), since)
-        again, rest = passes.by_reference(rest, settled, aliases, MatchPass.SETTLED_KEY)
-        unknown = passes.unknown(rest)
-        found = pl.concat([found, again.select(found.columns), unknown.select(found.columns)]).sort("line_no")
-    return passes.decide(found, work.feed.tolerance_points)
+    found, rest = passes.by_reference(answers, book.awaiting(partner_id), aliases, MatchPass.EXACT)
+    since = date.fromordinal(work.business_date.toordinal() - work.feed.reference_lifetime_days)
+    settled = book.settled_items(partner_id, rest["ref"].unique(), since)
+    again, rest = passes.by_reference(rest, settled, aliases, MatchPass.SETTLED_KEY)
+    # No item is in two of the three, so each is decided by itself and the many found need no sorting in.
+    parts = [found, *(part.select(found.columns) for part in (again, passes.unknown(rest)))]
+    return pl.concat([passes.decide(part, work.feed.tolerance_points) for part in parts])
 
 
 def _against_open_theirs(decided: pl.DataFrame, theirs: pl.DataFrame) -> pl.DataFrame:
@@ -136,10 +132,13 @@ def _against_open_theirs(decided: pl.DataFrame, theirs: pl.DataFrame) -> pl.Data
 def _numbered(decided: pl.DataFrame, names: Names, partner_id: int, work: Work) -> pl.DataFrame:
     """Add reason_id, and the id that the record would have as an item of its own."""
     reasons = names.reasons(partner_id, decided["reason"])
-    return decided.join(reasons, on="reason", how="left", maintain_order="left").with_columns(
+    return decided.with_columns(
+        reason_id=pl.col("reason").replace_strict(
+            reasons["reason"], reasons["reason_id"], default=None, return_dtype=pl.Int32
+        ),
         theirs_id=pl.when(pl.col("disposition") == Disposition.OPEN_THEIRS.value).then(
             posting.record_id(work.file_id, "line_no")
-        )
+        ),
     )
 
 
@@ -168,30 +167,34 @@ def _dispositions(decided: pl.DataFrame, file_id: int) -> pl.DataFrame:
         "value_date",
         item_id=pl.coalesce("item_id", "theirs_id"),
         file_id=pl.lit(file_id, pl.Int32),
-    )
+    ).sort("line_no")
 
 
 def _theirs(decided: pl.DataFrame, partner_id: int, work: Work) -> pl.DataFrame:
     """Items and open items of answers that found no home."""
     booked = pl.col("event").is_in(BOOKS_SUSPENSE)
-    return decided.filter(pl.col("theirs_id").is_not_null()).select(
-        "ref",
-        "member",
-        "value_date",
-        item_id="theirs_id",
-        side=pl.lit(Side.THEIRS.value),
-        kind=pl.col("outcome").replace_strict(passes.THEIR_KINDS, return_dtype=pl.Int16),
-        state=pl.lit(State.UNIDENTIFIED.value),
-        partner_id=pl.lit(partner_id),
-        source_account=pl.lit(None, pl.Int32),
-        amount="points",
-        remaining=pl.when(booked).then(pl.col("points")).otherwise(0),
-        unit=pl.lit(work.unit),
-        their_amount="points",
-        their_unit=pl.lit(work.unit),
-        ratio_ours=pl.lit(1),
-        ratio_theirs=pl.lit(1),
-        due_date="value_date",
+    return (
+        decided.filter(pl.col("theirs_id").is_not_null())
+        .select(
+            "ref",
+            "member",
+            "value_date",
+            item_id="theirs_id",
+            side=pl.lit(Side.THEIRS.value),
+            kind=pl.col("outcome").replace_strict(passes.THEIR_KINDS, return_dtype=pl.Int16),
+            state=pl.lit(State.UNIDENTIFIED.value),
+            partner_id=pl.lit(partner_id),
+            source_account=pl.lit(None, pl.Int32),
+            amount="points",
+            remaining=pl.when(booked).then(pl.col("points")).otherwise(0),
+            unit=pl.lit(work.unit),
+            their_amount="points",
+            their_unit=pl.lit(work.unit),
+            ratio_ours=pl.lit(1),
+            ratio_theirs=pl.lit(1),
+            due_date="value_date",
+        )
+        .sort("item_id")
     )
 
 
@@ -205,7 +208,7 @@ def _ended(decided: pl.DataFrame, work: Work) -> pl.DataFrame:
         .then(pl.col("points"))
         .otherwise(0)
     )
-    return decided.filter(pl.col("next_state").is_in(ENDS)).select(
+    ends = decided.filter(pl.col("next_state").is_in(ENDS)).select(
         "item_id",
         state="next_state",
         confirmed=confirmed,
@@ -216,6 +219,7 @@ def _ended(decided: pl.DataFrame, work: Work) -> pl.DataFrame:
         line_no="line_no",
         was_open=pl.col("state").is_in(WAITING),
     )
+    return ends.sort("line_no")
 
 
 def _breaks(decided: pl.DataFrame, partner_id: int) -> pl.DataFrame:

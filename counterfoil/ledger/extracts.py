@@ -185,10 +185,10 @@ def matches(book: Lookups, numbers: pl.Series) -> pl.DataFrame:
     """How the answers of postings met our requests: partner, match_pass, count, points_ours, points_theirs, difference.
 
     Each answer counts once: ``exact``, ``tolerance`` (exact, but for an amount within the layout's tolerance),
-    ``settled_key`` (our request had ended: a reversal, a late answer), ``duplicate`` (said before) or
-    ``unmatched_theirs`` (kept open as theirs). ``theirs_first`` counts requests of these postings whose answer had
-    come before them. Points keep their sign; ours are those sent, for a reversal those reversed; difference = ours
-    less theirs. Sorted by partner and pass.
+    ``reference`` (held by the partner, with another amount), ``settled_key`` (our request had ended: a reversal, a late
+    answer), ``duplicate`` (said before) or ``unmatched_theirs`` (kept open as theirs). ``theirs_first`` counts requests
+    of these postings whose answer had come before them. Points keep their sign; ours are those sent, for a reversal
+    those reversed; difference = ours less theirs. Sorted by partner and pass.
     """
     equal = ", ".join(f"{event:d}" for event in _EQUAL)
     return book.frame(
@@ -197,7 +197,7 @@ def matches(book: Lookups, numbers: pl.Series) -> pl.DataFrame:
                 FROM book.disposition d WHERE d.file_id IN (
                     SELECT p.n FROM book.posting p SEMI JOIN wanted USING (n) WHERE p.kind = '{FeedKind.HANDBACK}')
             ), varied AS (  -- more than one move: what left the clearing account is what was sent
-                SELECT e.file_id, e.line_no, -sum(e.amount) AS ours FROM book.entry e
+                SELECT e.file_id, e.line_no, -sum(e.amount) AS sent FROM book.entry e
                 JOIN book.account a ON a.account_id = e.account_id AND a.kind = 'in_flight'
                 WHERE e.transfer_id IN (SELECT v.transfer_id FROM book.entry v JOIN wanted w ON w.n = v.file_id
                                         WHERE v.event = {Event.ACCEPTED:d} AND v.leg > 1)
@@ -207,12 +207,13 @@ def matches(book: Lookups, numbers: pl.Series) -> pl.DataFrame:
                     SELECT item_id FROM said WHERE event NOT IN ({equal}) AND item_id IS NOT NULL)
             ), named AS (
                 SELECT s.file_id, s.points AS theirs,
-                       CASE WHEN s.event IN ({equal}) THEN coalesce(v.ours, s.points) ELSE coalesce(o.amount, 0) END
+                       CASE WHEN s.event IN ({equal}) THEN coalesce(v.sent, s.points) ELSE coalesce(o.amount, 0) END
                            AS ours,
                        CASE WHEN s.disposition = {Disposition.OPEN_THEIRS:d} THEN 'unmatched_theirs'
                             WHEN s.disposition = {Disposition.DUPLICATE:d} THEN 'duplicate'
                             WHEN s.match_pass = {MatchPass.SETTLED_KEY:d} THEN 'settled_key'
-                            WHEN v.ours IS NOT NULL THEN 'tolerance' ELSE 'exact' END AS match_pass
+                            WHEN v.sent IS NOT NULL THEN 'tolerance'
+                            WHEN ours <> theirs THEN 'reference' ELSE 'exact' END AS match_pass
                 FROM said s LEFT JOIN varied v ON v.file_id = s.file_id AND v.line_no = s.line_no
                 LEFT JOIN other o ON o.item_id = s.item_id
                 UNION ALL

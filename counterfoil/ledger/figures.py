@@ -15,7 +15,7 @@ from counterfoil.errors import Code
 from counterfoil.feed import Feed
 from counterfoil.invariants import require
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import RECORD_SPAN, Event, Side, State
+from counterfoil.ledger.model import RECORD_SPAN, BreakCode, Event, Side, State
 from counterfoil.money import value_points
 
 OUTCOMES: Final = ("confirmed", "rejected", "reversed", "refunded", "written_off", "pending", "held")
@@ -74,13 +74,19 @@ def open_at(day: date) -> str:
         ), held_before AS (
             SELECT d.item_id FROM book.disposition d SEMI JOIN answered USING (item_id)
             WHERE d.event = {Event.HELD:d} AND d.file_id NOT IN {later}
+        ), differed AS (
+            SELECT theirs_id AS item_id, file_id IN {later} AS later FROM book.break
+            WHERE code = {BreakCode.POINTS_DIFFER:d} AND theirs_id IS NOT NULL
         ), booked AS (
-            SELECT d.item_id FROM book.disposition d SEMI JOIN identified USING (item_id)
-            WHERE d.event IN {_BOOKS_SUSPENSE}
+            SELECT d.item_id FROM book.disposition d WHERE d.event IN {_BOOKS_SUSPENSE}
+              AND d.item_id IN (FROM identified UNION ALL SELECT item_id FROM differed WHERE later)
         )
         SELECT i.item_id, i.side,
                CASE WHEN i.state = {held} AND i.item_id IN (FROM held_later) THEN {pending} ELSE i.state END AS state,
-               i.partner_id, i.ref, i.member, i.amount, i.remaining, i.value_date, i.due_date
+               i.partner_id, i.ref, i.member, i.amount,
+               CASE WHEN i.item_id NOT IN (SELECT item_id FROM differed WHERE later) THEN i.remaining
+                    WHEN i.item_id IN (FROM booked) THEN i.amount ELSE 0 END AS remaining,
+               i.value_date, i.due_date
         FROM book.open_item i WHERE i.state <> {State.SHORT:d} AND {made}
         UNION ALL
         SELECT i.item_id, i.side, CASE WHEN i.item_id IN (FROM held_before) THEN {held} ELSE {pending} END,
@@ -88,7 +94,9 @@ def open_at(day: date) -> str:
         FROM book.item i SEMI JOIN answered USING (item_id) WHERE {made}
         UNION ALL
         SELECT i.item_id, i.side, {State.UNIDENTIFIED:d}, i.partner_id, i.ref, i.member, i.amount,
-               CASE WHEN i.item_id IN (FROM booked) THEN i.amount ELSE 0 END, i.value_date, i.due_date
+               CASE WHEN i.item_id IN (FROM booked)
+                     AND i.item_id NOT IN (SELECT item_id FROM differed WHERE NOT later) THEN i.amount ELSE 0 END,
+               i.value_date, i.due_date
         FROM book.item i SEMI JOIN identified USING (item_id) WHERE {made}"""
 
 

@@ -95,6 +95,13 @@ class Lookups:
         """Open items of one side, columns OPEN_ITEM."""
         return self.frame(f"SELECT {_OPEN} FROM book.open_item WHERE partner_id = {partner_id} AND side = {side:d}")
 
+    def awaiting(self, partner_id: int) -> pl.DataFrame:
+        """Our open items as candidates for answers: ref, item_member and ``passes.ITEM_COLUMNS``."""
+        return self.frame(
+            f"""SELECT ref, member AS item_member, item_id, kind, state, source_account, amount AS sent
+                FROM book.open_item WHERE partner_id = {partner_id} AND side = {Side.OURS:d}"""
+        ).with_columns(confirmed=pl.lit(0, pl.Int64), reversed=pl.lit(0, pl.Int64))
+
     def settled_items(self, partner_id: int, refs: pl.Series, since: date) -> pl.DataFrame:
         """Our ended items among references, since a month: ref, item_id, kind, state, item_member, source_account,
         sent, confirmed, reversed. The newest settled key of an item counts."""

@@ -75,8 +75,11 @@ def open_breaks(book: Lookups, day: date, partner: str | None = None) -> pl.Data
     feed and day, and file is the one that found it missing. ``state`` is ``open``.
     """
     found = book.frame(
-        f"""WITH standing AS ({_standing(day)})
-            SELECT s.break_id, s.code, p.partner, s.subject, i.item_id IS NOT NULL AS is_ours,
+        f"""WITH standing AS ({_standing(day)}), named AS (
+                SELECT i.item_id, i.member FROM book.item i WHERE i.item_id IN (
+                    SELECT unnest([item_id, theirs_id]) FROM standing)
+            )
+            SELECT s.break_id, s.code, p.partner, s.subject, s.item_id IS NOT NULL AS is_ours,
                    coalesce(i.member, t.member) AS member, s.points_ours, s.points_theirs, s.value_date, s.opened_on,
                    'open' AS state, coalesce(own.name, f.name) AS file,
                    CASE WHEN s.code = {BreakCode.SEQUENCE:d} THEN split_part(s.subject, ':', 1)
@@ -86,8 +89,8 @@ def open_breaks(book: Lookups, day: date, partner: str | None = None) -> pl.Data
                         WHEN s.line_no > 0 THEN CAST(s.line_no AS BIGINT) END AS line
             FROM standing s JOIN book.partner p ON p.partner_id = s.partner_id
             JOIN book.posting f ON f.n = s.file_id
-            LEFT JOIN book.item i ON i.item_id = s.item_id
-            LEFT JOIN book.item t ON t.item_id = s.theirs_id
+            LEFT JOIN named i ON i.item_id = s.item_id
+            LEFT JOIN named t ON t.item_id = s.theirs_id
             LEFT JOIN book.posting own ON s.line_no = 0 AND own.n = {made_in("s.item_id")}
             ORDER BY coalesce(s.value_date, s.opened_on), s.code, p.partner, s.break_id"""
     )

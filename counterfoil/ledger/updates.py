@@ -136,18 +136,18 @@ def _redemptions(book: Lookups, from_n: int, to_n: int, partners: pl.DataFrame) 
         others=others,
     )
     changed = book.frame(
-        f"""SELECT i.partner_id, i.ref, i.member, i.amount, i.value_date, c.*
+        f"""SELECT i.partner_id, i.ref, i.member, i.amount, i.value_date,
+                   c.state, c.answered, c.reason_id, c.answered_on, c.file_id, c.line_no
             FROM ({_items(spans, "item_id, side, partner_id, ref, member, amount, value_date")}) i
             JOIN ({changes}) c ON c.item_id = i.item_id WHERE i.side = {Side.OURS:d}""",
         others=others,
     )
     _prove(book, from_n, to_n, changed)
     reasons = book.frame("SELECT reason_id, reason FROM book.reason")
-    partner = _named("partner_id", partners["partner_id"], partners["partner"])
-    told = _newest(changed.with_columns(event_key=pl.concat_str(partner, pl.lit(_SEPARATOR), "ref")))
+    named = changed.with_columns(partner=_named("partner_id", partners["partner_id"], partners["partner"]))
+    told = _newest(named.with_columns(event_key=pl.concat_str("partner", pl.lit(_SEPARATOR), "ref")))
     return _typed(
         told.with_columns(
-            partner=partner,
             status=pl.col("state").replace_strict({state.value: state.name.lower() for state in TOLD}),
             reason=_named("reason_id", reasons["reason_id"], reasons["reason"]),
         ).rename({"amount": "points", "file_id": "posting"}),

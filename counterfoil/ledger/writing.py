@@ -5,10 +5,12 @@ Here: writes and the proofs that abort them. Not here: what is written (``compos
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 
+import duckdb
 import polars as pl
 
 from counterfoil.errors import Code
@@ -75,8 +77,9 @@ class Writer(Lookups):
         only mean a crash in between. Raises POSTING_UNPROVED and leaves the book untouched when a proof fails.
         """
         seconds: dict[str, float] = {}
-        self._connection.execute("BEGIN")
-        try:
+        # Hashing and DuckDB both let other threads run, so the digest is made beside the writes.
+        with ThreadPoolExecutor(max_workers=1) as beside, self._transaction(seconds):
+            digest = beside.submit(audit.rows_digest, changes.rows)
             with _timed(seconds, "write"):
                 self._insert(changes.rows)
                 self._move(changes)
@@ -84,14 +87,22 @@ class Writer(Lookups):
             with _timed(seconds, "prove"):
                 self._prove(entitled.n, changes, figures, rules)
             with _timed(seconds, "digest"):
-                rows_digest = audit.rows_digest(changes.rows)
+                rows_digest = digest.result()
+            content, chain = self._seal(entitled, rows_digest, rule_hashes, seal)
+        return Posted(entitled.n, rows_digest, content, chain, seconds)
+
+    @contextmanager
+    def _transaction(self, seconds: dict[str, float]) -> Iterator[None]:
+        self._connection.execute("BEGIN")
+        try:
+            yield
             with _timed(seconds, "commit"):
-                posted = self._seal(entitled, rows_digest, rule_hashes, seal)
                 self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            # A commit that fails has rolled back by itself.
+            with suppress(duckdb.TransactionException):
+                self._connection.execute("ROLLBACK")
             raise
-        return Posted(entitled.n, rows_digest, *posted, seconds)
 
     def _insert(self, rows: Mapping[str, pl.DataFrame]) -> None:
         for table, frame in rows.items():
@@ -187,7 +198,7 @@ class Writer(Lookups):
                     SELECT event, count(*) AS records, CAST(sum(abs(points)) AS BIGINT) AS points
                     FROM book.disposition WHERE file_id = {n} AND event IN ({booking}) AND points <> 0 GROUP BY event
                 ), booked AS (
-                    SELECT event, count(DISTINCT transfer_id) AS records,
+                    SELECT event, count(*) FILTER (leg = 1) AS records,
                            CAST(sum(CASE WHEN leg IN (1, 5) THEN abs(amount) ELSE 0 END) AS BIGINT) AS points
                     FROM book.entry WHERE file_id = {n} AND transfer_id % 4 = 0 GROUP BY event
                 )

@@ -16,7 +16,7 @@ OUTCOMES = {
     "reversed": Outcome.REVERSED.value,
 }
 
-ITEM_COLUMNS = ("item_id", "kind", "state", "item_member", "source_account", "sent", "confirmed", "reversed")
+ITEM_COLUMNS = ("item_id", "kind", "state", "source_account", "sent", "confirmed", "reversed")
 """What a candidate brings to a match; ``sent`` is signed, ``confirmed`` and ``reversed`` are 0 for open items."""
 
 
@@ -33,16 +33,17 @@ def by_reference(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split answers into those that name a candidate and the rest.
 
-    A reference matches when it is equal and the member, where the partner sends one, is the item's or merged with it.
-    Both results keep the order of lines; the first adds ITEM_COLUMNS and ``match_pass``.
+    ``candidates``: ref, item_member and ITEM_COLUMNS, one row a reference. A reference matches when it is equal and the
+    member, where the partner sends one, is the item's or merged with it. Both results keep the order of lines; the
+    first adds ITEM_COLUMNS and ``match_pass``.
     """
     joined = answers.join(candidates, on="ref", how="left", maintain_order="left")
     agrees = pl.col("member").is_null() | (pl.col("member") == pl.col("item_member"))
     if aliases.height:
         agrees |= surviving("member", aliases) == surviving("item_member", aliases)
-    named = pl.col("item_id").is_not_null() & agrees
-    found = joined.filter(named).with_columns(match_pass=pl.lit(match_pass.value, pl.Int16))
-    return found, joined.filter(~named).select(answers.columns)
+    named = joined.select(pl.col("item_id").is_not_null() & agrees).to_series()
+    found = joined.drop("item_member").filter(named).with_columns(match_pass=pl.lit(match_pass.value, pl.Int16))
+    return found, joined.select(answers.columns).filter(~named)
 
 
 def unknown(rest: pl.DataFrame) -> pl.DataFrame:
@@ -51,7 +52,6 @@ def unknown(rest: pl.DataFrame) -> pl.DataFrame:
         item_id=pl.lit(None, pl.Int64),
         kind=pl.lit(ItemKind.REQUEST.value, pl.Int16),
         state=pl.lit(State.UNKNOWN.value, pl.Int16),
-        item_member=pl.lit(None, pl.String),
         source_account=pl.lit(None, pl.Int32),
         sent=pl.lit(None, pl.Int64),
         confirmed=pl.lit(0, pl.Int64),
@@ -61,7 +61,10 @@ def unknown(rest: pl.DataFrame) -> pl.DataFrame:
 
 
 def decide(matched: pl.DataFrame, tolerance_points: int) -> pl.DataFrame:
-    """What each answer does: the rows of ``by_reference`` plus ``relation, event, next_state, disposition, opens``."""
+    """What each answer does: the rows of ``by_reference`` plus ``relation, event, next_state, disposition, opens``.
+
+    All answers to one item, or under one unknown reference, must be among the rows.
+    """
     base = (
         pl.when(pl.col("state").is_in([State.CONFIRMED.value, State.REVERSED.value]))
         .then(pl.col("confirmed"))
@@ -116,12 +119,11 @@ def overrule(decided: pl.DataFrame, *, again: pl.DataFrame, against: pl.DataFram
     verdicts = pl.concat([_verdict(again, life.DUPLICATE), _verdict(against, life.CONFLICT)])
     if verdicts.is_empty():
         return decided
-    return pl.concat(
-        [
-            decided.join(verdicts, on="line_no", how="anti", maintain_order="left"),
-            decided.drop(verdicts.columns[1:]).join(verdicts, on="line_no").select(decided.columns),
-        ]
-    ).sort("line_no")
+    # Few rows change, so they are written in place of copying the whole frame.
+    places = decided["line_no"].is_in(verdicts["line_no"].implode()).arg_true()
+    new = decided.select(pl.col("line_no").gather(places)).join(verdicts, on="line_no", maintain_order="left")
+    changed = [name for name in verdicts.columns if name != "line_no"]
+    return decided.with_columns(decided[name].clone().scatter(places, new[name]) for name in changed)
 
 
 def _verdict(lines: pl.DataFrame, step: life.Step) -> pl.DataFrame:

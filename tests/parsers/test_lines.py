@@ -148,3 +148,22 @@ def test_single_byte_encodings_keep_their_positions(
     assert parsed.accepted["member"].to_list() == [letter.decode(encoding) + "0012345671", "80012345671"]
     assert parsed.accepted["points"].to_list() == [100, 7]
     assert parsed.accepted["ref"].to_list() == ["1", "2"]
+
+
+def test_both_ways_of_cutting_give_the_same(
+    read: Callable[..., Any], sponsor_file: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Equally long lines are cut by numpy, others by polars."""
+    accounts = ["80012345671", "  012345671", "é123456789", "€12345678", "x😀123456"]
+    answers = [
+        {"ref": "9" * (1 + i % 20), "miles": 37 * i - 500, "status": " WE"[i % 3], "flags": "Y" * (i % 3)}
+        for i in range(40)
+    ]
+    content = sponsor_file([answer | {"account": "@" * 11} for answer in answers], line_end="\n").bytes()
+    for account in accounts * 8:
+        content = content.replace(b"@" * 11, account.encode(), 1)
+    by_numpy = read("northstar_handback", content)
+    monkeypatch.setattr("parsers.views.Lines.grid", lambda *_: None)
+    by_polars = read("northstar_handback", content)
+    assert by_numpy.accepted["member"].to_list() == [account.strip() for account in accounts] * 8
+    assert by_numpy.accepted.equals(by_polars.accepted)
