@@ -54,7 +54,9 @@ REDEMPTIONS = (
 )
 
 BALANCES = """
-COPY (SELECT account, sum(amount) AS balance, max(value_date) AS last_activity FROM entry GROUP BY account) TO '{}' (HEADER)
+COPY (
+    SELECT account, sum(amount) AS balance, max(value_date) AS last_activity FROM entry GROUP BY account
+) TO '{}' (HEADER)
 """
 
 

@@ -135,15 +135,17 @@ def summed_up(made: Mapping[str, int], cores: int, turns: Sequence[tuple[Turn, T
 def table(result: Result) -> str:
     """The result for people."""
     ours, plain = result.product, result.plain
+    what = f"{result.records:,} hand-back records against {result.open_items:,} open items"
+    measures = (
+        ("work, s", ours.seconds, plain.seconds, result.ratio_work, 2),
+        ("process to process, s", ours.process_seconds, plain.process_seconds, result.ratio_process, 2),
+        ("peak memory, MiB", ours.peak_mib, plain.peak_mib, result.ratio_memory, 0),
+    )
     lines = [
-        f"{result.records:,} hand-back records against {result.open_items:,} open items, {result.cores} cores, "
-        f"median of {len(ours.turns)}",
+        f"{what}, {result.cores} cores, median of {len(ours.turns)}",
         "",
         f"{'':24}{'counterfoil':>12}{'plain':>12}{'ratio':>8}",
-        f"{'work, s':24}{ours.seconds:12.2f}{plain.seconds:12.2f}{result.ratio_work:8.2f}",
-        f"{'process to process, s':24}{ours.process_seconds:12.2f}{plain.process_seconds:12.2f}"
-        f"{result.ratio_process:8.2f}",
-        f"{'peak memory, MiB':24}{ours.peak_mib:12.0f}{plain.peak_mib:12.0f}{result.ratio_memory:8.2f}",
+        *(f"{name:24}{a:12.{places}f}{b:12.{places}f}{ratio:8.2f}" for name, a, b, ratio, places in measures),
         "",
         f"{'stages of counterfoil':24}{'s':>12}{'of plain':>12}",
         *(f"{name:24}{seconds:12.2f}{seconds / plain.seconds:12.0%}" for name, seconds in ours.stages.items()),

@@ -64,7 +64,7 @@ def run(desk: Desk, day: date, *, feeds: Sequence[str] | None = None) -> Night:
     night = Night()
     for connection in connections(desk):
         _guarded(night, connection, partial(_arrive, desk, night, connection))
-    own = [feed.feed for kind in OWN_FIRST for feed in desk.feeds([kind])]
+    own = [feed.feed for feed in desk.feeds(OWN_FIRST)]
     partners = [feed.feed for feed in desk.feeds()]
     for feed in [*own, *(partners if feeds is None else feeds)]:
         _guarded(night, feed, partial(_intake, desk, night, feed, day))

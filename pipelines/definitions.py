@@ -10,8 +10,9 @@ import dagster as dg
 
 from assets.intake import build_intake
 from assets.outlets import build_crm, build_day
-from counterfoil.feed import FeedKind
+from counterfoil.journey import OWN_FIRST
 from counterfoil.settings import Settings, load_settings
+from counterfoil.steps.desk import PARTNER_KINDS, in_order
 from parsers.registry import LayoutReader
 from pipelines.jobs import build_jobs
 from pipelines.partitions import business_dates
@@ -20,15 +21,13 @@ from pipelines.schedules import build_schedules
 from pipelines.sensors import build_sensors
 
 CRM_TARGETS = ("salesforce",)
-PARTNER_KINDS = (FeedKind.REQUESTS, FeedKind.HANDBACK)
 
 
 def build_definitions(*, settings: Callable[[], Settings] = load_settings) -> dg.Definitions:
     """Assemble the code location; tests pass settings, production passes nothing."""
     now = settings()
     everything = LayoutReader(now.data).feeds()
-    feeds = sorted((feed for feed in everything if feed.kind in PARTNER_KINDS), key=lambda feed: feed.feed)
-    own = sorted((f for f in everything if f.kind in (FeedKind.OPENING, FeedKind.RATES)), key=lambda feed: feed.feed)
+    feeds, own = in_order(everything, PARTNER_KINDS), in_order(everything, OWN_FIRST)
     days = business_dates(now)
     return dg.Definitions(
         assets=[

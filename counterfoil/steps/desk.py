@@ -22,6 +22,16 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done and how much there is."""
 
 
+PARTNER_KINDS = (FeedKind.REQUESTS, FeedKind.HANDBACK)
+"""What partners send, in the order in which one night posts it: an answer then finds the request of its own day."""
+
+
+def in_order(feeds: Sequence[Feed], kinds: Sequence[FeedKind]) -> list[Feed]:
+    """The feeds of these kinds, in the order of the kinds and then by name."""
+    wanted = [feed for feed in feeds if feed.kind in kinds]
+    return sorted(wanted, key=lambda feed: (kinds.index(feed.kind), feed.feed))
+
+
 def silent(_what: str, _done: int, _total: int) -> None:
     """Progress for nobody."""
 
@@ -45,6 +55,6 @@ class Desk:
         """The present instant by the one clock."""
         return self.settings.clock()
 
-    def feeds(self, kinds: Sequence[FeedKind] = (FeedKind.REQUESTS, FeedKind.HANDBACK)) -> list[Feed]:
-        """Feeds of these kinds by name; by default those that partners send."""
-        return sorted((feed for feed in self.reader.feeds() if feed.kind in kinds), key=lambda feed: feed.feed)
+    def feeds(self, kinds: Sequence[FeedKind] = PARTNER_KINDS) -> list[Feed]:
+        """Feeds of these kinds, in the order of the kinds and then by name; by default requests before answers."""
+        return in_order(self.reader.feeds(), kinds)
