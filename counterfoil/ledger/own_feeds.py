@@ -16,7 +16,11 @@ from counterfoil.ledger.model import BreakCode, Disposition, Event, ItemKind, Ma
 from counterfoil.ledger.names import HOUSE, HOUSE_NAME, Names
 from counterfoil.reconcile import breaks
 
-ROLE_KINDS = ("in_flight", "payable", "suspense")
+ROLE_KINDS = ("in_flight", "payable", "prepaid", "suspense")
+"""Accounts that a partner has one of each."""
+
+SOURCES = ("member", "issued")
+"""Accounts that a request can be paid from."""
 
 
 class Days(Lookups, Protocol):
@@ -38,10 +42,12 @@ def compose_opening(work: Work, book: Days) -> posting.Changes:
             remedy="Book later changes by the feed they come from",
         )
     names = Names(book, file_id=work.file_id, unit=work.unit)
+    _require_sources(work)
     named = work.accepted.with_columns(pl.col("partner").fill_null(HOUSE_NAME))
     placed = pl.concat(
         [_placed(part, names, part["partner"][0]) for part in named.partition_by("partner", maintain_order=True)]
     ).sort("line_no")
+    require(placed["target_account"].null_count() == 0, "every opening row has its account")
     items = _opening_items(placed, work)
     event = (
         pl.when(pl.col("entry") == "item")
@@ -141,6 +147,19 @@ def _placed(part: pl.DataFrame, names: Names, partner: str) -> pl.DataFrame:
             .otherwise(pl.coalesce("role_account", "account_id")),
         )
     )
+
+
+def _require_sources(work: Work) -> None:
+    """An open request names the account it was paid from, so that a rejection can return its points there."""
+    wrong = work.accepted.filter((pl.col("entry") == "item") & ~pl.col("account").is_in(SOURCES))["line_no"]
+    if wrong.len():
+        raise PermanentError(
+            Code.ENVELOPE_INVALID,
+            f"{work.feed.key} line {wrong[0]}",
+            found=f"{wrong.len()} open requests paid from another account",
+            expected=f"one of {', '.join(SOURCES)} in account",
+            remedy="Name the account the points came from and land the file again; nothing was posted",
+        )
 
 
 def _opening_items(placed: pl.DataFrame, work: Work) -> pl.DataFrame:
