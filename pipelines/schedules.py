@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from counterfoil.feed import Feed
+from counterfoil.ledger.status import day_end
 from counterfoil.settings import Settings
-from counterfoil.steps.close import ends_at
 from pipelines.jobs import DAY, INTAKE, intake_keys
 
 CLOSE_MARGIN = timedelta(minutes=10)
@@ -18,7 +18,7 @@ CLOSE_MARGIN = timedelta(minutes=10)
 def build_schedules(settings: Settings, feeds: Sequence[Feed], targets: Sequence[str]) -> list[dg.ScheduleDefinition]:
     """``nightly_intake`` right after the last cut-off of a day, ``nightly_close`` a little later."""
     zone = ZoneInfo(settings.zone)
-    end = ends_at(list(feeds), settings.zone, date(2026, 1, 5)).astimezone(zone)
+    end = day_end(feeds, date(2026, 1, 5)).astimezone(zone)
     days_back = (end.date() - date(2026, 1, 5)).days
 
     def ended(scheduled: datetime) -> str:

@@ -157,14 +157,20 @@ class Lookups:
         )
 
     def overdue(self, day: date) -> pl.DataFrame:
-        """Our open items whose answer is overdue at the end of a day and that have no B02 yet:
-        item_id, partner_id, ref, amount, value_date."""
+        """Our open items that nobody has answered by the end of the day they were due, and that have no B02 yet.
+
+        item_id, partner_id, ref, amount, value_date. One that was answered in a way that settles nothing (B04, B11)
+        has its break already.
+        """
+        answered = ", ".join(
+            str(code.value) for code in (BreakCode.OVERDUE, BreakCode.POINTS_DIFFER, BreakCode.CONFLICT)
+        )
         return self.frame(
             f"""SELECT o.item_id, o.partner_id, o.ref, o.amount, o.value_date FROM book.open_item o
                 WHERE o.side = {Side.OURS:d} AND o.state IN ({State.PENDING:d}, {State.HELD:d})
                   AND o.due_date < DATE '{day}'
                   AND NOT EXISTS (SELECT 1 FROM book.open_break b
-                                  WHERE b.item_id = o.item_id AND b.code = {BreakCode.OVERDUE:d})
+                                  WHERE b.item_id = o.item_id AND b.code IN ({answered}))
                 ORDER BY o.item_id"""
         )
 
@@ -190,7 +196,7 @@ class Lookups:
                 )
                 SELECT c.* EXCLUDE (family, here), CAST(c.here + coalesce(e.earlier, 0) AS INTEGER) AS occurrence,
                        substr(sha256(concat_ws('|', c.partner_id, c.subject, c.family,
-                                               c.here + coalesce(e.earlier, 0))), 1, 12) AS break_id
+                                               c.here + coalesce(e.earlier, 0))), 1, 16) AS break_id
                 FROM counted c LEFT JOIN before e
                   ON e.partner_id IS NOT DISTINCT FROM c.partner_id AND e.subject = c.subject AND e.family = c.family
                 ORDER BY c.line_no, c.code, break_id""",

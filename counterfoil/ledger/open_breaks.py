@@ -59,7 +59,7 @@ _KINDS: Final = pl.DataFrame(
 )
 
 _BREAK_ID: Final = f"""substr(sha256(concat_ws('|', w.partner_id, w.ref, {BreakCode.IN_TRANSIT:d},
-                                              1 + coalesce(e.times, 0))), 1, 12)"""
+                                              1 + coalesce(e.times, 0))), 1, 16)"""
 """The id that a request in transit will have as a break, as ``Lookups.with_break_ids`` gives it."""
 
 _OURS_ONLY: Final = (BreakCode.IN_TRANSIT, BreakCode.OVERDUE, BreakCode.DUPLICATE_OURS, BreakCode.BALANCE_SHORT)

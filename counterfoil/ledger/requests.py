@@ -94,7 +94,7 @@ def _items(asked: pl.DataFrame, met: pl.DataFrame, partner_id: int, work: Work) 
     short = pl.col("event") == Event.BALANCE_SHORT.value
     return (
         asked.filter(pl.col("event") != Event.DUPLICATE_REQUEST.value)
-        .join(met.select("item_id", "next_state"), on="item_id", how="left", maintain_order="left")
+        .join(_ending(met), on="item_id", how="left", maintain_order="left")
         .select(
             "item_id",
             "ref",
@@ -115,6 +115,11 @@ def _items(asked: pl.DataFrame, met: pl.DataFrame, partner_id: int, work: Work) 
             due_date=pl.col("value_date").dt.offset_by(f"{work.feed.answer_due_days}d"),
         )
     )
+
+
+def _ending(met: pl.DataFrame) -> pl.DataFrame:
+    """item_id, next_state of requests that their waiting answer moves on; one that it conflicts with stays pending."""
+    return met.filter(pl.col("next_state") != State.UNKNOWN.value).select("item_id", "next_state")
 
 
 def _effects(asked: pl.DataFrame) -> pl.DataFrame:

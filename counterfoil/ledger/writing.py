@@ -181,7 +181,9 @@ class Writer(Lookups):
             "HAVING sum(amount) <> 0 OR sum(1 << leg) <> bit_or(1 << leg)",
             "each transfer sums to zero, each leg once",
         )
-        self._none(f"SELECT 1 {entries} AND (account_id IS NULL OR amount IS NULL)", "each entry has account and amount")
+        self._none(
+            f"SELECT 1 {entries} AND (account_id IS NULL OR amount IS NULL)", "each entry has account and amount"
+        )
         accepted = int(figures.filter(pl.col("part") == "accepted")["records"][0])
         kept = self.row(f"SELECT count(*), count(DISTINCT line_no) FROM book.disposition WHERE file_id = {n}")
         require(kept == (accepted, accepted), "each accepted record has exactly one disposition")

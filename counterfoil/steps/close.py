@@ -6,12 +6,12 @@ Here: when a day may close and what its file says. Not here: what closing does t
 import csv
 import io
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, timedelta
 
 from counterfoil.errors import Code, PermanentError, TransientError
 from counterfoil.feed import Feed, FeedKind
 from counterfoil.landing.records import Delivery, Outcome, OutcomeState
+from counterfoil.ledger.status import day_end
 from counterfoil.ledger.writing import Posted
 from counterfoil.steps.arrive import land_own
 from counterfoil.steps.desk import Desk
@@ -44,17 +44,8 @@ def close_days(desk: Desk, through: date) -> list[Posted]:
     return postings
 
 
-def ends_at(feeds: list[Feed], zone: str, day: date) -> datetime:
-    """The instant at which a day may close: once the cut-off of every feed and its grace have passed."""
-    ends = [
-        datetime.combine(day, feed.cutoff, ZoneInfo(feed.zone)) + timedelta(minutes=feed.grace_minutes)
-        for feed in feeds
-    ]
-    return max(ends, default=datetime.combine(day + timedelta(days=1), datetime.min.time(), ZoneInfo(zone)))
-
-
 def _require_over(desk: Desk, day: date) -> None:
-    end = ends_at(desk.feeds(), desk.settings.zone, day)
+    end = day_end(desk.feeds(), day)
     if desk.now() < end:
         raise TransientError(
             Code.DATE_OUTSIDE,

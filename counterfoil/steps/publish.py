@@ -4,7 +4,7 @@ Here: which postings go into what, and where the files lie. Not here: what they 
 formats (``connectors``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
@@ -130,25 +130,23 @@ def _write_journal(desk: Desk, lines: pl.DataFrame, note: Journal) -> None:
 def publish_report(desk: Desk, day: date) -> WrittenReport:
     """Write the day's report as of the last posting.
 
-    Made again at the same posting it is the same version with the same bytes; after later postings it is the next
-    version, marked restated. Raises MASS_BALANCE when an outcome is accounted for nowhere.
+    Made again from the same facts it is the same version with the same bytes; when anything in it has changed since,
+    it is the next version, marked restated. Raises MASS_BALANCE when an outcome is accounted for nowhere.
     """
     # Imported here: the charts' library takes more than a second, and only this step draws.
     from counterfoil.reports import csv, gather, html  # noqa: PLC0415
 
     with desk.book.reading() as book:
         n = book.last_posting()
-        inputs = sha256_bytes(canonical_json([SOFTWARE, desk.settings.settings_sha, desk.rulebook.hashes]))
-        version = desk.index.report_version(day=day, n=n, inputs_sha=inputs, at=desk.now())
         facts = gather.gather(
-            book,
-            desk.index,
-            settings=desk.settings,
-            feeds=desk.feeds(),
-            day=day,
-            version=version.version,
-            restated=version.version > 1,
+            book, desk.index, settings=desk.settings, feeds=desk.feeds(), day=day, version=0, restated=False
         )
+    # The bytes also depend on files without a posting and on what has left since: all of it decides the version.
+    tables = {name: sha256_bytes(data) for name, data in csv.tables(facts).items()}
+    inputs = sha256_bytes(canonical_json([SOFTWARE, desk.settings.settings_sha, tables]))
+    version = desk.index.report_version(day=day, n=n, inputs_sha=inputs, at=desk.now())
+    restated = {"version": str(version.version), "restated": "yes" if version.version > 1 else "no"}
+    facts = replace(facts, cover={**facts.cover, **restated})
     unaccounted = outlets.unaccounted(facts.stage2)
     require(unaccounted == 0, f"stage 2 of the mass balance leaves {unaccounted} outcomes", code=Code.MASS_BALANCE)
     folder = desk.settings.home.out_reports / day.isoformat() / f"v{version.version}"

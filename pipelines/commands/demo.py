@@ -19,9 +19,9 @@ from counterfoil.files import write_durably
 from counterfoil.landing.records import Delivery, Outcome
 from counterfoil.ledger import extracts
 from counterfoil.ledger.model import Event
+from counterfoil.ledger.status import day_end
 from counterfoil.reconcile import breaks
 from counterfoil.settings import INBOX, Home, Settings, load_settings
-from counterfoil.steps.close import ends_at
 from counterfoil.steps.desk import Progress
 from pipelines.commands.common import Format, FormatOption, emit_json, emit_rows, progress, stdout
 from pipelines.demo.found import found
@@ -119,7 +119,7 @@ def _week(scenario: Scenario, place: Home, say: Progress) -> journey.Night:
             if file.day == day:
                 _upload(server, file)
         with open_desk(settings, progress=say) as desk:
-            end = ends_at(desk.feeds(), settings.zone, day)
+            end = day_end(desk.feeds(), day)
         for look in (end - 2 * QUIET, end - QUIET):
             with open_desk(_at(settings, look), progress=say) as desk:
                 journey.arrive(desk, INBOX, patient=False)

@@ -1,4 +1,4 @@
-"""Whatever files come, whatever the order of rows: the book balances and every row is used once.
+"""Whatever files come, whatever the order of rows: the book balances and every row is used once."""
 
 import os
 import random
@@ -80,18 +80,18 @@ def prove(book: Lookups, rows: int) -> None:
     assert book.row("SELECT count(*) - count(DISTINCT break_id) FROM book.break") == (0,)
 
 
+STANDS = (
+    """SELECT kind, owner, balance FROM book.account JOIN book.balance USING (account_id)
+       WHERE balance <> 0 ORDER BY ALL""",
+    "SELECT side, kind, state, ref, member, amount, remaining FROM book.open_item ORDER BY ALL",
+    "SELECT code, subject FROM book.open_break ORDER BY ALL",
+)
+
+
 def stands(book: Book) -> list[list[tuple[Any, ...]]]:
     """Balances, items and breaks, by name: what may not depend on the order of rows."""
     with book.reading() as reader:
-        return [
-            reader.frame(query).rows()
-            for query in (
-                """SELECT kind, owner, balance FROM book.account JOIN book.balance USING (account_id)
-                   WHERE balance <> 0 ORDER BY ALL""",
-                "SELECT side, kind, state, ref, member, amount, remaining FROM book.open_item ORDER BY ALL",
-                "SELECT code, subject FROM book.open_break ORDER BY ALL",
-            )
-        ]
+        return [reader.frame(query).rows() for query in STANDS]
 
 
 @quick
