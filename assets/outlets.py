@@ -48,9 +48,9 @@ def build_crm(target: str, feeds: Sequence[Feed], days: Days) -> dg.AssetsDefini
     return crm
 
 
-def build_day(feeds: Sequence[Feed], days: Days) -> list[dg.AssetsDefinition]:
+def build_day(feeds: Sequence[Feed], targets: Sequence[str], days: Days) -> list[dg.AssetsDefinition]:
     """The assets of a day's close. They wait for no feed: what failed is named in the report."""
-    return [_calendar(days), _journal(days), _report(feeds, days)]
+    return [_calendar(days), _journal(days), _report(feeds, targets, days)]
 
 
 def _calendar(days: Days) -> dg.AssetsDefinition:
@@ -91,10 +91,14 @@ def _journal(days: Days) -> dg.AssetsDefinition:
     return gl_journal
 
 
-def _report(feeds: Sequence[Feed], days: Days) -> dg.AssetsDefinition:
+def _report(feeds: Sequence[Feed], targets: Sequence[str], days: Days) -> dg.AssetsDefinition:
     @dg.asset(
         key=REPORT,
-        deps=[JOURNAL, *(dg.AssetKey(["posted", feed.feed]) for feed in feeds)],
+        deps=[
+            JOURNAL,
+            *(dg.AssetKey(["crm", target]) for target in targets),
+            *(dg.AssetKey(["posted", feed.feed]) for feed in feeds),
+        ],
         partitions_def=days,
         group_name="day",
         kinds={"html"},

@@ -41,10 +41,18 @@ def deliveries(known: Sequence[Delivery], outcomes: Mapping[int, Outcome]) -> dg
 
 
 def refused(known: Sequence[Delivery], outcomes: Mapping[int, Outcome]) -> list[Delivery]:
-    """Deliveries that were held or rejected, on arrival or when they were to be posted."""
+    """Deliveries that were held or rejected and that no later delivery under the same identity has replaced."""
     states = {OutcomeState.HELD, OutcomeState.REJECTED}
+    posted = {
+        one.identity: one.order
+        for one in known
+        if one.order in outcomes and outcomes[one.order].state is OutcomeState.POSTED
+    }
     return [
-        one for one in known if (outcomes[one.order].state in states if one.order in outcomes else one.code is not None)
+        one
+        for one in known
+        if (outcomes[one.order].state in states if one.order in outcomes else one.code is not None)
+        and posted.get(one.identity, 0) < one.order
     ]
 
 

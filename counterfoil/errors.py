@@ -62,6 +62,7 @@ class Code(StrEnum):
     POSTING_DIFFERS = "POSTING_DIFFERS", "a posting that was recorded cannot be made again as recorded"
     RULES_INVALID = "RULES_INVALID", "the posting rules, the chart or a target mapping are not valid"
     RATE_MISSING = "RATE_MISSING", "no rate is in force for a unit that must be valued"
+    BATCH_TAKEN = "BATCH_TAKEN", "another run has taken the postings that were to be handed on"
     MASS_BALANCE = "MASS_BALANCE", "rows or points are not accounted for"
     # Use
     SETTINGS_INVALID = "SETTINGS_INVALID", "the settings file is not valid"

@@ -33,7 +33,7 @@ def build_definitions(*, settings: Callable[[], Settings] = load_settings) -> dg
         assets=[
             *(asset for feed in [*own, *feeds] for asset in build_intake(feed, days)),
             *(build_crm(target, feeds, days) for target in CRM_TARGETS),
-            *build_day(feeds, days),
+            *build_day(feeds, CRM_TARGETS, days),
         ],
         jobs=build_jobs([*own, *feeds], CRM_TARGETS),
         schedules=build_schedules(now, feeds, CRM_TARGETS),

@@ -1,7 +1,7 @@
 """Nightly schedules: an intake for every feed, then the day's close after the last cut-off. Not here: arrivals."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -18,8 +18,7 @@ CLOSE_MARGIN = timedelta(minutes=10)
 def build_schedules(settings: Settings, feeds: Sequence[Feed], targets: Sequence[str]) -> list[dg.ScheduleDefinition]:
     """``nightly_intake`` right after the last cut-off of a day, ``nightly_close`` a little later."""
     zone = ZoneInfo(settings.zone)
-    end = day_end(feeds, date(2026, 1, 5)).astimezone(zone)
-    days_back = (end.date() - date(2026, 1, 5)).days
+    end, days_back = _latest_end(feeds, zone)
 
     def ended(scheduled: datetime) -> str:
         return (scheduled.astimezone(zone).date() - timedelta(days=days_back)).isoformat()
@@ -59,6 +58,14 @@ def build_schedules(settings: Settings, feeds: Sequence[Feed], targets: Sequence
         return dg.RunRequest(run_key=f"close:{ended(opened)}", partition_key=ended(opened))
 
     return [nightly_intake, nightly_close]
+
+
+def _latest_end(feeds: Sequence[Feed], zone: ZoneInfo) -> tuple[datetime, int]:
+    """The latest time of day, over a year of summer and winter times, at which a day ends; and how many days later."""
+    days = [date(2026, month, 5) for month in range(1, 13)]
+    ends = [(day_end(feeds, day).astimezone(zone), day) for day in days]
+    end, day = max(ends, key=lambda found: found[0].replace(tzinfo=None) - datetime.combine(found[1], time()))
+    return end, (end.date() - day).days
 
 
 def _cron(moment: datetime) -> str:

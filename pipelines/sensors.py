@@ -12,8 +12,9 @@ import dagster as dg
 
 from assets.desk import OpensDesk
 from counterfoil.clock import local_date
-from counterfoil.errors import CounterfoilError, TransientError
+from counterfoil.errors import CounterfoilError
 from counterfoil.feed import Feed
+from counterfoil.landing.outputs import Event
 from counterfoil.limits import RUN_TRIES_MAX
 from counterfoil.protocols import RemoteFile
 from counterfoil.settings import Settings
@@ -23,6 +24,7 @@ from pipelines.jobs import INTAKE, intake_keys
 from pipelines.partitions import is_key
 
 LOOK_EVERY_S = 30
+RUN_WITHOUT_VERDICT = "RUN_WITHOUT_VERDICT"
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,11 @@ def _sensor(connection: str, settings: Settings, targets: Sequence[str]) -> dg.S
         with desk.open(run_id=None, say=context.log.info) as opened:
             try:
                 wanted = wanted_runs(opened, connection, settings)
-            except TransientError as error:
+            except CounterfoilError as error:
                 return dg.SkipReason(str(error))
-            return [_request(one, targets) for one in wanted if _may_run(context, opened, connection, one)]
+            for one in wanted:
+                _count_attempt(context, opened, connection, one)
+            return [_request(one, targets) for one in wanted]
 
     return arrivals
 
@@ -81,6 +85,8 @@ def wanted_runs(desk: Desk, connection: str, settings: Settings) -> list[Wanted]
         desk.progress(str(trouble), 0, 0)
     wanted: dict[tuple[str, date], Wanted] = {}
     for sight in ready:
+        if sight.attempts >= RUN_TRIES_MAX:
+            continue  # left to a person and to the nightly run; it must not hide the files behind it
         feed = sight.feed or _neighbour(desk, connection, sight)
         day = desk.reader.named_day(feed, name=sight.file.name)
         if day is None or not is_key(settings, day):
@@ -98,14 +104,19 @@ def _neighbour(desk: Desk, connection: str, sight: Sight) -> Feed:
     )
 
 
-def _may_run(context: dg.SensorEvaluationContext, desk: Desk, connection: str, wanted: Wanted) -> bool:
-    """Whether to ask. When the last run for the file ended and it still waits, that counts as an attempt."""
+def _count_attempt(context: dg.SensorEvaluationContext, desk: Desk, connection: str, wanted: Wanted) -> None:
+    """When the last run for the file ended and it still waits, that was an attempt; after the last one people hear."""
     filters = dg.RunsFilter(tags={"dagster/run_key": wanted.run_key})
     runs = context.instance.get_runs(filters=filters, limit=1)
-    if runs and runs[0].is_finished:
-        attempts = desk.index.note_failure(connection, wanted.file, "RUN_WITHOUT_VERDICT")
-        context.log.warning(f"A run ended without a verdict on a file of {wanted.feed}; attempt {attempts} ended")
-    return wanted.attempt < RUN_TRIES_MAX
+    if not runs or not runs[0].is_finished:
+        return
+    attempts = desk.index.note_failure(connection, wanted.file, RUN_WITHOUT_VERDICT)
+    context.log.warning(f"A run ended without a verdict on a file of {wanted.feed}; attempt {attempts} ended")
+    if attempts >= RUN_TRIES_MAX:
+        message = f"{wanted.feed}: {attempts} runs ended without a verdict on a file; it is left to a person"
+        event = Event(wanted.run_key, "arrival", wanted.feed, wanted.day, RUN_WITHOUT_VERDICT, message, desk.now())
+        if desk.index.note_event(event):
+            context.log.error(message)
 
 
 def _request(wanted: Wanted, targets: Sequence[str]) -> dg.RunRequest:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from counterfoil.clock import utc_text
-from counterfoil.errors import Code, PermanentError
+from counterfoil.errors import Code, PermanentError, TransientError
 from counterfoil.invariants import require
 from counterfoil.landing.database import Database
 from counterfoil.landing.records import Journal, ReportVersion, record_fields, record_from_row
@@ -143,25 +143,48 @@ class OutputIndex:
         )
         return rows[0]["path"] if rows else None
 
-    def note_journal(self, journal: Journal) -> None:
-        """Record a journal that is written; the same again changes nothing, another under its id is refused."""
+    def claim_journal(self, journal: Journal) -> Journal:
+        """Claim a range of postings for a journal, before it is written; claimed again it is the journal that was.
+
+        Ranges are contiguous. Raises BATCH_TAKEN (transient) when another run has taken the range meanwhile, and
+        POSTING_DIFFERS when the journal is not as it was.
+        """
         with self._db.transaction():
+            self._adopt_journals()
             known = self._store.read_journal(journal.journal_id)
             if known is None:
+                last = max((other.to_n for other in self._journals(journal.target)), default=0)
+                if last != journal.from_n:
+                    raise TransientError(
+                        Code.BATCH_TAKEN,
+                        f"journal {journal.journal_id}",
+                        found=f"postings up to {last} in a journal already",
+                        expected=f"postings up to {journal.from_n} there",
+                        remedy="Run again: the next run begins where the other one ended",
+                    )
                 self._store.write_journal(journal)
-                known = journal
-            facts = ("target", "date", "from_n", "to_n", "sha256")
+                self._db.execute(_INSERT_JOURNAL, record_fields(journal))
+                return journal
+            facts = ("target", "from_n", "to_n", "sha256")
             require(
                 all(getattr(known, fact) == getattr(journal, fact) for fact in facts),
                 f"journal {journal.journal_id} is made again as it was",
                 code=Code.POSTING_DIFFERS,
             )
-            self._db.execute(_INSERT_JOURNAL, record_fields(known))
+            return known
 
     def journals(self, target: str) -> list[Journal]:
-        """All journals of a target, by the postings they hold."""
+        """All journals of a target, by the postings they hold; those a crash kept from the index among them."""
+        with self._db.transaction():
+            self._adopt_journals()
+            return self._journals(target)
+
+    def _journals(self, target: str) -> list[Journal]:
         query = "SELECT * FROM journals WHERE target = :target ORDER BY from_n, to_n, journal_id"
         return [record_from_row(Journal, row) for row in self._db.rows(query, {"target": target})]
+
+    def _adopt_journals(self) -> None:
+        self._db.execute_all(_INSERT_JOURNAL, [record_fields(journal) for journal in self._store.journals()])
 
     def note_event(self, event: Event) -> bool:
         """Record an event; True the first time its cause is met, so that people hear of it once."""
@@ -181,7 +204,7 @@ class OutputIndex:
     def _rebuild_outputs(self, batches: Path) -> None:
         """Report versions and journals from their records, ranges from the manifests of written batches."""
         self._db.execute_all(_INSERT_REPORT, [record_fields(report) for report in self._store.report_versions()])
-        self._db.execute_all(_INSERT_JOURNAL, [record_fields(journal) for journal in self._store.journals()])
+        self._adopt_journals()
         self._db.execute_all(
             _INSERT_RANGE, [_written_range(path) for path in sorted(batches.glob("*/*/manifest.json"))]
         )

@@ -13,7 +13,7 @@ import polars as pl
 from counterfoil.feed import Feed
 from counterfoil.ledger import posting
 from counterfoil.ledger.chart import PostingRules
-from counterfoil.ledger.model import BreakCode, Disposition, Event, MatchPass, Outcome, Side, State
+from counterfoil.ledger.model import BreakCode, Disposition, Event, ItemKind, MatchPass, Outcome, Side, State
 from counterfoil.ledger.names import Dimensions, Names
 from counterfoil.reconcile import breaks, life, passes
 
@@ -59,12 +59,16 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     """The changes of one hand-back file."""
     names = Names(book, file_id=work.file_id, unit=work.unit)
     partner_id = names.partner(work.feed.partner)
-    decided = _against_open_theirs(_decided(work, book, partner_id), book.open_items(partner_id, Side.THEIRS))
+    waiting = book.open_items(partner_id, Side.THEIRS)
+    decided = _against_open_theirs(_decided(work, book, partner_id), waiting)
+    outdated = _outdated_holds(decided, waiting)
     decided = _numbered(decided, names, partner_id, work)
     ended = _ended(decided, work)
     theirs = _theirs(decided, partner_id, work)
     aliases, moved = _merges(work, book, partner_id, decided)
-    clearing = book.clearable_breaks(partner_id).filter(pl.col("item_id").is_in(ended["item_id"].implode()))
+    clearing = book.clearable_breaks(partner_id).filter(
+        pl.col("item_id").is_in(ended["item_id"].implode()) | pl.col("theirs_id").is_in(outdated.implode())
+    )
     emptied = clearing.filter(pl.col("theirs_id").is_not_null())
     return posting.changes(
         {
@@ -115,7 +119,10 @@ def _decided(work: Work, book: Lookups, partner_id: int) -> pl.DataFrame:
 
 
 def _against_open_theirs(decided: pl.DataFrame, theirs: pl.DataFrame) -> pl.DataFrame:
-    """An answer that already waits as *theirs* is a duplicate; another one beside it is a conflict."""
+    """An answer that already waits as *theirs* is a duplicate; another one beside it is a conflict.
+
+    An answer after a hold is neither: to hold is to say that the answer comes later.
+    """
     if theirs.is_empty():
         return decided
     kind = pl.col("outcome").replace_strict(passes.THEIR_KINDS, return_dtype=pl.Int16)
@@ -123,10 +130,21 @@ def _against_open_theirs(decided: pl.DataFrame, theirs: pl.DataFrame) -> pl.Data
     judged = (
         decided.filter(pl.col("disposition") == Disposition.OPEN_THEIRS.value)
         .join(waiting, on="ref")
+        .filter((pl.col("their_kind") != ItemKind.THEIR_HOLD.value) | (pl.col("outcome") == Outcome.HELD.value))
         .group_by("line_no")
         .agg(same=((kind == pl.col("their_kind")) & (pl.col("points") == pl.col("their_points"))).any())
     )
     return passes.overrule(decided, again=judged.filter("same"), against=judged.filter(~pl.col("same")))
+
+
+def _outdated_holds(decided: pl.DataFrame, theirs: pl.DataFrame) -> pl.Series:
+    """Holds that wait as *theirs* and that an answer of this file takes the place of: their item_id."""
+    answered = decided.filter(
+        pl.col("event").is_in([Event.UNKNOWN_ACCEPTED.value, Event.UNKNOWN_OTHER.value])
+        & (pl.col("outcome") != Outcome.HELD.value)
+    )["ref"]
+    holds = theirs.filter(pl.col("kind") == ItemKind.THEIR_HOLD.value)
+    return holds.filter(pl.col("ref").is_in(answered.implode()))["item_id"]
 
 
 def _numbered(decided: pl.DataFrame, names: Names, partner_id: int, work: Work) -> pl.DataFrame:
@@ -246,19 +264,24 @@ def _breaking(rows: pl.DataFrame, partner_id: int, **columns: pl.Expr | str) -> 
 def _merges(work: Work, book: Lookups, partner_id: int, decided: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Accepted to another account: aliases to record, and their breaks (B10).
 
-    The alias closes its break at once. Where the survivor is another of our own members, or is itself merged away in
-    the same file, no alias is made and the break stays for a person.
+    The alias closes its break at once. No alias is made, and the break stays for a person, where the survivor is
+    another of our own members or is itself merged away, or where a member was merged into two accounts. A merge that is
+    known already says nothing new.
     """
+    known = book.aliases(partner_id)
     moved = decided.filter(
         (pl.col("outcome") == Outcome.ACCEPTED.value)
-        & pl.col("to_account").is_not_null()
         & (pl.col("to_account") != pl.col("member"))
-        & (pl.col("disposition") != Disposition.DUPLICATE.value)
-    )
+        & ~pl.col("event").is_in([Event.DUPLICATE_ANSWER.value, Event.CONFLICT.value])
+    ).filter(passes.surviving("member", known) != pl.col("to_account"))
     ours = book.known_members(partner_id, moved["to_account"].unique())
-    chained = moved["member"].implode()
-    clean = ~pl.col("to_account").is_in(ours.implode()) & ~pl.col("to_account").is_in(chained)
-    aliases = moved.filter(clean).unique("member", keep="first", maintain_order=True)
+    merged = pl.concat([known["member"], moved["member"]])
+    clean = (
+        ~pl.col("to_account").is_in(pl.concat([ours, merged]).implode())
+        & ~pl.col("member").is_in(known["member"].implode())
+        & (pl.col("to_account").n_unique().over("member") == 1)
+    )
+    aliases = moved.filter(clean).sort("line_no").unique("member", keep="first", maintain_order=True)
     return aliases.select(
         "member",
         "line_no",

@@ -46,6 +46,11 @@ class Lookups:
         day: date | None = row[0] if row else None
         return day
 
+    def feeds_posted_for(self, day: date) -> list[str]:
+        """The feeds of which a file of this business date was posted."""
+        query = f"SELECT DISTINCT feed FROM book.posting WHERE business_date = DATE '{day}' ORDER BY feed"
+        return self.frame(query)["feed"].to_list()
+
     def has_posted(self, kind: str) -> bool:
         """Whether any file of a kind was posted."""
         return self.row("SELECT 1 FROM book.posting WHERE kind = ? LIMIT 1", kind) is not None
@@ -124,14 +129,15 @@ class Lookups:
     def aliases(self, partner_id: int) -> pl.DataFrame:
         """Merged accounts with the last survivor of their chain: member, survivor."""
         return self.frame(
-            f"""WITH RECURSIVE chain(member, survivor, depth) AS (
-                    SELECT member, survivor, 1 FROM book.alias WHERE partner_id = {partner_id}
-                    UNION ALL
-                    SELECT c.member, a.survivor, c.depth + 1 FROM chain c
-                    JOIN book.alias a ON a.member = c.survivor AND a.partner_id = {partner_id}
-                    WHERE c.depth < 32
+            f"""WITH RECURSIVE merged AS (
+                    SELECT DISTINCT member, survivor FROM book.alias WHERE partner_id = {partner_id}
+                ), chain(member, survivor) AS (
+                    SELECT member, survivor FROM merged
+                    UNION
+                    SELECT c.member, m.survivor FROM chain c JOIN merged m ON m.member = c.survivor
                 )
-                SELECT member, arg_max(survivor, depth) AS survivor FROM chain GROUP BY member ORDER BY member"""
+                SELECT c.member, c.survivor FROM chain c
+                WHERE NOT EXISTS (SELECT 1 FROM merged m WHERE m.member = c.survivor) ORDER BY c.member"""
         )
 
     def known_members(self, partner_id: int, members: pl.Series) -> pl.Series:

@@ -28,6 +28,7 @@ class Days(Lookups, Protocol):
 
     def overdue(self, day: date) -> pl.DataFrame: ...
     def has_posted(self, kind: str) -> bool: ...
+    def feeds_posted_for(self, day: date) -> list[str]: ...
     def sequence_breaks(self) -> pl.DataFrame: ...
 
 
@@ -95,8 +96,10 @@ def compose_calendar(work: Work, book: Days) -> posting.Changes:
     rows = work.accepted.with_columns(file_id=pl.lit(work.file_id), value_date="day")
     require(rows["day"].n_unique() <= 1, "a calendar file closes one day")
     partners = {name: names.partner(name) for name in rows["partner"].unique().sort()}
+    came = book.feeds_posted_for(work.business_date)
     late = breaks.opening(
-        rows.filter(pl.col("status").is_in(["missing", "held"])),
+        # The file may have come since this calendar was written, when a crash kept it from being posted.
+        rows.filter(pl.col("status").is_in(["missing", "held"]) & ~pl.col("feed").is_in(came)),
         line_no="line_no",
         code=pl.lit(BreakCode.SEQUENCE.value),
         subject=pl.concat_str("feed", pl.lit(":"), pl.col("day").cast(pl.String)),
@@ -150,15 +153,21 @@ def _placed(part: pl.DataFrame, names: Names, partner: str) -> pl.DataFrame:
 
 
 def _require_sources(work: Work) -> None:
-    """An open request names the account it was paid from, so that a rejection can return its points there."""
-    wrong = work.accepted.filter((pl.col("entry") == "item") & ~pl.col("account").is_in(SOURCES))["line_no"]
+    """An open request names the account it was paid from, to which a rejection returns its points, and its own ref."""
+    items = work.accepted.filter(pl.col("entry") == "item")
+    wrong = items.filter(
+        ~pl.col("account").is_in(SOURCES)
+        | pl.col("ref").is_null()
+        | (pl.col("partner").is_null())
+        | pl.struct("partner", "ref").is_duplicated()
+    )["line_no"]
     if wrong.len():
         raise PermanentError(
             Code.ENVELOPE_INVALID,
             f"{work.feed.key} line {wrong[0]}",
-            found=f"{wrong.len()} open requests paid from another account",
-            expected=f"one of {', '.join(SOURCES)} in account",
-            remedy="Name the account the points came from and land the file again; nothing was posted",
+            found=f"{wrong.len()} open requests without an account that paid, a partner or a reference of their own",
+            expected=f"one of {', '.join(SOURCES)} in account, and each reference once a partner",
+            remedy="Correct the rows and land the file again; nothing was posted",
         )
 
 

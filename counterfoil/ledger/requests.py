@@ -23,7 +23,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     names = Names(book, file_id=work.file_id, unit=work.unit)
     partner_id = names.partner(work.feed.partner)
     asked = _sourced(_known(work, book, partner_id), work, names, partner_id)
-    met = _met(asked, book.open_items(partner_id, Side.THEIRS), work)
+    met = _met(asked, book.open_items(partner_id, Side.THEIRS), book.aliases(partner_id), work)
     items = _items(asked, met, partner_id, work)
     taken = met.filter(pl.col("next_state").is_in([*ENDS, State.HELD.value]))
     return posting.changes(
@@ -76,7 +76,7 @@ def _sourced(asked: pl.DataFrame, work: Work, names: Names, partner_id: int) -> 
     return passes.within_balance(sourced, accounts)
 
 
-def _met(asked: pl.DataFrame, theirs: pl.DataFrame, work: Work) -> pl.DataFrame:
+def _met(asked: pl.DataFrame, theirs: pl.DataFrame, aliases: pl.DataFrame, work: Work) -> pl.DataFrame:
     """Requests that an answer was waiting for."""
     kind = (
         pl.when(pl.col("event") == Event.RECALL.value)
@@ -86,7 +86,7 @@ def _met(asked: pl.DataFrame, theirs: pl.DataFrame, work: Work) -> pl.DataFrame:
     asking = asked.filter(pl.col("event").is_in(ASKS)).select(
         "line_no", "item_id", "ref", "member", "points", "value_date", "source_account", kind=kind
     )
-    return passes.answered_before(asking, theirs, work.feed.tolerance_points)
+    return passes.answered_before(asking, theirs, aliases, work.feed.tolerance_points)
 
 
 def _items(asked: pl.DataFrame, met: pl.DataFrame, partner_id: int, work: Work) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -17,8 +17,8 @@ from typing import Final
 import duckdb
 
 from counterfoil import limits
-from counterfoil.errors import Code, PermanentError
-from counterfoil.files import canonical_json, write_durably
+from counterfoil.errors import Code, PermanentError, TransientError
+from counterfoil.files import canonical_json, sync_folder, write_durably
 from counterfoil.ledger import audit, lock
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.writing import Writer
@@ -36,6 +36,8 @@ class Heads:
     content_head: str
     chain_head: str
 
+
+_NO_ROOM: Final = ("No space left", "File too large", "Could not write", "quota")
 
 _SEEN_CURRENT: Final[set[Path]] = set()
 """Books this process has found at the newest schema: no other program brings one back to an older schema."""
@@ -120,7 +122,20 @@ class Book:
         return True
 
     def _migrate(self) -> None:
-        """Bring the book to the newest schema: copy first, then step and record in one transaction, then checkpoint."""
+        """Bring the book to the newest schema. A new one is made aside and renamed, for a file that a crash left
+        without its header could never be opened again."""
+        if self.path.exists():
+            self._steps()
+            return
+        fresh = replace(self, path=self.path.with_suffix(".making"))
+        for stale in (fresh.path, fresh.path.with_name(f"{fresh.path.name}.wal")):
+            stale.unlink(missing_ok=True)
+        fresh._steps()
+        fresh.path.replace(self.path)
+        sync_folder(self.path.parent)
+
+    def _steps(self) -> None:
+        """Every pending migration: copy first, then step and record in one transaction, then checkpoint."""
         with self._attached(read_only=False) as connection:
             pending = _pending(connection)
         if not pending:
@@ -143,8 +158,31 @@ class Book:
             connection.execute(f"SET temp_directory = '{_quoted(self.path.parent / 'spill')}'")
             connection.execute(f"ATTACH '{_quoted(self.path)}' AS book{' (READ_ONLY)' if read_only else ''}")
             yield connection
+        except duckdb.Error as error:
+            raise self._told(error) from error
         finally:
             connection.close()
+
+    def _told(self, error: duckdb.Error) -> Exception:
+        """DuckDB's own errors in ours: no room is transient, a file it cannot read is damage, the rest is a bug."""
+        text = str(error)
+        if any(sign in text for sign in _NO_ROOM):
+            return TransientError(
+                Code.DISK_FULL,
+                str(self.path.parent),
+                found="no room to write the book",
+                expected="room for the whole posting",
+                remedy="Free space there or raise the limit, then run again; nothing was posted",
+            )
+        if isinstance(error, duckdb.IOException):
+            return PermanentError(
+                Code.BOOK_DAMAGED,
+                self.path.name,
+                found="a file that DuckDB cannot read or write",
+                expected="the book as it was last closed",
+                remedy="Restore the book from its copy; the landing store holds everything that was posted",
+            )
+        return error
 
 
 def _quoted(path: Path) -> str:

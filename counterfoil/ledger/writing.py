@@ -100,7 +100,7 @@ class Writer(Lookups):
                 self._connection.execute("COMMIT")
         except BaseException:
             # A commit that fails has rolled back by itself.
-            with suppress(duckdb.TransactionException):
+            with suppress(duckdb.Error):
                 self._connection.execute("ROLLBACK")
             raise
 

@@ -68,6 +68,7 @@ _LISTED: Final[tuple[tuple[tuple[ItemKind, ...], tuple[State, ...], Outcome, tup
     # The same answer again.
     (BOTH, (State.CONFIRMED,), Outcome.ACCEPTED, EQUAL, DUPLICATE),
     (BOTH, (State.REJECTED,), Outcome.REJECTED, EQUAL, DUPLICATE),
+    ((ItemKind.REQUEST,), (State.REVERSED,), Outcome.ACCEPTED, EQUAL, DUPLICATE),
     # Another answer after the end.
     ((ItemKind.REQUEST,), (State.REJECTED, State.REFUNDED), Outcome.ACCEPTED, ANY, _ACCEPTED_AFTER_END),
     ((ItemKind.REQUEST,), (State.REFUNDED,), Outcome.REJECTED, EQUAL, _AGREED_AFTER_END),

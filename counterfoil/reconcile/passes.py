@@ -81,7 +81,7 @@ def decide(matched: pl.DataFrame, tolerance_points: int) -> pl.DataFrame:
         )
         .when(base.is_null() | (off == 0))
         .then(pl.lit(Relation.EQUAL.value))
-        .when(off <= tolerance_points)
+        .when((off <= tolerance_points) & (pl.col("points").sign() == base.sign()))
         .then(pl.lit(Relation.WITHIN.value))
         .otherwise(pl.lit(Relation.BEYOND.value))
     )
@@ -182,7 +182,9 @@ THEIR_KINDS = {
 THEIR_OUTCOMES = {kind: outcome for outcome, kind in THEIR_KINDS.items()}
 
 
-def answered_before(requests: pl.DataFrame, theirs: pl.DataFrame, tolerance_points: int) -> pl.DataFrame:
+def answered_before(
+    requests: pl.DataFrame, theirs: pl.DataFrame, aliases: pl.DataFrame, tolerance_points: int
+) -> pl.DataFrame:
     """Requests whose answer already waits as *theirs*, in the shape of ``decide``.
 
     ``requests``: line_no, ref, member, points, kind; ``theirs``: open items. A reference under which several answers
@@ -199,7 +201,7 @@ def answered_before(requests: pl.DataFrame, theirs: pl.DataFrame, tolerance_poin
         outcome=pl.col("kind").replace_strict(THEIR_OUTCOMES, return_dtype=pl.Int16),
     )
     met = requests.join(waiting, on="ref", maintain_order="left").filter(
-        pl.col("their_member").is_null() | (pl.col("their_member") == pl.col("member"))
+        pl.col("their_member").is_null() | (surviving("their_member", aliases) == surviving("member", aliases))
     )
     off = (pl.col("their_points") - pl.col("points")).abs()
     relation = (

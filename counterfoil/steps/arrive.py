@@ -26,6 +26,9 @@ _UNREADABLE = {Code.FILE_EMPTY, Code.HEADER_MISSING, Code.ENVELOPE_INVALID}
 """Whole files that the partner must send again; anything else about a claim is for us to settle."""
 
 
+_STOPS_ALL = {Code.CONNECTION_LOST, Code.DISK_FULL}
+"""Troubles that the next file would meet as well; it is not charged with them."""
+
 OWN_KINDS: Final = {FeedKind.OPENING, FeedKind.RATES, FeedKind.CALENDAR}
 """Feeds of the programme itself: their dates may lie as far back as the programme goes."""
 
@@ -77,6 +80,8 @@ def receive(desk: Desk, connection: str, *, patient: bool) -> Received:
             except CounterfoilError as error:
                 desk.index.note_failure(connection, file, error.code)
                 received.troubles.append(error)
+                if error.code in _STOPS_ALL:
+                    break
     return received
 
 
@@ -122,7 +127,7 @@ def look(desk: Desk, source: Source, connection: str, troubles: list[Counterfoil
         for known in desk.index.note_looks(connection, listing, now):
             feed = _by_name(desk, connection, known.file)
             if known.delivered:
-                _tidy(source, feed, known.file)
+                _tidy_up(source, feed, known.file, troubles)
             elif not known.file.name.endswith(markers):
                 seen.append(_sight(known, feed, names, now))
     return seen
@@ -183,11 +188,23 @@ def _same(source: Source, file: RemoteFile) -> None:
         )
 
 
+def _tidy_up(source: Source, feed: Feed | None, file: RemoteFile, troubles: list[CounterfoilError]) -> None:
+    """Tidy a file that was delivered earlier; a server that does not let us must not keep the others waiting."""
+    try:
+        _tidy(source, feed, file)
+    except CounterfoilError as error:
+        if error.code is Code.CONNECTION_LOST:
+            raise
+        troubles.append(error)
+
+
 def _tidy(source: Source, feed: Feed | None, file: RemoteFile) -> None:
     """Clear a delivered file away as its layout says; a file of no feed stays where it is."""
     if feed is None or feed.arrival.afterwards == "leave":
         return
     found = {other.name: other for other in source.listing(file.folder)}
+    if found.get(file.name, file) != file:
+        return  # another version has taken its place; it, and its marker, are for the next look
     names = [file.name, file.name + feed.arrival.marker_suffix] if _marked(feed) else [file.name]
     for known in (found[name] for name in names if name in found):
         if feed.arrival.afterwards == "archive":

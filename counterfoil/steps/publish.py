@@ -54,9 +54,7 @@ def publish_crm(desk: Desk, target: CrmTarget) -> list[WrittenBatch]:
         ranges = desk.index.ranges(target.name)
         done = max((known.batch.to_n for known in ranges if known.state == "written"), default=0)
         changed = updates(book, done, to_n)
-        if changed.redemptions.is_empty() and changed.balances.is_empty():
-            return written
-        while True:
+        while changed.redemptions.height or changed.balances.height:
             batch = desk.index.allot_range(
                 target=target.name, to_n=to_n, mapping_sha=mapping_sha, batch_id=batch_id, at=desk.now()
             )
@@ -68,6 +66,9 @@ def publish_crm(desk: Desk, target: CrmTarget) -> list[WrittenBatch]:
             parts = target.write(batch, changed, desk.settings.home.out_crm / target.name / batch.batch_id)
             desk.index.mark_range_written(batch)
             written.append(WrittenBatch(batch, parts))
+            done = batch.to_n
+            changed = updates(book, done, to_n)
+    return written
 
 
 def batch_id(target: str, mapping_sha: str, from_n: int, to_n: int) -> str:
@@ -84,15 +85,17 @@ def publish_journal(desk: Desk, day: date) -> Journal | None:
         to_n = book.last_posting()
         known = desk.index.journals(JOURNALS)
         last = known[-1] if known else None
-        if last is not None and last.to_n == to_n:
-            _write_journal(desk, _journal(desk, book, last.journal_id, last.from_n, to_n), last)
-            return last
+        if last is not None:
+            # Again, byte for byte: a crash may have left it claimed and not written.
+            _write_journal(desk, _journal(desk, book, last.journal_id, last.from_n, last.to_n), last)
+            if last.to_n >= to_n:
+                return last
         from_n = last.to_n if last else 0
         journal_id = f"CF{desk.settings.entity[:4]}{to_n:08d}"
         lines = _journal(desk, book, journal_id, from_n, to_n)
     if lines.is_empty():
         return None
-    note = Journal(
+    claimed = Journal(
         journal_id=journal_id,
         target=JOURNALS,
         date=day,
@@ -101,8 +104,8 @@ def publish_journal(desk: Desk, day: date) -> Journal | None:
         sha256=sha256_bytes(lines.write_csv().encode()),
         made_at=desk.now(),
     )
+    note = desk.index.claim_journal(claimed)
     _write_journal(desk, lines, note)
-    desk.index.note_journal(note)
     return note
 
 

@@ -207,10 +207,10 @@ JOURNAL = Journal(
 
 def test_a_journal_is_recorded_once(open_index: OpenIndex, tmp_path: Path) -> None:
     with open_index() as index:
-        index.note_journal(JOURNAL)
-        index.note_journal(replace(JOURNAL, made_at=NOW + timedelta(days=1)))
+        index.claim_journal(JOURNAL)
+        index.claim_journal(replace(JOURNAL, made_at=NOW + timedelta(days=1)))
         with pytest.raises(PermanentError, match=r"POSTING_DIFFERS .*2026-11-20-0007"):
-            index.note_journal(replace(JOURNAL, sha256="b" * 64))
+            index.claim_journal(replace(JOURNAL, sha256="b" * 64))
         assert index.journals("oracle") == [JOURNAL]
         assert index.journals("other") == []
     (tmp_path / "arrival.db").unlink()
@@ -221,7 +221,7 @@ def test_a_journal_is_recorded_once(open_index: OpenIndex, tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["", "../x", ".x", "a/b", "a\n", "x" * 101])
 def test_a_journal_id_is_a_plain_name(open_index: OpenIndex, name: str) -> None:
     with open_index() as index, pytest.raises(PermanentError, match="plain name"):
-        index.note_journal(replace(JOURNAL, journal_id=name))
+        index.claim_journal(replace(JOURNAL, journal_id=name))
 
 
 # Events
