@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from counterfoil.errors import Code, PermanentError
+from counterfoil.errors import Code, PermanentError, TransientError
 from counterfoil.landing.index import ArrivalIndex
 from counterfoil.landing.outputs import Event
 from counterfoil.landing.records import Journal, ReportVersion
@@ -216,6 +216,16 @@ def test_a_journal_is_recorded_once(open_index: OpenIndex, tmp_path: Path) -> No
     (tmp_path / "arrival.db").unlink()
     with open_index() as index:
         assert index.journals("oracle") == [JOURNAL]
+
+
+def test_postings_are_claimed_by_one_journal_only(open_index: OpenIndex) -> None:
+    following = replace(JOURNAL, journal_id="2026-11-20-0009", from_n=7, to_n=9)
+    with open_index() as index:
+        index.claim_journal(JOURNAL)
+        with pytest.raises(TransientError, match="BATCH_TAKEN"):
+            index.claim_journal(replace(JOURNAL, journal_id="2026-11-20-0008", to_n=8))
+        index.claim_journal(following)
+        assert index.journals("oracle") == [JOURNAL, following]
 
 
 @pytest.mark.parametrize("name", ["", "../x", ".x", "a/b", "a\n", "x" * 101])
