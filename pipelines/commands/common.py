@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import polars as pl
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -37,6 +38,9 @@ PartnerOption = Annotated[str | None, typer.Option("--partner", help="Only this 
 
 WIDTH_ELSEWHERE = 140
 """Columns of a table where the output is no terminal that says how wide it is."""
+
+WHOLE_MAX = 20
+"""Cells up to this length, names and ids, are never broken over two lines."""
 
 stdout = Console(width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE)
 stderr = Console(stderr=True)
@@ -71,11 +75,17 @@ def emit_rows(
     rows: Iterable[Sequence[object]], header: Sequence[str], *, title: str, numeric: Sequence[bool] = ()
 ) -> None:
     """A table for people: numbers to the right, thousands apart; ``none`` when there is no row."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown = [[_cell(cell) for cell in row] for row in rows]
     for position, name in enumerate(header):
         right = position < len(numeric) and numeric[position]
-        table.add_column(name.replace("_", " "), justify="right" if right else "left", overflow="fold")
-    shown = [[_cell(cell) for cell in row] for row in rows]
+        longest = max((len(row[position]) for row in shown), default=0)
+        table.add_column(
+            name.replace("_", " "),
+            justify="right" if right else "left",
+            overflow="fold",
+            min_width=longest if longest <= WHOLE_MAX else None,
+        )
     for row in shown:
         table.add_row(*row)
     stdout.print(table if shown else f"[bold]{title}[/bold]: none")
