@@ -14,7 +14,7 @@ from assets import show
 from assets.desk import OpensDesk, at_desk, day_of
 from counterfoil import journey
 from counterfoil.feed import Feed
-from counterfoil.landing.records import Delivery
+from counterfoil.landing.records import Delivery, refused
 from counterfoil.ledger import extracts
 from counterfoil.steps import staging
 from counterfoil.steps.desk import Desk
@@ -154,7 +154,7 @@ def _results(
         breaks = extracts.break_counts(book, numbers)
         suspense = extracts.suspense(book, feed.partner)
         heads = desk.book.heads(book)
-    refused = show.refused(known, outcomes)
+    bad = refused(known, outcomes)
     unexplained = sum(int(balance[name].abs().sum()) for name in ("unexplained_rows", "unexplained_points"))
     yield dg.MaterializeResult(
         asset_key=reconciled, metadata={"matches": show.frame(matches), "breaks opened": show.frame(breaks)}
@@ -173,8 +173,8 @@ def _results(
     yield dg.AssetCheckResult(
         asset_key=posted,
         check_name="every_file_accepted",
-        passed=not refused,
-        metadata={"refused": show.deliveries(refused, outcomes)},
+        passed=not bad,
+        metadata={"refused": show.deliveries(bad, outcomes)},
     )
     yield dg.AssetCheckResult(
         asset_key=posted,

@@ -11,6 +11,7 @@ from assets import show
 from assets.desk import OpensDesk, at_desk, day_of
 from assets.intake import Days
 from counterfoil.feed import Feed
+from counterfoil.landing.records import refused
 from counterfoil.steps import close, publish
 
 CALENDAR, JOURNAL, REPORT = (
@@ -117,7 +118,7 @@ def _report(feeds: Sequence[Feed], targets: Sequence[str], days: Days) -> dg.Ass
             written = publish.publish_report(opened, day)
             known = opened.index.deliveries(day=day)
             outcomes = opened.index.latest_outcomes(one.order for one in known)
-            bad = show.refused(known, outcomes)
+            bad = refused(known, outcomes)
             with opened.book.reading() as book:
                 heads = opened.book.heads(book)
             yield dg.MaterializeResult(

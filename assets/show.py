@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
-from counterfoil.landing.records import Delivery, Outcome, OutcomeState
+from counterfoil.landing.records import Delivery, Outcome
 
 
 def table(rows: Iterable[Sequence[object]], header: Sequence[str]) -> dg.MetadataValue:
@@ -38,22 +38,6 @@ def deliveries(known: Sequence[Delivery], outcomes: Mapping[int, Outcome]) -> dg
         ],
         ("delivery", "file", "identity", "bytes", "verdict", "outcome", "code"),
     )
-
-
-def refused(known: Sequence[Delivery], outcomes: Mapping[int, Outcome]) -> list[Delivery]:
-    """Deliveries that were held or rejected and that no later delivery under the same identity has replaced."""
-    states = {OutcomeState.HELD, OutcomeState.REJECTED}
-    posted = {
-        one.identity: one.order
-        for one in known
-        if one.order in outcomes and outcomes[one.order].state is OutcomeState.POSTED
-    }
-    return [
-        one
-        for one in known
-        if (outcomes[one.order].state in states if one.order in outcomes else one.code is not None)
-        and posted.get(one.identity, 0) < one.order
-    ]
 
 
 def link(page: Path) -> dg.MetadataValue:

@@ -11,7 +11,7 @@ from functools import partial
 
 from counterfoil.errors import CounterfoilError
 from counterfoil.feed import FeedKind
-from counterfoil.landing.records import Delivery, Journal, Outcome, OutcomeState
+from counterfoil.landing.records import Delivery, Journal, Outcome, OutcomeState, refused
 from counterfoil.ledger.writing import Posted
 from counterfoil.protocols import CrmTarget, Parsed, RemoteFile
 from counterfoil.steps.arrive import Received, connections, receive
@@ -26,10 +26,14 @@ OWN_FIRST = (FeedKind.RATES, FeedKind.OPENING)
 
 @dataclass
 class Night:
-    """All that one run did, and what it could not do."""
+    """All that one run did, and what it could not do.
+
+    ``standing`` are the day's files that are held or rejected, whichever run met them first.
+    """
 
     delivered: list[Delivery] = field(default_factory=list)
     waiting: list[RemoteFile] = field(default_factory=list)
+    standing: list[Delivery] = field(default_factory=list)
     outcomes: list[tuple[Delivery, Outcome]] = field(default_factory=list)
     postings: list[Posted] = field(default_factory=list)
     batches: list[WrittenBatch] = field(default_factory=list)
@@ -50,7 +54,7 @@ class Night:
     def exit_status(self) -> int:
         """0 when all went well, 3 when trying again may help, 1 when a person must look first."""
         statuses = {error.exit_status for _, error in self.failures}
-        if self.refused or 1 in statuses or any(delivery.code for delivery in self.delivered):
+        if self.refused or self.standing or 1 in statuses or any(delivery.code for delivery in self.delivered):
             return 1
         return max(statuses, default=0)
 
@@ -72,6 +76,8 @@ def run(desk: Desk, day: date, *, feeds: Sequence[str] | None = None) -> Night:
         _guarded(night, target.name, partial(_hand_on, desk, night, target))
     if feeds is None:
         _guarded(night, "day", partial(_close, desk, night, day))
+    of_day = desk.index.deliveries(day=day)
+    night.standing = refused(of_day, desk.index.latest_outcomes(delivery.order for delivery in of_day))
     return night
 
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from counterfoil.errors import Code, CounterfoilError, PermanentError
+from counterfoil.errors import Code, PermanentError
 from counterfoil.feed import Feed
 from counterfoil.protocols import Marks, Parsed
 from parsers.envelope import first_line_fits, named_day
@@ -79,24 +79,6 @@ class LayoutReader:
             late = "its first line does not fit" if not fitting else "no version was in force on its business date"
             reasons[layouts[-1].key] = late if placed else str(_misfit(layouts[-1], connection, folder, name))
         return _the_one(claims, f"{connection}:{folder}/{name!r}", reasons)
-
-    def recognise(self, *, name: str, payload: Path) -> Feed:
-        """The one layout that fits a file by name and envelope, wherever it lies; for looking at a single file.
-
-        Raises as ``claim``.
-        """
-        reasons: dict[str, str] = {}
-        claims = []
-        for layouts in self._versions.values():
-            fitting = [layout for layout in layouts if re.fullmatch(layout.recognise.name, name)]
-            chosen = _in_force([layout for layout in fitting if _begins_right(layout, payload)], name, payload)
-            fault = "its name does not fit" if not fitting else "its first line or date does not fit"
-            if chosen is not None:
-                fault = _fault(chosen, name, payload) or ""
-            if chosen is not None and not fault:
-                claims.append(chosen)
-            reasons[layouts[-1].key] = fault
-        return _the_one(claims, repr(name), reasons)
 
     def layout_bytes(self, feed: Feed) -> bytes:
         """The layout file as it lies on disk; NOTHING_FOUND for a version that is not there."""
@@ -178,14 +160,6 @@ def _business_date(layout: Layout, name: str, path: Path) -> date | None:
         return inspect_file(layout, name, path).business_date
     except PermanentError:
         return None
-
-
-def _fault(layout: Layout, name: str, path: Path) -> str | None:
-    try:
-        inspect_file(layout, name, path)
-    except CounterfoilError as error:
-        return error.found
-    return None
 
 
 def _the_one(claims: Sequence[Layout], where: str, reasons: dict[str, str]) -> Layout:

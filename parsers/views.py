@@ -52,7 +52,8 @@ class Sliced:
 def slice_grid(lines: Lines, grid: NDArray[np.uint8], spans: Sequence[tuple[int, int]]) -> Sliced:
     """Cut the same spans out of all lines. Every slice must be valid UTF-8.
 
-    Measured on 2 M lines and 5 columns against slices by polars: 0.17 s of processor time instead of 0.5 s.
+    Measured on 2 M lines of 120 bytes and 5 columns: reading the file takes 0.86 s of processor time, and 1.01 s with
+    slices by polars.
     """
     count = len(grid)
     views = [np.zeros((count, 16), np.uint8) for _ in spans]

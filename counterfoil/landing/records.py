@@ -4,7 +4,7 @@ Here: frozen records of arrivals, outcomes, postings, reports and journals. Not 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from enum import StrEnum
@@ -151,6 +151,22 @@ class Journal:
     to_n: int
     sha256: str
     made_at: datetime
+
+
+def refused(known: Sequence[Delivery], outcomes: Mapping[int, Outcome]) -> list[Delivery]:
+    """Deliveries that were held or rejected and that no later delivery under the same identity has replaced."""
+    states = {OutcomeState.HELD, OutcomeState.REJECTED}
+    posted = {
+        one.identity: one.order
+        for one in known
+        if one.order in outcomes and outcomes[one.order].state is OutcomeState.POSTED
+    }
+    return [
+        one
+        for one in known
+        if (outcomes[one.order].state in states if one.order in outcomes else one.code is not None)
+        and posted.get(one.identity, 0) < one.order
+    ]
 
 
 _ADAPTERS: Final[dict[type[Any], TypeAdapter[Any]]] = {

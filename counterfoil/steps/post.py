@@ -24,7 +24,7 @@ from counterfoil.ledger.writing import Entitled, Posted, Writer
 from counterfoil.limits import SKIPPED_NAMED_MAX
 from counterfoil.protocols import Marks, Parsed
 from counterfoil.reconcile import balance
-from counterfoil.schemas.gate import conform, prove_control
+from counterfoil.schemas.gate import prove_control
 from counterfoil.steps.desk import SOFTWARE, Desk
 
 HELD_CODES = {Code.UNREADABLE_AMOUNTS, Code.REJECT_RATE_HIGH, Code.CORRECTION_HELD}
@@ -36,6 +36,7 @@ REJECTED_CODES = {
     Code.ENVELOPE_INVALID,
     Code.CONTROL_TOTAL_WRONG,
     Code.ROWS_TOO_MANY,
+    Code.FILE_TOO_LARGE,
 }
 """Faults of a file that only a new file mends. Any other error is not the file's and stops the feed."""
 
@@ -49,11 +50,9 @@ class Settled:
 
 
 def read(desk: Desk, delivery: Delivery) -> Parsed:
-    """A delivery's records, gated and proved by Pandera; its control totals are not judged yet."""
-    feed = feed_of(desk, delivery)
-    parsed = desk.reader.read(feed, name=delivery.name, payload=desk.landing.verify(delivery.payload_sha))
-    conform(feed.kind, parsed.accepted)
-    return parsed
+    """A delivery's records, gated and proved; its control totals are not judged yet."""
+    payload = desk.landing.verify(delivery.payload_sha)
+    return desk.reader.read(feed_of(desk, delivery), name=delivery.name, payload=payload)
 
 
 def readable(desk: Desk, delivery: Delivery) -> Parsed | None:

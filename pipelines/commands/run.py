@@ -98,8 +98,10 @@ def show(night: journey.Night) -> None:
         stdout.print(f"Report: {night.report.page}", soft_wrap=True)
     for delivery, outcome in night.refused:
         stderr.print(f"{delivery.name}: {outcome.message}", soft_wrap=True, highlight=False, markup=False)
-    for delivery in night.delivered:
-        if delivery.message:
+    named = {delivery.order for delivery, _ in night.refused}
+    held = {delivery.order: delivery for delivery in (*night.delivered, *night.standing)}
+    for order, delivery in sorted(held.items()):
+        if delivery.message and order not in named:
             stderr.print(delivery.message, soft_wrap=True, highlight=False, markup=False)
     for _, error in night.failures:
         stderr.print(str(error), style="red", soft_wrap=True, highlight=False, markup=False)
