@@ -60,7 +60,7 @@ class Records(Table):
     line_no: int = _number(least=1)
 
     @pa.check("line_no", name="line_no_rises", n_failure_cases=CASES_MAX)
-    def _line_no_rises(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
+    def line_no_rises(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805 - pandera makes it a class method
         column = pl.col(data.key)
         return data.lazyframe.select((column > column.shift(1)).fill_null(value=True))
 
@@ -74,7 +74,7 @@ class Requests(Records):
     value_date: pl.Date = _day()
 
     @pa.check("points", name="points_move", n_failure_cases=CASES_MAX)
-    def _points_move(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
+    def points_move(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
         return data.lazyframe.select(pl.col(data.key) != 0)
 
 
@@ -102,12 +102,12 @@ class Opening(Records):
     value_date: pl.Date = _day()
 
     @pa.check("entry", name="item_is_named", n_failure_cases=CASES_MAX)
-    def _item_is_named(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
+    def item_is_named(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
         named = pl.col("ref").is_not_null() & pl.col("partner").is_not_null() & (pl.col("points") != 0)
         return data.lazyframe.select((pl.col(data.key) != "item") | named)
 
     @pa.check("account", name="account_is_owned", n_failure_cases=CASES_MAX)
-    def _account_is_owned(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
+    def account_is_owned(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
         account = pl.col(data.key)
         owned = pl.when(account == "member").then(pl.col("owner").is_not_null())
         return data.lazyframe.select(
@@ -145,7 +145,7 @@ class Quarantined(Records):
     points: int = _points(nullable=True)
 
     @pa.check("raw", name="raw_is_short", n_failure_cases=CASES_MAX)
-    def _raw_is_short(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
+    def raw_is_short(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
         return data.lazyframe.select(pl.col(data.key).bin.size() <= RAW_BYTES_MAX)
 
 
