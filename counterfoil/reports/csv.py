@@ -31,12 +31,18 @@ def tables(facts: ReportFacts) -> dict[str, bytes]:
     with ``.`` and its currency in a column; an apostrophe before text that a spreadsheet would take for a formula.
     Breaks stand in the order of the page, and their buckets have an en dash: a spreadsheet takes 2-3 for a day.
     """
-    cover = pl.DataFrame({"field": list(facts.cover), "value": list(facts.cover.values())}).sort("field")
-    found = {"cover.csv": _csv(cover), "ties.csv": _ties(facts)}
+    found = {**cover(facts), "ties.csv": _ties(facts)}
     for name in SCHEMAS:
-        found[f"{name}.csv"] = _table(facts.table(name), facts.cover["currency"])
+        if name != "breaks":
+            found[f"{name}.csv"] = _table(facts.table(name), facts.cover["currency"])
     found["breaks.csv"] = _csv(worst_first(facts.breaks).with_columns(pl.col("bucket").str.replace("-", "–")))
     return dict(sorted(found.items()))
+
+
+def cover(facts: ReportFacts) -> dict[str, bytes]:
+    """``cover.csv`` alone: the one table that names the version."""
+    fields = pl.DataFrame({"field": list(facts.cover), "value": list(facts.cover.values())})
+    return {"cover.csv": _csv(fields.sort("field"))}
 
 
 def _ties(facts: ReportFacts) -> bytes:

@@ -145,8 +145,9 @@ def publish_report(desk: Desk, day: date) -> WrittenReport:
             book, desk.index, settings=desk.settings, feeds=desk.feeds(), day=day, version=0, restated=False
         )
     # The bytes also depend on files without a posting and on what has left since: all of it decides the version.
-    tables = {name: sha256_bytes(data) for name, data in csv.tables(facts).items()}
-    inputs = sha256_bytes(canonical_json([SOFTWARE, desk.settings.settings_sha, tables]))
+    tables = csv.tables(facts)
+    hashes = {name: sha256_bytes(data) for name, data in tables.items()}
+    inputs = sha256_bytes(canonical_json([SOFTWARE, desk.settings.settings_sha, hashes]))
     version = desk.index.report_version(day=day, n=n, inputs_sha=inputs, at=desk.now())
     restated = {"version": str(version.version), "restated": "yes" if version.version > 1 else "no"}
     facts = replace(facts, cover={**facts.cover, **restated})
@@ -154,7 +155,7 @@ def publish_report(desk: Desk, day: date) -> WrittenReport:
     require(unaccounted == 0, f"stage 2 of the mass balance leaves {unaccounted} outcomes", code=Code.MASS_BALANCE)
     folder = desk.settings.home.out_reports / day.isoformat() / f"v{version.version}"
     desk.progress(f"writing the report of {day}", 0, 0)
-    for name, data in csv.tables(facts).items():
+    for name, data in {**tables, **csv.cover(facts)}.items():
         write_durably(folder / name, data)
     page = html.render(facts).encode()
     write_durably(folder / "index.html", page)
