@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import BinaryIO, Final, Protocol, Self
 
 import polars as pl
 
@@ -179,8 +179,35 @@ class CrmTarget(Protocol):
         ...
 
 
+JOURNAL: Final[dict[str, pl.DataType]] = {
+    "journal_id": pl.String(),
+    "journal_line": pl.Int64(),
+    "accounting_date": pl.Date(),
+    "period": pl.String(),
+    "entity": pl.String(),
+    "ledger": pl.String(),
+    "source": pl.String(),
+    "category": pl.String(),
+    "account": pl.String(),
+    "account_name": pl.String(),
+    "cost_center": pl.String(),
+    "programme": pl.String(),
+    "partner": pl.String(),
+    "currency": pl.String(),
+    "debit_minor": pl.Int64(),
+    "credit_minor": pl.Int64(),
+    "points": pl.Int64(),
+    "line_text": pl.String(),
+    "event_key": pl.String(),
+}
+"""One row a line, no nulls, in order of ``journal_line``. At most one of ``debit_minor`` and ``credit_minor`` (in minor
+units of ``currency``) is above zero; where neither is, ``points`` is not 0. ``points`` counts a credit as positive.
+``cost_center`` is empty; ``partner`` is empty for the programme itself. ``event_key`` (posting, account, day, basis,
+partner and what it is) is unique."""
+
+
 class JournalTarget(Protocol):
-    """Writes the neutral journal (columns in ``counterfoil.ledger.journal``) in a general ledger's own format."""
+    """Writes the neutral journal (JOURNAL) in a general ledger's own format."""
 
     name: str
 

@@ -9,31 +9,7 @@ import polars as pl
 
 from counterfoil.errors import Code, PermanentError
 from counterfoil.money import decimal_texts, exponent
-
-JOURNAL: Final[dict[str, pl.DataType]] = {
-    "journal_id": pl.String(),
-    "journal_line": pl.Int64(),
-    "accounting_date": pl.Date(),
-    "period": pl.String(),
-    "entity": pl.String(),
-    "ledger": pl.String(),
-    "source": pl.String(),
-    "category": pl.String(),
-    "account": pl.String(),
-    "account_name": pl.String(),
-    "cost_center": pl.String(),
-    "programme": pl.String(),
-    "partner": pl.String(),
-    "currency": pl.String(),
-    "debit_minor": pl.Int64(),
-    "credit_minor": pl.Int64(),
-    "points": pl.Int64(),
-    "line_text": pl.String(),
-    "event_key": pl.String(),
-}
-"""One row a line, no nulls. ``period`` is YYYY-MM; ``cost_center`` and ``partner`` may be empty; exactly one of
-``debit_minor`` and ``credit_minor`` is above zero, or both are 0 and ``points`` is not (a memo line); ``points`` counts
-a credit as positive."""
+from counterfoil.protocols import JOURNAL
 
 LENGTHS_MAX: Final = {"journal_id": 16, "source": 25, "category": 25, "line_text": 50}
 """The narrowest of the systems this table feeds: SAP's reference 16, Oracle's source and category 25, item text 50."""

@@ -14,32 +14,7 @@ from counterfoil.ledger import valuation
 from counterfoil.ledger.chart import Chart
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.names import HOUSE, HOUSE_NAME
-
-JOURNAL: Final[dict[str, pl.DataType]] = {
-    "journal_id": pl.String(),
-    "journal_line": pl.Int64(),
-    "accounting_date": pl.Date(),
-    "period": pl.String(),
-    "entity": pl.String(),
-    "ledger": pl.String(),
-    "source": pl.String(),
-    "category": pl.String(),
-    "account": pl.String(),
-    "account_name": pl.String(),
-    "cost_center": pl.String(),
-    "programme": pl.String(),
-    "partner": pl.String(),
-    "currency": pl.String(),
-    "debit_minor": pl.Int64(),
-    "credit_minor": pl.Int64(),
-    "points": pl.Int64(),
-    "line_text": pl.String(),
-    "event_key": pl.String(),
-}
-"""One row a line, no nulls, in order of ``journal_line``. At most one of ``debit_minor`` and ``credit_minor`` (in minor
-units of ``currency``) is above zero; where neither is, ``points`` is not 0. ``points`` counts a credit as positive.
-``cost_center`` is empty; ``partner`` is empty for the programme itself. ``event_key`` (posting, account, day, basis,
-partner and what it is) is unique."""
+from counterfoil.protocols import JOURNAL
 
 SUMMARY: Final = ("account", "account_name", "currency", "lines", "debit_minor", "credit_minor", "points")
 

@@ -7,17 +7,16 @@ from typing import Any
 import polars as pl
 import pytest
 
-from connectors.gl.journal import JOURNAL as NEUTRAL
 from connectors.gl.journal import LENGTHS_MAX, prove_journal
 from counterfoil.errors import Code, PermanentError
 from counterfoil.feed import Feed
 from counterfoil.ledger.chart import Rulebook
-from counterfoil.ledger.journal import JOURNAL, LINE_TEXT_MAX, journal_summary
+from counterfoil.ledger.journal import LINE_TEXT_MAX, journal_summary
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.store import Book
 from counterfoil.ledger.writing import Posted
 from counterfoil.money import value_points_int
-from counterfoil.protocols import Updates
+from counterfoil.protocols import JOURNAL, Updates
 
 MakeJournal = Callable[..., pl.DataFrame]
 Told = tuple[Book, dict[tuple[int, int], Updates], dict[tuple[int, int], pl.DataFrame]]
@@ -39,7 +38,7 @@ def signed(lines: pl.DataFrame) -> list[tuple[Any, ...]]:
 
 
 def test_a_journal_is_what_every_target_can_write(whole: pl.DataFrame) -> None:
-    assert dict(whole.schema) == JOURNAL == NEUTRAL
+    assert dict(whole.schema) == JOURNAL
     assert LENGTHS_MAX["line_text"] == LINE_TEXT_MAX
     prove_journal(whole)
     assert whole["journal_line"].to_list() == list(range(1, whole.height + 1))

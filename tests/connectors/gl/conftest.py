@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from connectors.gl.journal import JOURNAL
+from counterfoil.protocols import JOURNAL
 
 
 def line(number: int, **values: Any) -> dict[str, Any]:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.gl.journal import JOURNAL, prove_journal
+from connectors.gl.journal import prove_journal
 from connectors.gl.neutral import NeutralCsv
 from counterfoil.errors import Code, PermanentError
+from counterfoil.protocols import JOURNAL
 
 NEUTRAL = """\
 journal_id,journal_line,accounting_date,period,entity,ledger,source,category,account,account_name,cost_center,\
