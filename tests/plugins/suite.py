@@ -8,8 +8,13 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 IN_CI = os.environ.get("CI") == "true"
+
+# Tests are never timed, so no example has a deadline; CI tries the same examples each time, people ever new ones.
+settings.register_profile("suite", deadline=None, derandomize=IN_CI)
+settings.load_profile("suite")
 
 
 def skipped_in_ci(report: pytest.TestReport | pytest.CollectReport) -> bool:
