@@ -25,7 +25,8 @@ BOOKS_SUSPENSE = [Event.UNKNOWN_ACCEPTED.value, Event.ACCEPTED_AFTER_END.value]
 class Lookups(Dimensions, Protocol):
     """What composing asks of the open book; every frame is limited to one partner and to what is open or named."""
 
-    def awaiting(self, partner_id: int) -> pl.DataFrame: ...
+    def named_items(self, partner_id: int, refs: pl.Series, members: pl.Series) -> pl.DataFrame: ...
+    def awaiting(self, partner_id: int, refs: pl.Series) -> pl.DataFrame: ...
     def open_items(self, partner_id: int, side: Side) -> pl.DataFrame: ...
     def settled_items(self, partner_id: int, refs: pl.Series, since: date) -> pl.DataFrame: ...
     def aliases(self, partner_id: int) -> pl.DataFrame: ...
@@ -104,18 +105,26 @@ def _emptied(breaks_cleared: pl.DataFrame, work: Work) -> pl.DataFrame:
 
 
 def _decided(work: Work, book: Lookups, partner_id: int) -> pl.DataFrame:
-    """Every answer with the item it speaks of and what it does to it, not in order of lines."""
+    """Every answer with the item it speaks of and what it does to it, in order of lines."""
     answers = work.accepted.with_columns(
         outcome=pl.col("outcome").replace_strict(passes.OUTCOMES, return_dtype=pl.Int16)
     )
+    matched = passes.placed(answers, book.named_items(partner_id, answers["ref"], answers["member"]))
+    rest = answers.filter(matched["item_id"].is_null())
+    if rest.height:
+        matched = passes.resolved(matched, _resolve(rest, work, book, partner_id))
+    return passes.decide(matched, work.feed.tolerance_points)
+
+
+def _resolve(rest: pl.DataFrame, work: Work, book: Lookups, partner_id: int) -> pl.DataFrame:
+    """The few answers that name no open item of the same member: merged accounts, ended items, unknown references."""
     aliases = book.aliases(partner_id)
-    found, rest = passes.by_reference(answers, book.awaiting(partner_id), aliases, MatchPass.EXACT)
+    refs = rest["ref"].unique()
     since = date.fromordinal(work.business_date.toordinal() - work.feed.reference_lifetime_days)
-    settled = book.settled_items(partner_id, rest["ref"].unique(), since)
-    again, rest = passes.by_reference(rest, settled, aliases, MatchPass.SETTLED_KEY)
-    # No item is in two of the three, so each is decided by itself and the many found need no sorting in.
-    parts = [found, *(part.select(found.columns) for part in (again, passes.unknown(rest)))]
-    return pl.concat([passes.decide(part, work.feed.tolerance_points) for part in parts])
+    merged, rest = passes.by_reference(rest, book.awaiting(partner_id, refs), aliases, MatchPass.EXACT)
+    again, rest = passes.by_reference(rest, book.settled_items(partner_id, refs, since), aliases, MatchPass.SETTLED_KEY)
+    found = [frame.select(merged.columns) for frame in (merged, again, passes.unknown(rest))]
+    return pl.concat(found).sort("line_no")
 
 
 def _against_open_theirs(decided: pl.DataFrame, theirs: pl.DataFrame) -> pl.DataFrame:
@@ -185,34 +194,30 @@ def _dispositions(decided: pl.DataFrame, file_id: int) -> pl.DataFrame:
         "value_date",
         item_id=pl.coalesce("item_id", "theirs_id"),
         file_id=pl.lit(file_id, pl.Int32),
-    ).sort("line_no")
+    )
 
 
 def _theirs(decided: pl.DataFrame, partner_id: int, work: Work) -> pl.DataFrame:
     """Items and open items of answers that found no home."""
     booked = pl.col("event").is_in(BOOKS_SUSPENSE)
-    return (
-        decided.filter(pl.col("theirs_id").is_not_null())
-        .select(
-            "ref",
-            "member",
-            "value_date",
-            item_id="theirs_id",
-            side=pl.lit(Side.THEIRS.value),
-            kind=pl.col("outcome").replace_strict(passes.THEIR_KINDS, return_dtype=pl.Int16),
-            state=pl.lit(State.UNIDENTIFIED.value),
-            partner_id=pl.lit(partner_id),
-            source_account=pl.lit(None, pl.Int32),
-            amount="points",
-            remaining=pl.when(booked).then(pl.col("points")).otherwise(0),
-            unit=pl.lit(work.unit),
-            their_amount="points",
-            their_unit=pl.lit(work.unit),
-            ratio_ours=pl.lit(1),
-            ratio_theirs=pl.lit(1),
-            due_date="value_date",
-        )
-        .sort("item_id")
+    return decided.filter(pl.col("theirs_id").is_not_null()).select(
+        "ref",
+        "member",
+        "value_date",
+        item_id="theirs_id",
+        side=pl.lit(Side.THEIRS.value),
+        kind=pl.col("outcome").replace_strict(passes.THEIR_KINDS, return_dtype=pl.Int16),
+        state=pl.lit(State.UNIDENTIFIED.value),
+        partner_id=pl.lit(partner_id),
+        source_account=pl.lit(None, pl.Int32),
+        amount="points",
+        remaining=pl.when(booked).then(pl.col("points")).otherwise(0),
+        unit=pl.lit(work.unit),
+        their_amount="points",
+        their_unit=pl.lit(work.unit),
+        ratio_ours=pl.lit(1),
+        ratio_theirs=pl.lit(1),
+        due_date="value_date",
     )
 
 
@@ -226,7 +231,7 @@ def _ended(decided: pl.DataFrame, work: Work) -> pl.DataFrame:
         .then(pl.col("points"))
         .otherwise(0)
     )
-    ends = decided.filter(pl.col("next_state").is_in(ENDS)).select(
+    return decided.filter(pl.col("next_state").is_in(ENDS)).select(
         "item_id",
         state="next_state",
         confirmed=confirmed,
@@ -237,7 +242,6 @@ def _ended(decided: pl.DataFrame, work: Work) -> pl.DataFrame:
         line_no="line_no",
         was_open=pl.col("state").is_in(WAITING),
     )
-    return ends.sort("line_no")
 
 
 def _breaks(decided: pl.DataFrame, partner_id: int) -> pl.DataFrame:

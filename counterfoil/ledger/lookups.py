@@ -100,11 +100,25 @@ class Lookups:
         """Open items of one side, columns OPEN_ITEM."""
         return self.frame(f"SELECT {_OPEN} FROM book.open_item WHERE partner_id = {partner_id} AND side = {side:d}")
 
-    def awaiting(self, partner_id: int) -> pl.DataFrame:
-        """Our open items as candidates for answers: ref, item_member and ``passes.ITEM_COLUMNS``."""
+    def named_items(self, partner_id: int, refs: pl.Series, members: pl.Series) -> pl.DataFrame:
+        """Our open items that answers name by reference, the member being the same or not said, in any order: row (of
+        the answers), item_id, kind, state, source_account, sent. To read all open items and match them outside takes
+        three times as long."""
         return self.frame(
-            f"""SELECT ref, member AS item_member, item_id, kind, state, source_account, amount AS sent
-                FROM book.open_item WHERE partner_id = {partner_id} AND side = {Side.OURS:d}"""
+            f"""SELECT a.row, o.item_id, o.kind, o.state, o.source_account, o.amount AS sent
+                FROM named a JOIN book.open_item o ON o.ref = a.ref
+                WHERE o.partner_id = {partner_id} AND o.side = {Side.OURS:d}
+                  AND (a.member IS NULL OR a.member = o.member)""",
+            named=pl.DataFrame({"ref": refs, "member": members}).with_row_index("row"),
+        )
+
+    def awaiting(self, partner_id: int, refs: pl.Series) -> pl.DataFrame:
+        """Our open items among references, as candidates for answers: ref, item_member and ``passes.ITEM_COLUMNS``."""
+        return self.frame(
+            f"""SELECT o.ref, o.member AS item_member, o.item_id, o.kind, o.state, o.source_account, o.amount AS sent
+                FROM wanted w JOIN book.open_item o ON o.ref = w.ref
+                WHERE o.partner_id = {partner_id} AND o.side = {Side.OURS:d} ORDER BY o.item_id""",
+            wanted=pl.DataFrame({"ref": refs}),
         ).with_columns(confirmed=pl.lit(0, pl.Int64), reversed=pl.lit(0, pl.Int64))
 
     def settled_items(self, partner_id: int, refs: pl.Series, since: date) -> pl.DataFrame:

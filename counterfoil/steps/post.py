@@ -5,7 +5,8 @@ composing and proving (``ledger``), or arrival.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from counterfoil import identity
@@ -201,15 +202,20 @@ def _post(desk: Desk, book: Writer, delivery: Delivery, parsed: Parsed) -> Poste
         actor=desk.settings.actor,
         posted_at=posting_time(desk.now(), previous),
         software=SOFTWARE,
-        frame_digest=audit.frame_digest(parsed.accepted),
+        frame_digest="",
     )
     skipped = _skipped(desk, feed, delivery)
 
-    def seal() -> str:
-        desk.landing.write_record(record)
-        return record_sha(record)
+    # Hashing lets other threads run, so it is done beside the composing.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        digest = beside.submit(audit.frame_digest, parsed.accepted)
 
-    return _book(book, feed, parsed, record, desk.rulebook, unit=desk.settings.unit, skipped=skipped, seal=seal)
+        def seal() -> str:
+            sealed = replace(record, frame_digest=digest.result())
+            desk.landing.write_record(sealed)
+            return record_sha(sealed)
+
+        return _book(book, feed, parsed, record, desk.rulebook, unit=desk.settings.unit, skipped=skipped, seal=seal)
 
 
 def _post_again(desk: Desk, book: Writer, record: PostingRecord) -> None:
