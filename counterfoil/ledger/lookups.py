@@ -60,13 +60,6 @@ class Lookups:
         row = self.row("SELECT payload_sha FROM book.posting WHERE kind = ? ORDER BY n DESC LIMIT 1", kind)
         return str(row[0]) if row else ""
 
-    def posted(self, feed: str) -> pl.DataFrame:
-        """Postings of a feed: n, delivery, payload_sha, identity, epoch, sequence, business_date."""
-        return self.frame(
-            "SELECT n, delivery, payload_sha, identity, epoch, sequence, business_date FROM book.posting "
-            f"WHERE feed = '{feed}' ORDER BY n"
-        )
-
     def partners(self) -> pl.DataFrame:
         """Columns of ``partner``."""
         return self.frame("SELECT * FROM book.partner")

@@ -53,7 +53,7 @@ def _known(work: Work, book: Lookups, partner_id: int) -> pl.DataFrame:
     refs = work.accepted["ref"].unique()
     since = work.business_date - timedelta(days=work.feed.reference_lifetime_days)
     settled = book.settled_items(partner_id, refs, since)
-    open_now = book.open_items(partner_id, Side.OURS)
+    open_now = book.awaiting(partner_id, refs)
     known = pl.concat([frame.select("ref", "item_id") for frame in (open_now, settled)])
     requests = work.accepted.with_columns(item_id=posting.record_id(work.file_id, "line_no"))
     return passes.new_requests(requests, known)
