@@ -27,6 +27,9 @@ INBOX: Final = "inbox"
 """The connection that every installation has: a folder below its home."""
 
 _NOT_PLACES: Final = {"programme", "unit", "entity", "currency", "zone", "start_date"}
+_ADDED_LATER: Final = {"points_live_days", "return_grace_days", "approval_points", "approval_minor"}
+"""Left out of what is hashed while at their defaults, so that a setting that came later changes no old hash."""
+
 _PROBLEMS_SHOWN: Final = 5
 _RUN_ID_MAX: Final = 100
 _RUN_IDS: Final[dict[int, str]] = {}
@@ -152,6 +155,14 @@ class ProgrammeSettings(Contract):
     """The programme's time zone: when its days close."""
     start_date: date = date(2026, 1, 1)
     """The first business date that the program keeps."""
+    points_live_days: Annotated[int, Field(ge=1)] | None = None
+    """How long points live whose file does not say when they expire; for ever by default."""
+    return_grace_days: Annotated[int, Field(ge=0)] = 30
+    """How long points live that return after they would have expired."""
+    approval_points: Annotated[int, Field(ge=0)] = 1_000_000
+    """Points that one person may move in a day for one cause before another person must approve."""
+    approval_minor: Annotated[int, Field(ge=0)] = 1_000_000
+    """The same in minor units of the currency."""
     connections: dict[Alias, Connection] = Field(default_factory=dict)
 
 
@@ -177,9 +188,16 @@ class Settings(ProgrammeSettings):
     """The account that runs this process, as the operating system knows it: ``os:<name>``."""
 
     @cached_property
+    def settings_bytes(self) -> bytes:
+        """The settings that can change a result, as they are landed: no places, hosts or secrets."""
+        kept = self.model_dump(mode="json", include=_NOT_PLACES)
+        later = self.model_dump(mode="json", include=_ADDED_LATER, exclude_defaults=True)
+        return canonical_json(kept | later)
+
+    @cached_property
     def settings_sha(self) -> str:
-        """The SHA-256 of the settings that can change a result: no places, hosts or secrets."""
-        return sha256_bytes(canonical_json(self.model_dump(mode="json", include=_NOT_PLACES)))
+        """The SHA-256 of ``settings_bytes``."""
+        return sha256_bytes(self.settings_bytes)
 
     def connection(self, alias: str) -> Sftp | Folder:
         """A connection by its alias, a folder with its full path; SETTINGS_INVALID when it is not configured."""
@@ -236,6 +254,11 @@ def load_settings(home: Path | None = None) -> Settings:
         run_id=_run_id(),
         actor=_actor(),
     )
+
+
+def landed_settings(data: bytes) -> ProgrammeSettings:
+    """The settings that were in force, from the bytes that were landed."""
+    return ProgrammeSettings.model_validate_json(data)
 
 
 class _Loader(yaml.SafeLoader):

@@ -5,7 +5,7 @@ Here: frozen records of arrivals, outcomes, postings, reports and journals. Not 
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -54,6 +54,8 @@ class Arrival:
     empty: bool
     identity: str | None
     received_at: datetime
+    sender: str = ""
+    """Who sent it, as far as was authenticated: ``os:<account>`` or ``connection:<alias>``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +103,8 @@ class PostingRecord:
     """One posting: what was posted, under which rules, by whom. Fsynced just before the ledger commits.
 
     ``hashes`` names the SHA-256 of each thing in force: layout, rules, chart, settings, rates, calendar.
-    ``frame_digest`` is that of the accepted frame.
+    ``frame_digest`` is that of the accepted frame, ``book_schema`` what the digest of its rows covers, ``sender`` who
+    sent the file.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -123,6 +126,8 @@ class PostingRecord:
     posted_at: datetime
     software: str
     frame_digest: str
+    book_schema: int = 1
+    sender: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +203,10 @@ def record_fields(record: Any) -> dict[str, Any]:
 
 def record_bytes(record: Any) -> bytes:
     """The canonical JSON of a record."""
-    return canonical_json(record_fields(record))
+    later = {field.name: field.default for field in fields(record) if field.default is not MISSING}
+    kept = record_fields(record).items()
+    # A field that came later is left out while it has its default: records of before keep their bytes and hashes.
+    return canonical_json({name: value for name, value in kept if name not in later or value != later[name]})
 
 
 def record_sha(record: PostingRecord) -> str:

@@ -171,6 +171,10 @@ class LandingStore:
             )
         return record
 
+    def record_sha(self, n: int) -> str:
+        """The SHA-256 of a posting record as it lies there: what the chain seals."""
+        return sha256_file(self._record_path(n))
+
     def last_n(self) -> int:
         """The number of the last posting record; 0 before the first."""
         return max((int(path.stem) for path in self._records("postings")), default=0)

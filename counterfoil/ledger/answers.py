@@ -4,17 +4,15 @@ Here: the order of the passes and the rows they lead to. Not here: the rules of 
 (``reconcile.passes``) or booking (``posting``).
 """
 
-from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
 import polars as pl
 
-from counterfoil.feed import Feed
 from counterfoil.ledger import posting
-from counterfoil.ledger.chart import PostingRules
 from counterfoil.ledger.model import BreakCode, Disposition, Event, ItemKind, MatchPass, Outcome, Side, State
 from counterfoil.ledger.names import Dimensions, Names
+from counterfoil.ledger.work import Work, month_of
 from counterfoil.reconcile import breaks, life, passes
 
 WAITING = [state.value for state in life.WAITING]
@@ -33,27 +31,6 @@ class Lookups(Dimensions, Protocol):
     def known_members(self, partner_id: int, members: pl.Series) -> pl.Series: ...
     def clearable_breaks(self, partner_id: int) -> pl.DataFrame: ...
     def with_break_ids(self, opening: pl.DataFrame) -> pl.DataFrame: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Work:
-    """One accepted file about to be posted: its contract, its rows and what it is posted as.
-
-    ``on_day`` is the programme day it falls on: its business date, or the first day still open for a late file.
-    """
-
-    feed: Feed
-    accepted: pl.DataFrame
-    file_id: int
-    business_date: date
-    on_day: date
-    unit: str
-    rules: PostingRules
-
-
-def month_of(day: date) -> int:
-    """``202611``: settled keys are looked up month by month, newest first."""
-    return day.year * 100 + day.month
 
 
 def compose(work: Work, book: Lookups) -> posting.Changes:
@@ -78,13 +55,17 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
             "settled_key": pl.concat([ended.drop("was_open"), _emptied(emptied, work)], how="vertical_relaxed"),
             "disposition": _dispositions(decided, work.file_id),
             "entry": posting.entries(_effects(decided), work.rules, names.roles(partner_id), work.file_id),
+            "item_change": decided.filter(pl.col("event") == Event.HELD.value).select(
+                "item_id",
+                "line_no",
+                state="next_state",
+                remaining=pl.col("sent").abs(),
+                file_id=pl.lit(work.file_id),
+            ),
             **names.rows(),
         },
         opened=theirs,
         closed=pl.concat([ended.filter("was_open").select("item_id"), emptied.select(item_id="theirs_id")]),
-        restated=decided.filter(pl.col("event") == Event.HELD.value).select(
-            "item_id", state="next_state", remaining=pl.col("sent").abs()
-        ),
         breaking=pl.concat([_breaks(decided, partner_id), moved]),
         clearing=clearing,
     )

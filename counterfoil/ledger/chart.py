@@ -5,19 +5,28 @@ Here: the typed rules and their checks. Not here: applying them to records (``po
 
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from counterfoil.errors import Code, PermanentError
 from counterfoil.feed import Contract
-from counterfoil.ledger.model import Event
+from counterfoil.ledger.model import FIRST_OF_VERSION_TWO, Event
 
 Model = TypeVar("Model", bound=Contract)
 
 Role = Literal[
-    "source", "target", "in_flight", "payable", "suspense", "variance_loss", "variance_gain", "written_off", "issued"
+    "source",
+    "target",
+    "in_flight",
+    "payable",
+    "suspense",
+    "variance_loss",
+    "variance_gain",
+    "written_off",
+    "issued",
+    "breakage",
 ]
 Amount = Literal["sent", "answered", "matched", "shortfall", "excess"]
 
@@ -38,14 +47,18 @@ class PostingRules(Contract):
 
     @model_validator(mode="after")
     def _complete(self) -> "PostingRules":
-        expected = {event.name.lower() for event in Event}
+        expected = {event.name.lower() for event in Event if self.version > 1 or event < FIRST_OF_VERSION_TWO}
         if set(self.events) != expected:
             raise ValueError(f"events differ from the program's: {sorted(set(self.events) ^ expected)}")
         return self
 
     def moves(self, event: Event) -> tuple[Move, ...]:
-        """What the event books, in order."""
-        return self.events[event.name.lower()]
+        """What the event books, in order; nothing for an event that these rules are too old to know."""
+        return self.events.get(event.name.lower(), ())
+
+
+_SPENT_IN_VERSION_ONE = frozenset({"issued", "variance_loss", "variance_gain", "written_off"})
+"""Kinds that are not open; version 1 of the chart did not say so itself."""
 
 
 class AccountKind(Contract):
@@ -54,6 +67,8 @@ class AccountKind(Contract):
     gl: str
     name: str
     basis: Literal["programme", "partner"]
+    open: bool = True
+    """Whether the points are still owed, so that a new rate revalues them; not those of income and expense."""
 
 
 class NamedAccount(Contract):
@@ -72,6 +87,17 @@ class Chart(Contract):
     revaluation: NamedAccount
     rounding: NamedAccount
 
+    @model_validator(mode="before")
+    @classmethod
+    def _spent(cls, content: Any) -> Any:
+        if isinstance(content, dict) and content.get("version") == 1 and isinstance(content.get("accounts"), dict):
+            accounts = {
+                kind: {"open": kind not in _SPENT_IN_VERSION_ONE, **account} if isinstance(account, dict) else account
+                for kind, account in content["accounts"].items()
+            }
+            return {**content, "accounts": accounts}
+        return content
+
 
 class Rulebook:
     """Rules and chart in force, with the hash of the bytes they came from."""
@@ -85,8 +111,14 @@ class Rulebook:
 
 
 def load_rulebook(data: Path) -> Rulebook:
-    """The rulebook of a data folder; RULES_INVALID names the file and the key."""
-    return Rulebook((data / "ledger/posting.yaml").read_bytes(), (data / "ledger/chart.yaml").read_bytes())
+    """The newest rulebook of a data folder; RULES_INVALID names the file and the key."""
+    return Rulebook(*(_newest(data / "ledger", name) for name in ("posting", "chart")))
+
+
+def _newest(folder: Path, name: str) -> bytes:
+    """The bytes of the highest version: ``posting.yaml`` is the first, ``posting-v2.yaml`` the second."""
+    versions = {int(path.stem.removeprefix(f"{name}-v")): path for path in folder.glob(f"{name}-v*.yaml")}
+    return (versions[max(versions)] if versions else folder / f"{name}.yaml").read_bytes()
 
 
 def _parse(model: type[Model], text: bytes, where: str) -> Model:

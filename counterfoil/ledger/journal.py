@@ -24,10 +24,6 @@ CATEGORIES: Final = {"revalued": "Revaluation", "revaluation": "Revaluation"}
 CATEGORY: Final = "Redemptions"
 LINE_TEXT_MAX: Final = 50
 
-SPENT: Final = frozenset({"issued", "variance_loss", "variance_gain", "written_off"})
-"""Account kinds that hold income or expense. Their points are gone, so a new rate does not touch them; the points of
-every other kind are still owed."""
-
 
 def journal(
     book: Lookups,
@@ -118,7 +114,7 @@ def _accounts(book: Lookups, chart: Chart, unit: str) -> pl.DataFrame:
 def _kinds(chart: Chart) -> pl.DataFrame:
     """The chart's account kinds: kind, gl, name, rated, open. A GL account has the name of its first kind."""
     kinds = pl.DataFrame(
-        [(kind, known.gl, known.name, known.basis, kind not in SPENT) for kind, known in chart.accounts.items()],
+        [(kind, known.gl, known.name, known.basis, known.open) for kind, known in chart.accounts.items()],
         schema={"kind": pl.String, "gl": pl.String, "name": pl.String, "rated": pl.String, "open": pl.Boolean},
         orient="row",
     )
@@ -128,7 +124,7 @@ def _kinds(chart: Chart) -> pl.DataFrame:
             Code.RULES_INVALID,
             "data/ledger/chart.yaml",
             found=f"{', '.join(mixed)} for points that are owed and for points that are spent",
-            expected="general-ledger accounts of their own for " + ", ".join(sorted(SPENT)),
+            expected="general-ledger accounts of their own for each",
             remedy="Give these kinds other accounts in the chart",
         )
     return kinds.with_columns(name=pl.col("name").first().over("gl"))

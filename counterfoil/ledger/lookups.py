@@ -51,6 +51,27 @@ class Lookups:
         query = f"SELECT DISTINCT feed FROM book.posting WHERE business_date = DATE '{day}' ORDER BY feed"
         return self.frame(query)["feed"].to_list()
 
+    def postings_of(self, feed: str, identity: str) -> list[int]:
+        """The postings of one identity of a feed, oldest first."""
+        query = "SELECT n FROM book.posting WHERE feed = ? AND identity = ? ORDER BY n"
+        return [int(n) for (n,) in self._connection.execute(query, [feed, identity]).fetchall()]
+
+    def last_sequence(self, feed: str, epoch: str, restart: str, day: date) -> int | None:
+        """What ``identity.sequence_gap`` asks for: the highest number posted in the scope of a file of ``day``; 0 at a
+        restart, None before the feed's first file."""
+        scope = {"never": "true", "yearly": "year(business_date) = year(?)", "daily": "business_date = ?"}[restart]
+        row = self.row(
+            f"""SELECT max(sequence), max(sequence) FILTER (WHERE {scope}) FROM book.posting
+                WHERE feed = ? AND epoch = ?""",
+            *([] if restart == "never" else [day]),
+            feed,
+            epoch,
+        )
+        in_epoch, in_scope = row or (None, None)
+        if in_scope is not None:
+            return int(in_scope)
+        return None if in_epoch is None else 0
+
     def has_posted(self, kind: str) -> bool:
         """Whether any file of a kind was posted."""
         return self.row("SELECT 1 FROM book.posting WHERE kind = ? LIMIT 1", kind) is not None

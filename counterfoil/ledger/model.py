@@ -42,6 +42,7 @@ class State(IntEnum):
     SHORT = 8
     UNIDENTIFIED = 9
     CLOSED = 10
+    WITHDRAWN = 11
 
 
 class Outcome(IntEnum):
@@ -89,6 +90,55 @@ class Event(IntEnum):
     OPENING_ITEM = 51
     RATE = 60
     DAY_CLOSED = 61
+    REFUNDED = 70
+    WRITTEN_OFF = 71
+    TAKEN = 72
+    TAKEN_FROM_SUSPENSE = 73
+    TAKEN_AFTER_END = 74
+    REFUSED = 75
+    RESOLVED = 76
+    PERMITTED = 77
+    LOCKED = 78
+    REOPENED = 79
+    UNDONE = 80
+    DECISION_UNDONE = 81
+    UNCHANGED = 82
+    CHANGED_TOO_LATE = 83
+    EXPIRED = 90
+    MERGED = 91
+    MERGE_KNOWN = 92
+    MERGE_REFUSED = 93
+
+
+FIRST_OF_VERSION_TWO: Final = 70
+"""Version 1 of the posting rules knew the events below this number."""
+
+
+class Action(IntEnum):
+    """What a person decided; ``decision.action``."""
+
+    RESOLVE = 1
+    IDENTIFY = 2
+    REFUSE = 3
+    REFUND = 4
+    WRITE_OFF = 5
+    TAKE = 6
+    UNDO = 7
+    RELEASE = 8
+    DISCARD = 9
+    APPROVE = 10
+    LOCK = 11
+    REOPEN = 12
+
+
+class LotUse(IntEnum):
+    """Why points left a lot; the points of a return are negative."""
+
+    SPENT = 1
+    OVERDRAWN = 2
+    """A new lot on an overdrawn account first fills the hole."""
+    EXPIRED = 3
+    MERGED = 4
 
 
 class Disposition(IntEnum):
@@ -120,6 +170,7 @@ class BreakCode(IntEnum):
     OVERDUE = 2
     UNKNOWN_THEIRS = 3
     POINTS_DIFFER = 4
+    DATE_DIFFERS = 6
     DUPLICATE_THEIRS = 7
     DUPLICATE_OURS = 8
     REJECTED = 9
@@ -133,6 +184,7 @@ class BreakEvent(IntEnum):
     """Steps in the life of a break."""
 
     OPENED = 1
+    REOPENED = 2
     CLEARED = 9
 
 
@@ -233,8 +285,85 @@ TABLES: Final[dict[str, dict[str, type[pl.DataType]]]] = {
         "line_no": I32,
     },
     "break_event": {"break_id": TEXT, "event": I16, "code": I16, "on_day": DAY, "file_id": I32, "line_no": I32},
+    "item_change": {"item_id": I64, "state": I16, "remaining": I64, "file_id": I32, "line_no": I32},
+    "reversal": {"transfer_id": I64, "reverses": I64, "file_id": I32, "line_no": I32},
+    "decision": {
+        "action": I16,
+        "subject": TEXT,
+        "item_id": I64,
+        "theirs_id": I64,
+        "break_id": TEXT,
+        "points": I64,
+        "minor": I64,
+        "reason": TEXT,
+        "file_id": I32,
+        "line_no": I32,
+    },
+    "lot": {
+        "lot_id": I64,
+        "account_id": I32,
+        "amount": I64,
+        "earned": DAY,
+        "expires": DAY,
+        "file_id": I32,
+        "line_no": I32,
+    },
+    "lot_use": {
+        "lot_id": I64,
+        "account_id": I32,
+        "item_id": I64,
+        "use": I16,
+        "amount": I64,
+        "file_id": I32,
+        "line_no": I32,
+    },
+    "merge": {
+        "partner_id": I32,
+        "member": TEXT,
+        "survivor": TEXT,
+        "from_account": I32,
+        "to_account": I32,
+        "since": DAY,
+        "file_id": I32,
+        "line_no": I32,
+    },
 }
 """Every append-only table in the order of the digest; columns in schema order."""
+
+SINCE_SCHEMA_TWO: Final = ("item_change", "reversal", "decision", "lot", "lot_use", "merge")
+"""Tables that a posting of schema 1 does not seal."""
+
+BOOK_SCHEMA: Final = 2
+"""The newest schema: which tables a posting's digest covers and in which order their rows lie."""
+
+ORDER: Final[dict[str, tuple[str, ...]]] = {
+    "partner": ("partner_id",),
+    "account": ("account_id",),
+    "reason": ("reason_id",),
+    "member": ("line_no", "member"),
+    "alias": ("line_no", "member"),
+    "rate": ("line_no",),
+    "closed_day": ("line_no",),
+    "item": ("item_id",),
+    "settled_key": ("line_no", "item_id"),
+    "disposition": ("line_no",),
+    "entry": ("transfer_id", "leg"),
+    "break": ("line_no", "code", "break_id"),
+    "break_event": ("event", "line_no", "break_id", "code"),
+    "item_change": ("line_no", "item_id"),
+    "reversal": ("transfer_id",),
+    "decision": ("line_no",),
+    "lot": ("lot_id",),
+    "lot_use": ("line_no", "lot_id", "item_id", "use"),
+    "merge": ("line_no", "from_account"),
+}
+"""The canonical order of one posting's rows in each table, since schema 2; before, they lay as they were composed."""
+
+
+def sealed_tables(schema: int) -> tuple[str, ...]:
+    """The tables that a posting of this schema seals, in the order of the digest."""
+    return tuple(name for name in TABLES if schema > 1 or name not in SINCE_SCHEMA_TWO)
+
 
 OPEN_ITEM: Final[dict[str, type[pl.DataType]]] = {
     "item_id": I64,
@@ -251,6 +380,16 @@ OPEN_ITEM: Final[dict[str, type[pl.DataType]]] = {
     "due_date": DAY,
 }
 """The working set: items still open. ``remaining`` is what the item keeps in flight (ours) or in suspense (theirs)."""
+
+
+OPEN_LOT: Final[dict[str, type[pl.DataType]]] = {
+    "lot_id": I64,
+    "account_id": I32,
+    "remaining": I64,
+    "earned": DAY,
+    "expires": DAY,
+}
+"""The working set of points that will expire: lots with something left. The rest of a balance never expires."""
 
 
 def empty(table: str) -> pl.DataFrame:

@@ -42,6 +42,8 @@ _AGAIN: Final = "the same answer again"
 _DIFFERS: Final = "stays open until the difference is agreed"
 _CONFLICT: Final = "answers conflict, so none counts"
 _UNKNOWN: Final = "no request of ours"
+_NO_POINTS: Final = "a decision that moves no points"
+_UNDID: Final = "what it undid had moved no points"
 
 OUTLETS: Final[Mapping[Event, Outlet]] = MappingProxyType(
     {
@@ -70,6 +72,24 @@ OUTLETS: Final[Mapping[Event, Outlet]] = MappingProxyType(
         Event.OPENING_ITEM: Outlet(_WAITS, None),
         Event.RATE: Outlet("a rate moves no points", "a rate moves no points"),
         Event.DAY_CLOSED: Outlet("the close of a day moves no points", "the close of a day moves no points"),
+        Event.REFUNDED: Outlet(None, None),
+        Event.WRITTEN_OFF: Outlet(None, None),
+        Event.TAKEN: Outlet(None, None),
+        Event.TAKEN_FROM_SUSPENSE: Outlet(None, None),
+        Event.TAKEN_AFTER_END: Outlet(None, None),
+        Event.REFUSED: Outlet(_UNKNOWN, None),
+        Event.RESOLVED: Outlet(_NO_POINTS, _NO_POINTS),
+        Event.PERMITTED: Outlet(_NO_POINTS, _NO_POINTS),
+        Event.LOCKED: Outlet(_NO_POINTS, _NO_POINTS),
+        Event.REOPENED: Outlet(_NO_POINTS, _NO_POINTS),
+        Event.UNDONE: Outlet(_UNDID, _UNDID),
+        Event.DECISION_UNDONE: Outlet(_UNDID, _UNDID),
+        Event.UNCHANGED: Outlet("as the file before said", "as the file before said"),
+        Event.CHANGED_TOO_LATE: Outlet("its item has gone on since", "its item has gone on since"),
+        Event.EXPIRED: Outlet(None, None),
+        Event.MERGED: Outlet(None, None),
+        Event.MERGE_KNOWN: Outlet("the merge is known", "the merge is known"),
+        Event.MERGE_REFUSED: Outlet("the merge is not possible", "the merge is not possible"),
     }
 )
 """Every event. A request that a member paid for has that member's balance as its CRM key, so its cause is for those

@@ -11,9 +11,10 @@ import polars as pl
 from counterfoil.errors import Code, PermanentError
 from counterfoil.invariants import require
 from counterfoil.ledger import posting
-from counterfoil.ledger.answers import Lookups, Work
+from counterfoil.ledger.answers import Lookups
 from counterfoil.ledger.model import BreakCode, Disposition, Event, ItemKind, MatchPass, Side, State
 from counterfoil.ledger.names import HOUSE, HOUSE_NAME, Names
+from counterfoil.ledger.work import Work
 from counterfoil.reconcile import breaks
 
 ROLE_KINDS = ("in_flight", "payable", "prepaid", "suspense")

@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from counterfoil.ledger.chart import Move, PostingRules
-from counterfoil.ledger.model import OPEN_ITEM, RECORD_SPAN, TABLES, TRANSFERS_PER_RECORD, Event
+from counterfoil.ledger.model import OPEN_ITEM, OPEN_LOT, RECORD_SPAN, TABLES, TRANSFERS_PER_RECORD, Event
 from counterfoil.reconcile.breaks import OPENING
 
 EFFECTS = {
@@ -45,33 +45,41 @@ class Changes:
     """Everything one file does to the book.
 
     ``rows``: frames by table, columns of ``model.TABLES``; ``opened``: OPEN_ITEM rows; ``closed``: item_id of items
-    that leave the working set; ``restated``: item_id, state, remaining of items that stay; ``breaking``: breaks to
-    open (``breaks.OPENING``); ``clearing``: break_id, code of open breaks to close.
+    that leave the working set; ``breaking``: breaks to open (``breaks.OPENING``); ``clearing``: break_id, code of open
+    breaks to close; ``reopening``: the same of cleared breaks to open again; ``opened_lots``: OPEN_LOT rows;
+    ``drawn_lots``: lot_id, remaining of lots whose points moved (0: the lot leaves the working set). An ``item_change``
+    row of an item that is open restates it there.
     """
 
     rows: Mapping[str, pl.DataFrame]
     opened: pl.DataFrame
     closed: pl.DataFrame
-    restated: pl.DataFrame
     breaking: pl.DataFrame
     clearing: pl.DataFrame
+    reopening: pl.DataFrame
+    opened_lots: pl.DataFrame
+    drawn_lots: pl.DataFrame
 
 
-CLEARING = {"break_id": pl.String, "code": pl.Int16}
+CLEARING: Final = {"break_id": pl.String, "code": pl.Int16}
+
+WORKING: Final[Mapping[str, Mapping[str, type[pl.DataType]]]] = {
+    "opened": OPEN_ITEM,
+    "closed": {"item_id": pl.Int64},
+    "breaking": OPENING,
+    "clearing": CLEARING,
+    "reopening": CLEARING,
+    "opened_lots": OPEN_LOT,
+    "drawn_lots": {"lot_id": pl.Int64, "remaining": pl.Int64},
+}
+"""Columns of the working parts of ``Changes``."""
 
 
 def changes(rows: Mapping[str, pl.DataFrame], **working: pl.DataFrame) -> Changes:
     """Changes with every table and working set present, each with exactly its columns; what is not given is empty."""
-    shapes: dict[str, dict[str, type[pl.DataType]]] = {
-        "opened": OPEN_ITEM,
-        "closed": {"item_id": pl.Int64},
-        "restated": {"item_id": pl.Int64, "state": pl.Int16, "remaining": pl.Int64},
-        "breaking": OPENING,
-        "clearing": CLEARING,
-    }
     return Changes(
         rows={name: shaped(rows.get(name), columns) for name, columns in TABLES.items()},
-        **{name: shaped(working.get(name), columns) for name, columns in shapes.items()},
+        **{name: shaped(working.get(name), columns) for name, columns in WORKING.items()},
     )
 
 

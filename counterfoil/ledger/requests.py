@@ -9,9 +9,10 @@ from datetime import timedelta
 import polars as pl
 
 from counterfoil.ledger import posting
-from counterfoil.ledger.answers import Lookups, Work, month_of
+from counterfoil.ledger.answers import Lookups
 from counterfoil.ledger.model import BreakCode, Disposition, Event, ItemKind, MatchPass, Side, State
 from counterfoil.ledger.names import HOUSE, Names
+from counterfoil.ledger.work import Work, month_of
 from counterfoil.reconcile import breaks, passes
 
 ASKS = [Event.REQUEST.value, Event.RECALL.value]
@@ -32,6 +33,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
             "item": items,
             "settled_key": _settled(taken, work),
             "disposition": _dispositions(asked, work.file_id),
+            "item_change": _changed(met, work.file_id),
             "entry": posting.entries(
                 pl.concat([_effects(asked), *_later_effects(met)]), work.rules, names.roles(partner_id), work.file_id
             ),
@@ -39,9 +41,6 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
         },
         opened=items.filter(~pl.col("state").is_in(ENDS)),
         closed=taken.select(item_id="theirs_id"),
-        restated=met.filter(pl.col("event") == Event.AMOUNT_DIFFERS.value).select(
-            item_id="theirs_id", state=pl.lit(State.UNIDENTIFIED.value), remaining=pl.lit(0)
-        ),
         breaking=_breaks(asked, met, partner_id),
         clearing=book.clearable_breaks(partner_id).filter(
             (pl.col("code") == BreakCode.UNKNOWN_THEIRS.value) & pl.col("theirs_id").is_in(met["theirs_id"].implode())
@@ -161,6 +160,21 @@ def _later_effects(met: pl.DataFrame) -> list[pl.DataFrame]:
     )
     answered = met.filter(~(straight & equal)).select("line_no", ordinal=pl.lit(2, pl.Int64), event="event", **columns)
     return [identified, unbooked, answered]
+
+
+def _changed(met: pl.DataFrame, file_id: int) -> pl.DataFrame:
+    """Requests that are held from the start, and waiting answers that stay open and gave their suspense entry back."""
+    held = met.filter(pl.col("next_state") == State.HELD.value).select(
+        "item_id", "line_no", state="next_state", remaining=pl.col("points").abs(), file_id=pl.lit(file_id)
+    )
+    differing = met.filter(pl.col("event") == Event.AMOUNT_DIFFERS.value).select(
+        "line_no",
+        item_id="theirs_id",
+        state=pl.lit(State.UNIDENTIFIED.value, pl.Int16),
+        remaining=pl.lit(0, pl.Int64),
+        file_id=pl.lit(file_id),
+    )
+    return pl.concat([held, differing.select(held.columns)])
 
 
 def _settled(taken: pl.DataFrame, work: Work) -> pl.DataFrame:

@@ -4,7 +4,7 @@ Here: writes and the proofs that abort them. Not here: what is written (``compos
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,12 +18,14 @@ from counterfoil.invariants import require
 from counterfoil.ledger import audit
 from counterfoil.ledger.chart import PostingRules
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import TRANSFERS_PER_RECORD, BreakEvent, Event
+from counterfoil.ledger.model import TABLES, TRANSFERS_PER_RECORD, BreakEvent, Event
 from counterfoil.ledger.posting import LEGS_MAX, Changes
 from counterfoil.reconcile import balance
 
 CHUNK_ROWS = 1 << 19
 """DuckDB gives each chunk of a frame to one thread; a frame in one piece is written by one thread."""
+
+_OPEN_BREAK = ("break_id", "code", "partner_id", "subject", "item_id", "theirs_id")
 
 AT_THE_RECORD = (1, 5)
 """Legs that a record's own points arrive at."""
@@ -49,6 +51,9 @@ class Entitled:
     actor: str
     posted_at: datetime
     software: str
+    verdict: str
+    book_schema: int
+    sender: str
 
 
 @dataclass(frozen=True)
@@ -68,9 +73,9 @@ class Writer(Lookups):
     def post(
         self,
         entitled: Entitled,
-        changes: Changes,
+        stages: Sequence[Callable[[], Changes]],
         *,
-        figures: pl.DataFrame,
+        figures: Callable[[pl.DataFrame], pl.DataFrame],
         controls: pl.DataFrame,
         rules: PostingRules,
         rule_hashes: Mapping[str, str],
@@ -78,24 +83,39 @@ class Writer(Lookups):
     ) -> Posted:
         """Post one file in one transaction.
 
-        ``figures`` are its mass balance, ``controls`` its control totals. ``seal`` fsyncs the posting record and
-        returns its hash; it runs after the proofs and right before the commit, so that a record without its batch can
-        only mean a crash in between. Raises POSTING_UNPROVED and leaves the book untouched when a proof fails.
+        ``stages`` compose what it does, each on the book as the one before it left it: a correction first undoes and
+        then does anew. ``figures`` makes the mass balance of the file from all its dispositions, ``controls`` are its
+        control totals. ``seal`` fsyncs the posting record and returns its hash; it runs after the proofs and right
+        before the commit, so that a record without its batch can only mean a crash in between. Raises POSTING_UNPROVED
+        and leaves the book untouched when a proof fails.
         """
         seconds: dict[str, float] = {}
         # Hashing and DuckDB both let other threads run, so the digest is made beside the writes.
         with ThreadPoolExecutor(max_workers=1) as beside, self._transaction(seconds):
-            digest = beside.submit(audit.rows_digest, changes.rows)
+            *earlier, last = stages
+            undone = [self._applied(stage(), seconds) for stage in earlier]
+            with _timed(seconds, "compose"):
+                changes = last()
+            rows = _merged([*undone, changes], entitled.book_schema)
+            digest = beside.submit(audit.rows_digest, rows, entitled.book_schema)
+            self._applied(changes, seconds)
             with _timed(seconds, "write"):
-                self._insert(changes.rows)
-                self._move(changes)
-                self._keep(entitled.n, figures, controls)
+                self._insert({"item_change": rows["item_change"]})
+                balanced = figures(rows["disposition"])
+                self._keep(entitled.n, balanced, controls)
             with _timed(seconds, "prove"):
-                self._prove(entitled.n, changes, figures, rules)
+                self._prove(entitled.n, rows, balanced, rules)
             with _timed(seconds, "digest"):
                 rows_digest = digest.result()
             content, chain = self._seal(entitled, rows_digest, rule_hashes, seal)
         return Posted(entitled.n, rows_digest, content, chain, seconds)
+
+    def _applied(self, changes: Changes, seconds: dict[str, float]) -> Changes:
+        """Write what one stage changes, but for ``item_change``: of two stages only the last one's tells."""
+        with _timed(seconds, "write"):
+            self._insert({table: frame for table, frame in changes.rows.items() if table != "item_change"})
+            self._move(changes)
+        return changes
 
     @contextmanager
     def _transaction(self, seconds: dict[str, float]) -> Iterator[None]:
@@ -126,22 +146,46 @@ class Writer(Lookups):
         """Bring the working sets in step with the rows just added."""
         require(changes.closed["item_id"].n_unique() == changes.closed.height, "an item closes once in a file")
         self._delete("open_item", "item_id", changes.closed["item_id"])
-        if changes.restated.height:
+        restated = changes.rows["item_change"]
+        if restated.height:
             self._stage(
                 "UPDATE book.open_item AS o SET state = stage.state, remaining = stage.remaining "
                 "FROM stage WHERE o.item_id = stage.item_id",
-                changes.restated,
+                restated,
             )
         if changes.opened.height:
             self._append("open_item", changes.opened)
-        opened = changes.rows["break"]
-        cleared = changes.rows["break_event"].filter(pl.col("event") == BreakEvent.CLEARED.value)["break_id"]
-        if opened.height:
-            self._append(
-                "open_break", opened.select("break_id", "code", "partner_id", "subject", "item_id", "theirs_id")
-            )
-        self._delete("open_break", "break_id", cleared)
+        self._move_breaks(changes)
+        self._move_lots(changes)
         self._balance(changes.rows["entry"])
+
+    def _move_breaks(self, changes: Changes) -> None:
+        events = changes.rows["break_event"]
+        opened, cleared = changes.rows["break"], events.filter(pl.col("event") == BreakEvent.CLEARED.value)["break_id"]
+        if opened.height:
+            self._append("open_break", opened.select(_OPEN_BREAK))
+        again = events.filter(pl.col("event") == BreakEvent.REOPENED.value).select("break_id")
+        if again.height:
+            columns = ", ".join(_OPEN_BREAK)
+            returned = self._stage(
+                f"INSERT INTO book.open_break ({columns}) "
+                f"SELECT {columns} FROM book.break SEMI JOIN stage USING (break_id)",
+                again,
+            )
+            require(returned == again.height, "a break that opens again was there")
+        self._delete("open_break", "break_id", cleared)
+
+    def _move_lots(self, changes: Changes) -> None:
+        drawn = changes.drawn_lots
+        if drawn.height:
+            moved = self._stage(
+                "UPDATE book.open_lot AS o SET remaining = stage.remaining FROM stage WHERE o.lot_id = stage.lot_id",
+                drawn,
+            )
+            require(moved == drawn.height, "a lot that is drawn on was open")
+            self._delete("open_lot", "lot_id", drawn.filter(pl.col("remaining") == 0)["lot_id"])
+        if changes.opened_lots.height:
+            self._append("open_lot", changes.opened_lots)
 
     def _delete(self, table: str, key: str, values: pl.Series) -> None:
         if values.is_empty():
@@ -179,7 +223,7 @@ class Writer(Lookups):
         self._connection.unregister("stage")
         return int(row[0]) if row else 0
 
-    def _prove(self, n: int, changes: Changes, figures: pl.DataFrame, rules: PostingRules) -> None:
+    def _prove(self, n: int, rows: Mapping[str, pl.DataFrame], figures: pl.DataFrame, rules: PostingRules) -> None:
         unexplained = balance.unexplained(figures)
         require(not any(unexplained.values()), f"the mass balance: {unexplained}", code=Code.MASS_BALANCE)
         accepted = int(figures.filter(pl.col("part") == "accepted")["records"][0])
@@ -189,8 +233,12 @@ class Writer(Lookups):
             f"SELECT 1 FROM book.entry WHERE file_id = {n} AND (account_id IS NULL OR amount IS NULL)",
             "each entry has account and amount",
         )
-        booked = self._prove_transfers(n, changes.rows["entry"].height)
+        booked = self._prove_transfers(n, rows["entry"].height)
         self._prove_booked(n, booked, rules)
+        if rows["reversal"].height:
+            self._prove_reversals(n)
+        if rows["lot"].height or rows["lot_use"].height:
+            self._prove_lots()
         self._none("SELECT 1 FROM book.balance HAVING sum(balance) <> 0", "all balances together are zero")
         self._none(f"SELECT 1 FROM book.posting WHERE n >= {n}", "postings are gapless and written once")
 
@@ -233,6 +281,31 @@ class Writer(Lookups):
             booked,
         )
 
+    def _prove_reversals(self, n: int) -> None:
+        """What undoes a transfer mirrors it leg by leg, and no transfer is undone twice."""
+        self._none(
+            f"""WITH pairs AS (SELECT transfer_id, reverses FROM book.reversal WHERE file_id = {n}), legs AS (
+                    SELECT p.transfer_id, e.account_id, e.amount
+                    FROM pairs p JOIN book.entry e ON e.transfer_id IN (p.transfer_id, p.reverses)
+                )
+                SELECT 1 FROM legs GROUP BY transfer_id, account_id HAVING sum(amount) <> 0""",
+            "each undoing mirrors what it undoes",
+        )
+        self._none(
+            f"""SELECT 1 FROM book.reversal WHERE reverses IN (SELECT reverses FROM book.reversal WHERE file_id = {n})
+                GROUP BY reverses HAVING count(*) > 1""",
+            "no transfer is undone twice",
+        )
+
+    def _prove_lots(self) -> None:
+        """Lots hold no more than the balance of their account, and none is empty."""
+        self._none(
+            """SELECT 1 FROM (SELECT account_id, sum(remaining) AS held, min(remaining) AS least FROM book.open_lot
+                              GROUP BY account_id) l LEFT JOIN book.balance b ON b.account_id = l.account_id
+               WHERE l.least <= 0 OR l.held > coalesce(b.balance, 0)""",
+            "lots hold no more than the balance",
+        )
+
     def _none(self, query: str, what: str, stage: pl.DataFrame | None = None) -> None:
         found = self.frame(f"SELECT count(*) AS rows FROM ({query})", **({} if stage is None else {"stage": stage}))
         require(found["rows"].to_list() == [0], what)
@@ -261,6 +334,13 @@ class Writer(Lookups):
         return content, chain
 
 
+def _merged(parts: Sequence[Changes], schema: int) -> dict[str, pl.DataFrame]:
+    """The rows of all stages by table; in canonical order since schema 2."""
+    rows = {table: pl.concat([part.rows[table] for part in parts]) for table in TABLES}
+    rows["item_change"] = rows["item_change"].unique("item_id", keep="last", maintain_order=True)
+    return {table: audit.canonical(table, frame) if schema > 1 else frame for table, frame in rows.items()}
+
+
 def _ordered(rows: pl.DataFrame, key: str) -> pl.DataFrame:
     """Rows in order of a column; DuckDB gives them back as they were written, so as a rule they are."""
     return rows if rows[key].is_sorted() else rows.sort(key)
@@ -274,4 +354,4 @@ def _rising(key: pl.Series) -> bool:
 def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
-    seconds[stage] = time.perf_counter() - start
+    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start

@@ -26,6 +26,7 @@ KINDS: Final[dict[BreakCode, Kind]] = {
     BreakCode.OVERDUE: Kind("Answer overdue", "operations", "Ask the partner for the missing answer", 1),
     BreakCode.UNKNOWN_THEIRS: Kind("Unknown to us", "operations", "Identify the request or refuse the item", 3),
     BreakCode.POINTS_DIFFER: Kind("Points differ", "operations", "Agree the amount with the partner", 3),
+    BreakCode.DATE_DIFFERS: Kind("Booked in a later period", "finance", "Judge whether the period needs an accrual", 1),
     BreakCode.DUPLICATE_THEIRS: Kind("Answered twice", "partner desk", "Tell the partner; nothing was booked twice", 5),
     BreakCode.DUPLICATE_OURS: Kind("Requested twice", "operations", "Recall the second request", 1),
     BreakCode.REJECTED: Kind("Rejected by partner", "member services", "Correct and send again, or tell the member", 5),
@@ -84,19 +85,23 @@ def once_a_subject(breaking: pl.DataFrame) -> pl.DataFrame:
     return breaking.filter(~conflict | first)
 
 
-def rows(opened: pl.DataFrame, cleared: pl.DataFrame, *, on_day: date, file_id: int) -> dict[str, pl.DataFrame]:
+def rows(
+    opened: pl.DataFrame, cleared: pl.DataFrame, again: pl.DataFrame, *, on_day: date, file_id: int
+) -> dict[str, pl.DataFrame]:
     """Rows of ``break`` and ``break_event``.
 
-    ``opened``: OPENING plus break_id, occurrence; ``cleared``: break_id, code of breaks that were open before.
+    ``opened``: OPENING plus break_id, occurrence; ``cleared``: break_id, code of breaks that were open before;
+    ``again``: the same of breaks that had been cleared and open again.
     """
     first = opened.select("break_id", "code", "line_no", event=pl.lit(BreakEvent.OPENED.value))
+    returned = again.select("break_id", "code", line_no=pl.lit(0, pl.Int64), event=pl.lit(BreakEvent.REOPENED.value))
     last = pl.concat([opened.filter("at_once").select("break_id", "code"), cleared]).select(
         "break_id", "code", line_no=pl.lit(0, pl.Int64), event=pl.lit(BreakEvent.CLEARED.value)
     )
     stamp = {"on_day": pl.lit(on_day), "opened_on": pl.lit(on_day), "file_id": pl.lit(file_id)}
     return {
         "break": opened.with_columns(**stamp).sort("line_no", "code", "break_id"),
-        "break_event": pl.concat([first, last]).with_columns(**stamp).sort("event", "line_no", "break_id"),
+        "break_event": pl.concat([first, returned, last]).with_columns(**stamp).sort("event", "line_no", "break_id"),
     }
 
 

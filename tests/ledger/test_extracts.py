@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -9,16 +10,18 @@ import pytest
 
 from counterfoil.errors import CounterfoilError
 from counterfoil.ledger import extracts
-from counterfoil.ledger.answers import Work
 from counterfoil.ledger.chart import Rulebook
-from counterfoil.ledger.compose import compose
+from counterfoil.ledger.compose import stages
 from counterfoil.ledger.lookups import Lookups
+from counterfoil.ledger.model import BOOK_SCHEMA
 from counterfoil.ledger.store import Book
+from counterfoil.ledger.work import Work
 from counterfoil.ledger.writing import Entitled, Writer
 from counterfoil.protocols import Marks, Parsed
 from counterfoil.reconcile import balance
 from counterfoil.reports.facts import SCHEMAS
 from counterfoil.schemas.tables import CONTROL, QUARANTINED, empty
+from counterfoil.settings import ProgrammeSettings
 from tests.ledger.weeks import DAYS, MONDAY, TUESDAY, WEDNESDAY
 
 Posts = Callable[..., Any]
@@ -127,18 +130,18 @@ def posted(writer: Writer, feed: str, parsed: Parsed, rulebook: Rulebook, make_f
     """Post one file as delivery 7."""
     contract = make_feed("requests")
     work = Work(
-        feed=contract, accepted=parsed.accepted, file_id=1, business_date=MONDAY, on_day=MONDAY, unit="points",
-        rules=rulebook.rules,
+        feed=contract, accepted=parsed.accepted, file_id=1, business_date=MONDAY, on_day=MONDAY,
+        policy=ProgrammeSettings(), rules=rulebook.rules, schema=BOOK_SCHEMA, sender="test",
     )  # fmt: skip
-    changes = compose(work, writer, identity=str(MONDAY), skipped=[])
     writer.post(
         Entitled(
             n=1, delivery=7, feed=feed, kind="requests", partner="p", name="file.txt", identity=str(MONDAY), epoch="",
             sequence=None, business_date=MONDAY, on_day=MONDAY, payload_sha="0" * 64, run_id="test", actor="test",
-            posted_at=datetime(2026, 11, 16, 22, tzinfo=UTC).replace(tzinfo=None), software="test",
+            posted_at=datetime(2026, 11, 16, 22, tzinfo=UTC).replace(tzinfo=None), software="test", verdict="new",
+            book_schema=BOOK_SCHEMA, sender="test",
         ),
-        changes,
-        figures=balance.stage_one(parsed, changes.rows["disposition"]),
+        stages(work, writer, identity=str(MONDAY), skipped=[]),
+        figures=partial(balance.stage_one, parsed),
         controls=parsed.control,
         rules=rulebook.rules,
         rule_hashes=rulebook.hashes,

@@ -5,6 +5,7 @@ Here: the fixtures that every test of a book may use. Not here: how files arrive
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,19 @@ import polars as pl
 import pytest
 
 from counterfoil.feed import Arrival, Feed, FeedKind, Identity
-from counterfoil.ledger.answers import Work
 from counterfoil.ledger.chart import Chart, Rulebook, load_rulebook
-from counterfoil.ledger.compose import compose
+from counterfoil.ledger.compose import stages
 from counterfoil.ledger.journal import journal
 from counterfoil.ledger.lookups import Lookups
+from counterfoil.ledger.model import BOOK_SCHEMA
 from counterfoil.ledger.store import Book
 from counterfoil.ledger.updates import updates
+from counterfoil.ledger.work import Work
 from counterfoil.ledger.writing import Entitled, Posted, Writer
 from counterfoil.protocols import Marks, Parsed
 from counterfoil.reconcile import balance
 from counterfoil.schemas.tables import ACCEPTED, CONTROL, QUARANTINED, empty
+from counterfoil.settings import ProgrammeSettings
 
 Ranges = dict[tuple[int, int], Any]
 Told = tuple[Book, Ranges, Ranges]
@@ -155,6 +158,7 @@ def make_feed() -> MakeFeed:
 @pytest.fixture(scope="session")
 def post(rulebook: Rulebook) -> PostRows:
     """``post(writer, feed, rows, day)``: post accepted rows (dicts or a frame) as the next file of a feed."""
+    policy = ProgrammeSettings()
 
     def post_rows(writer: Writer, feed: Feed, rows: Iterable[Row] | pl.DataFrame, day: date) -> Posted:
         accepted = in_shape(feed.kind, rows, day)
@@ -165,10 +169,11 @@ def post(rulebook: Rulebook) -> PostRows:
             file_id=n,
             business_date=day,
             on_day=day,
-            unit=UNIT,
+            policy=policy,
             rules=rulebook.rules,
+            schema=BOOK_SCHEMA,
+            sender="test",
         )
-        changes = compose(work, writer, identity=f"{day}", skipped=[])
         parsed = Parsed(
             marks=Marks(day, "", None, empty=accepted.is_empty()),
             lines=accepted.height + 1,
@@ -194,11 +199,14 @@ def post(rulebook: Rulebook) -> PostRows:
             actor="test",
             posted_at=datetime(2026, 11, 20, 12, tzinfo=UTC).replace(tzinfo=None),
             software="test",
+            verdict="new",
+            book_schema=BOOK_SCHEMA,
+            sender="test",
         )
         return writer.post(
             entitled,
-            changes,
-            figures=balance.stage_one(parsed, changes.rows["disposition"]),
+            stages(work, writer, identity=f"{day}", skipped=[]),
+            figures=partial(balance.stage_one, parsed),
             controls=parsed.control,
             rules=rulebook.rules,
             rule_hashes=rulebook.hashes,

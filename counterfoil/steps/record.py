@@ -1,0 +1,208 @@
+"""One posting: its record, all that is in force for it, and the book's transaction; anew or again from the record.
+
+Here: from a parsed delivery, or from a posting record, to the committed posting. Not here: whether a delivery may post
+(``post``), what it does to the book (``ledger``), or folding all records (``replay``).
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
+
+from counterfoil import identity
+from counterfoil.errors import Code, PermanentError
+from counterfoil.feed import Feed, FeedKind
+from counterfoil.files import sha256_bytes
+from counterfoil.identity import Verdict
+from counterfoil.invariants import require
+from counterfoil.landing.records import Delivery, PostingRecord, record_sha
+from counterfoil.landing.store import posting_time
+from counterfoil.ledger import audit
+from counterfoil.ledger.chart import Rulebook
+from counterfoil.ledger.compose import stages
+from counterfoil.ledger.lookups import Lookups
+from counterfoil.ledger.model import BOOK_SCHEMA
+from counterfoil.ledger.work import Former, Work
+from counterfoil.ledger.writing import Entitled, Posted, Writer
+from counterfoil.limits import SKIPPED_NAMED_MAX
+from counterfoil.protocols import Marks, Parsed
+from counterfoil.reconcile import balance
+from counterfoil.settings import ProgrammeSettings, landed_settings
+from counterfoil.steps.desk import SOFTWARE, Desk
+
+_KEPT = ("layout", "rules", "chart", "settings")
+
+
+@dataclass(frozen=True, eq=False)
+class _InForce:
+    """The layout, the rules and the settings that a posting is made by."""
+
+    feed: Feed
+    rulebook: Rulebook
+    policy: ProgrammeSettings
+
+
+def post_new(desk: Desk, book: Writer, delivery: Delivery, parsed: Parsed, *, feed: Feed, verdict: Verdict) -> Posted:
+    """Post one delivery under the next number, by what is in force today."""
+    last = book.last_posting()
+    previous = desk.landing.read_record(last) if last else None
+    record = PostingRecord(
+        n=last + 1,
+        order=delivery.order,
+        payload_sha=delivery.payload_sha,
+        feed=feed.feed,
+        kind=feed.kind,
+        name=delivery.name,
+        identity=delivery.identity or "",
+        business_date=day_of(delivery),
+        sequence=delivery.sequence,
+        epoch=delivery.epoch,
+        verdict=verdict,
+        hashes=_hashes(desk, book, feed),
+        run_id=desk.settings.run_id,
+        actor=desk.settings.actor,
+        posted_at=posting_time(desk.now(), previous),
+        software=SOFTWARE,
+        frame_digest="",
+        book_schema=BOOK_SCHEMA,
+        sender=delivery.sender,
+    )
+    # Hashing lets other threads run, so it is done beside the composing.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        digest = beside.submit(audit.frame_digest, parsed.accepted)
+
+        def seal() -> str:
+            sealed = replace(record, frame_digest=digest.result())
+            desk.landing.write_record(sealed)
+            return record_sha(sealed)
+
+        return _posted(desk, book, record, parsed, _InForce(feed, desk.rulebook, desk.settings), seal=seal)
+
+
+def post_recorded(desk: Desk, book: Writer, record: PostingRecord) -> Posted:
+    """Post what a record says, by the layout, rules and settings it names.
+
+    Raises POSTING_DIFFERS when today's program reads other rows from the same bytes, PAYLOAD_DAMAGED when bytes that
+    the record names are gone.
+    """
+    in_force = _recorded(desk, record)
+    parsed = _read(desk, record, in_force.feed)
+    found = audit.frame_digest(parsed.accepted)
+    if found != record.frame_digest:
+        raise PermanentError(
+            Code.POSTING_DIFFERS,
+            f"posting {record.n}",
+            found="other accepted rows than when it was recorded",
+            expected="the same rows from the same bytes and layout",
+            remedy=f"Use {record.software}, which recorded it",
+        )
+    return _posted(desk, book, record, parsed, in_force, seal=lambda: desk.landing.record_sha(record.n))
+
+
+def former_of(desk: Desk, book: Lookups, feed: str, file_identity: str) -> Former | None:
+    """What a correction of this identity takes the place of; None when nothing was posted under it."""
+    postings = book.postings_of(feed, file_identity)
+    if not postings:
+        return None
+    record = desk.landing.read_record(postings[-1])
+    return Former(tuple(postings), _read(desk, record, _recorded(desk, record).feed).accepted)
+
+
+def day_of(delivery: Delivery) -> date:
+    """The business date of a delivery that posts."""
+    require(delivery.business_date is not None, "a delivery that posts has a business date")
+    return delivery.business_date or date.min
+
+
+def gap(book: Lookups, feed: Feed, marks: Marks, day: date) -> tuple[int, int] | None:
+    """(expected, found) when a file is not the next of its sequence in the book."""
+    if feed.identity.by != "sequence":
+        return None
+    last = book.last_sequence(feed.feed, marks.epoch, feed.identity.restart, day)
+    return identity.sequence_gap(feed, marks, last)
+
+
+def _recorded(desk: Desk, record: PostingRecord) -> _InForce:
+    kept = {name: record.hashes[name] for name in _KEPT}
+    if kept["settings"] == desk.settings.settings_sha:
+        # The first version of the program named its settings and did not keep them.
+        desk.landing.land_bytes(desk.settings.settings_bytes)
+    layout, rules, chart, policy = (desk.landing.verify(sha).read_bytes() for sha in kept.values())
+    return _InForce(desk.reader.feed_from_bytes(layout), Rulebook(rules, chart), landed_settings(policy))
+
+
+def _read(desk: Desk, record: PostingRecord, feed: Feed) -> Parsed:
+    return desk.reader.read(feed, name=record.name, payload=desk.landing.verify(record.payload_sha))
+
+
+def _hashes(desk: Desk, book: Writer, feed: Feed) -> dict[str, str]:
+    """The hash of everything in force; what the book does not hold itself is kept in the landing store as well."""
+    layout = desk.reader.layout_bytes(feed)
+    for kept in (layout, desk.rulebook.rules_bytes, desk.rulebook.chart_bytes, desk.settings.settings_bytes):
+        desk.landing.land_bytes(kept)
+    return {
+        "layout": sha256_bytes(layout),
+        **desk.rulebook.hashes,
+        "settings": desk.settings.settings_sha,
+        "rates": book.last_payload(FeedKind.RATES),
+        "calendar": book.last_payload(FeedKind.CALENDAR),
+    }
+
+
+def _skipped(book: Lookups, feed: Feed, record: PostingRecord) -> list[str]:
+    """The identities of the files before it that have not come, where the layout lets the gap pass."""
+    marks = Marks(business_date=record.business_date, epoch=record.epoch, sequence=record.sequence, empty=False)
+    found = gap(book, feed, marks, record.business_date)
+    numbers: Sequence[int] = range(found[0], min(found[1], found[0] + SKIPPED_NAMED_MAX)) if found else ()
+    return [identity.sequence_identity(feed, record.epoch, number, record.business_date) for number in numbers]
+
+
+def _posted(
+    desk: Desk, book: Writer, record: PostingRecord, parsed: Parsed, in_force: _InForce, *, seal: Callable[[], str]
+) -> Posted:
+    feed = in_force.feed
+    open_day = book.open_day()
+    on_day = max(record.business_date, open_day) if open_day else record.business_date
+    corrects = record.verdict is Verdict.CORRECTION
+    work = Work(
+        feed=feed,
+        accepted=parsed.accepted,
+        file_id=record.n,
+        business_date=record.business_date,
+        on_day=record.business_date if feed.kind is FeedKind.CALENDAR else on_day,
+        policy=in_force.policy,
+        rules=in_force.rulebook.rules,
+        schema=record.book_schema,
+        sender=record.sender,
+        former=former_of(desk, book, record.feed, record.identity) if corrects else None,
+    )
+    return book.post(
+        Entitled(
+            n=record.n,
+            delivery=record.order,
+            feed=feed.feed,
+            kind=feed.kind,
+            partner=feed.partner,
+            name=record.name,
+            identity=record.identity,
+            epoch=record.epoch,
+            sequence=record.sequence,
+            business_date=record.business_date,
+            on_day=work.on_day,
+            payload_sha=record.payload_sha,
+            run_id=record.run_id,
+            actor=record.actor,
+            posted_at=record.posted_at.replace(tzinfo=None),
+            software=record.software,
+            verdict=record.verdict,
+            book_schema=record.book_schema,
+            sender=record.sender,
+        ),
+        stages(work, book, identity=record.identity, skipped=_skipped(book, feed, record)),
+        figures=partial(balance.stage_one, parsed),
+        controls=parsed.control,
+        rules=in_force.rulebook.rules,
+        rule_hashes=record.hashes,
+        seal=seal,
+    )
