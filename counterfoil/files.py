@@ -7,7 +7,8 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Final
 from uuid import uuid4
 
 from counterfoil.errors import Code, TransientError
+from counterfoil.limits import MEBIBYTE
 
 _NO_ROOM: Final = {errno.ENOSPC: "the file system is full", errno.EDQUOT: "a quota is used up"} | {
     errno.EFBIG: "the file would pass the size limit of the file system or the process"
@@ -87,6 +89,32 @@ def write_once(path: Path, data: bytes) -> None:
         path.hardlink_to(part)
         part.unlink()
         sync_folder(path.parent)
+
+
+def copy_synced(source: Path, target: Path, *, copied: Callable[[int], object]) -> str:
+    """Copy a file's bytes, mode and time to ``target``, made anew, and fsync it; returns the SHA-256 of the bytes.
+
+    Not atomic: whoever needs that renames ``target`` once this has returned. ``copied`` is told each piece's bytes.
+    Raises DISK_FULL, FileNotFoundError; nothing of ``target`` is left then.
+    """
+    digest = hashlib.sha256()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with source.open("rb") as stream:
+        facts = os.fstat(stream.fileno())
+        target.unlink(missing_ok=True)
+        try:
+            with room_for_write(target.parent), open(os.open(target, flags, stat.S_IMODE(facts.st_mode)), "wb") as into:
+                while piece := stream.read(MEBIBYTE):
+                    digest.update(piece)
+                    into.write(piece)
+                    copied(len(piece))
+                into.flush()
+                os.utime(into.fileno(), ns=(facts.st_atime_ns, facts.st_mtime_ns))
+                os.fsync(into.fileno())
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+    return digest.hexdigest()
 
 
 def sweep_parts(folder: Path, older_than: datetime) -> int:

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.plugins.suite", "tests.plugins.servers", "tests.plugins.homes", "tests.plugins.books"]
+pytest_plugins = [
+    "tests.plugins.suite",
+    "tests.plugins.servers",
+    "tests.plugins.homes",
+    "tests.plugins.books",
+    "tests.plugins.stores",
+]
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,7 @@ def _acquire(descriptor: int, path: Path, *, exclusive: bool, wait_s: float) -> 
                 raise TransientError(
                     Code.BOOK_BUSY,
                     path.name,
-                    found=f"the book was held for {wait_s:.0f} s, last by {path.read_text() or 'a reader'}",
+                    found=f"it was held for {wait_s:.0f} s, last by {path.read_text() or 'a reader'}",
                     expected="it to be free",
                     remedy="Wait for that process, then run again",
                 ) from error

@@ -1,15 +1,16 @@
 """The book on disk: opened late, closed early, under its lock, at the newest schema.
 
-Here: the DuckDB file, its migrations and the heads published beside it. Not here: what is read (``lookups``,
-``extracts``) or written (``writing``). Tables are addressed through the attached catalog ``book``.
+Here: the DuckDB file, how it is replaced and copied whole, and the heads published beside it. Not here: what is read
+(``lookups``, ``extracts``) or written (``writing``), the steps of its schema (``migrating``). Tables are addressed
+through the attached catalog ``book``.
 """
 
 import json
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
@@ -17,13 +18,13 @@ from typing import Final
 import duckdb
 
 from counterfoil import limits
-from counterfoil.errors import Code, PermanentError, TransientError
-from counterfoil.files import canonical_json, sync_folder, write_durably
-from counterfoil.ledger import audit, lock
+from counterfoil.errors import Code, PermanentError, TransientError, UsageError
+from counterfoil.files import canonical_json, copy_synced, sync_folder, write_durably
+from counterfoil.invariants import require
+from counterfoil.ledger import audit, lock, migrating
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.writing import Writer
 
-MIGRATIONS: Final = resources.files("counterfoil.ledger") / "migrations"
 MEMORY_LIMIT: Final = "3GB"
 """Above it DuckDB spills to disk beside the book; 2 M records need about 1 GB."""
 
@@ -37,24 +38,53 @@ class Heads:
     chain_head: str
 
 
+@dataclass(frozen=True)
+class Copied:
+    """A copy of the book: what it holds, and the SHA-256 of its bytes. ``continues`` is False for another history."""
+
+    heads: Heads
+    schema: int
+    sha256: str
+    continues: bool
+
+
 _NO_ROOM: Final = ("No space left", "File too large", "Could not write", "quota")
 
-_SEEN_CURRENT: Final[set[Path]] = set()
-"""Books this process has found at the newest schema: no other program brings one back to an older schema."""
+_SEEN_CURRENT: Final[set[tuple[int, int, Traversable]]] = set()
+"""Books (device, inode, steps) this process has found at the newest schema: no program goes back to an older one."""
+
+
+def _nobody(_bytes: int) -> None:
+    """Told of copied bytes, and says nothing."""
 
 
 @dataclass(frozen=True)
 class Book:
-    """Where the book, its lock and its published heads lie."""
+    """Where the book, its lock, its published heads and the steps of its schema lie."""
 
     path: Path
     lock_path: Path
     head_path: Path
+    migrations: Traversable = migrating.MIGRATIONS
 
     @contextmanager
     def reading(self, *, wait_s: float = limits.LOCK_WAIT_S) -> Iterator[Lookups]:
         """The book to read, beside other readers; an empty book where none is yet."""
         self._ensure(wait_s)
+        with (
+            lock.held(self.lock_path, exclusive=False, wait_s=wait_s, purpose="read"),
+            self._attached(read_only=True) as connection,
+        ):
+            yield Lookups(connection)
+
+    @contextmanager
+    def as_it_is(self, *, wait_s: float = limits.LOCK_WAIT_S) -> Iterator[Lookups]:
+        """The file at whatever schema it has, to read beside other readers; nothing is made or migrated.
+
+        Raises BOOK_DAMAGED where there is no database.
+        """
+        if not self.path.exists():
+            raise self._damaged("no book")
         with (
             lock.held(self.lock_path, exclusive=False, wait_s=wait_s, purpose="read"),
             self._attached(read_only=True) as connection,
@@ -72,6 +102,51 @@ class Book:
                 self._publish(writer)
                 yield writer
                 self._publish(writer)
+
+    @contextmanager
+    def copying(
+        self,
+        target: Path,
+        *,
+        since: Heads | None = None,
+        copied: Callable[[int], object] = _nobody,
+        wait_s: float = limits.LOCK_WAIT_S,
+    ) -> Iterator[Copied]:
+        """Copy the book to ``target``, fsynced and proved; nobody can post before the context ends.
+
+        The book is copied at the schema it has. ``since`` are heads that it should have had once. Raises NOTHING_FOUND
+        where there is no book, BOOK_NEWER, BOOK_DAMAGED and DISK_FULL.
+        """
+        with lock.held(self.lock_path, exclusive=True, wait_s=wait_s, purpose="backup"):
+            if not self.path.exists():
+                raise UsageError(
+                    Code.NOTHING_FOUND,
+                    str(self.path),
+                    found="no book",
+                    expected="the book of a home that has run",
+                    remedy="Name that home with --home",
+                )
+            held = self.inspect()
+            with self._attached(read_only=True) as connection:
+                self._publish(Lookups(connection))
+            self._fold()
+            sha = copy_synced(self.path, target, copied=copied)
+            copy = replace(self, path=target)
+            require(copy.inspect() == held, "a copy holds what the book holds", code=Code.BOOK_DAMAGED)
+            yield Copied(*held, sha256=sha, continues=since is None or copy._has(since))
+
+    def inspect(self) -> tuple[Heads, int]:
+        """The heads and the schema of the file as it is. Changes nothing, takes no lock; BOOK_NEWER, BOOK_DAMAGED."""
+        with self._attached(read_only=True) as connection:
+            migrating.pending(connection, self.migrations)
+            schema = migrating.schema(connection)
+            if schema == 0:
+                raise self._damaged("a database without the tables of a book")
+            return self.heads(Lookups(connection)), schema
+
+    def publish(self, heads: Heads) -> None:
+        """Write heads beside the book."""
+        write_durably(self.head_path, canonical_json(asdict(heads)))
 
     def heads(self, book: Lookups) -> Heads:
         """The heads after the last posting."""
@@ -91,8 +166,7 @@ class Book:
             published = self.published()
             if published == heads:
                 return
-            known = book.row("SELECT content_head, chain_head FROM book.posting WHERE n = ?", published.n)
-            if published.n and known != (published.content_head, published.chain_head):
+            if not _knows(book, published):
                 raise PermanentError(
                     Code.BOOK_DAMAGED,
                     self.path.name,
@@ -100,7 +174,7 @@ class Book:
                     expected="every published head in the book",
                     remedy="Restore the book or rebuild it from the landing store; nothing was posted",
                 )
-        write_durably(self.head_path, canonical_json(asdict(heads)))
+        self.publish(heads)
 
     def _ensure(self, wait_s: float) -> None:
         """Make a book that is not there, and bring an older one up to date."""
@@ -111,44 +185,95 @@ class Book:
                 self._migrate()
 
     def _current(self) -> bool:
-        """Whether the book is there at the newest schema; each process asks the file once a schema."""
-        if not self.path.exists():
+        """Whether the book is there at the newest schema; each process asks each file once."""
+        try:
+            facts = self.path.stat()
+        except FileNotFoundError:
             return False
-        if self.path not in _SEEN_CURRENT:
-            with self._attached(read_only=True) as connection:
-                if _pending(connection):
-                    return False
-            _SEEN_CURRENT.add(self.path)
+        seen = (facts.st_dev, facts.st_ino, self.migrations)
+        if seen not in _SEEN_CURRENT:
+            if self._pending():
+                return False
+            _SEEN_CURRENT.add(seen)
         return True
 
+    def _pending(self) -> list[Traversable]:
+        with self._attached(read_only=True) as connection:
+            return migrating.pending(connection, self.migrations)
+
     def _migrate(self) -> None:
-        """Bring the book to the newest schema. A new one is made aside and renamed, for a file that a crash left
-        without its header could never be opened again."""
-        if self.path.exists():
-            self._steps()
-            return
-        fresh = replace(self, path=self.path.with_suffix(".making"))
-        for stale in (fresh.path, fresh.path.with_name(f"{fresh.path.name}.wal")):
-            stale.unlink(missing_ok=True)
-        fresh._steps()
-        fresh.path.replace(self.path)
+        """Bring the book to the newest schema, or make it; under the exclusive lock.
+
+        The steps are taken aside, on a copy, and the copy then takes the book's name, so at every instant there is
+        the old book or the new one. The old file stays beside it under a name that tells its schema.
+        """
+        aside = replace(self, path=self.path.with_suffix(".making"))
+        aside._remove()  # what a killed migration left
+        if not self.path.exists():
+            _wal(self.path).unlink(missing_ok=True)  # of a book that is gone: it must not be read into the new one
+            aside._make()
+        elif self._pending():
+            self._fold()
+            self._keep(aside._make(self.path))
+        else:
+            return  # another process was first
+        aside.path.replace(self.path)
         sync_folder(self.path.parent)
 
-    def _steps(self) -> None:
-        """Every pending migration: copy first, then step and record in one transaction, then checkpoint."""
+    def _make(self, old: Path | None = None) -> int:
+        """Make this file at the newest schema, from nothing or from a copy of ``old``; returns the schema it began at.
+
+        Nothing of it is left when that fails: MIGRATION_FAILED, DISK_FULL.
+        """
+        try:
+            if old is not None:
+                self._require_room(old)
+                copy_synced(old, self.path, copied=_nobody)
+            with self._attached(read_only=False) as connection:
+                began = migrating.schema(connection)
+                for step in migrating.pending(connection, self.migrations):
+                    self._take(connection, step)
+            with self.path.open("rb") as file:
+                os.fsync(file.fileno())
+            require(not _wal(self.path).exists(), "a closed book has no log beside it", code=Code.MIGRATION_FAILED)
+        except BaseException as error:
+            self._remove()
+            if old is not None and isinstance(error, TransientError):
+                raise _no_room_to_migrate(old) from error
+            raise
+        return began
+
+    def _take(self, connection: duckdb.DuckDBPyConnection, step: Traversable) -> None:
+        try:
+            migrating.take(connection, step)
+        except duckdb.Error as error:
+            told = self._told(error)
+            raise (migrating.failed(step, error) if told is error else told) from error
+
+    def _require_room(self, old: Path) -> None:
+        if shutil.disk_usage(old.parent).free < old.stat().st_size:
+            raise _no_room_to_migrate(old)
+
+    def _keep(self, schema: int) -> None:
+        """Keep the file that a migration replaces, as ``book.before-0001.duckdb``; the number is its schema."""
+        kept = self.path.with_stem(f"{self.path.stem}.before-{schema:04d}")
+        kept.unlink(missing_ok=True)
+        kept.hardlink_to(self.path)
+        sync_folder(kept.parent)
+
+    def _fold(self) -> None:
+        """Fold the log into the file, so that the file alone is the book. Under the exclusive lock."""
         with self._attached(read_only=False) as connection:
-            pending = _pending(connection)
-        if not pending:
-            return
-        if any(_version(step) > 1 for step in pending) and self.path.exists():
-            shutil.copy2(self.path, self.path.with_suffix(f".before-{_version(pending[0]):04d}"))
-        with self._attached(read_only=False) as connection:
-            for step in pending:
-                connection.execute("BEGIN")
-                connection.execute(step.read_text())
-                connection.execute("INSERT INTO book.migration VALUES (?, ?)", [_version(step), step.name])
-                connection.execute("COMMIT")
             connection.execute("CHECKPOINT book")
+        require(not _wal(self.path).exists(), "a closed book has no log beside it", code=Code.BOOK_DAMAGED)
+
+    def _remove(self) -> None:
+        for path in (self.path, _wal(self.path)):
+            path.unlink(missing_ok=True)
+
+    def _has(self, heads: Heads) -> bool:
+        with self._attached(read_only=True) as connection:
+            return _knows(Lookups(connection), heads)
 
     @contextmanager
     def _attached(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -175,44 +300,40 @@ class Book:
                 remedy="Free space there or raise the limit, then run again; nothing was posted",
             )
         if isinstance(error, duckdb.IOException):
-            return PermanentError(
-                Code.BOOK_DAMAGED,
-                self.path.name,
-                found="a file that DuckDB cannot read or write",
-                expected="the book as it was last closed",
-                remedy="Restore the book from its copy; the landing store holds everything that was posted",
-            )
+            return self._damaged("a file that DuckDB cannot read or write")
         return error
+
+    def _damaged(self, found: str) -> PermanentError:
+        return PermanentError(
+            Code.BOOK_DAMAGED,
+            self.path.name,
+            found=found,
+            expected="the book as it was last closed",
+            remedy="Restore the book from its copy; the landing store holds everything that was posted",
+        )
+
+
+def _knows(book: Lookups, heads: Heads) -> bool:
+    """Whether the book had these heads once; every book had those of no posting."""
+    known = book.row("SELECT content_head, chain_head FROM book.posting WHERE n = ?", heads.n)
+    return heads.n == 0 or known == (heads.content_head, heads.chain_head)
+
+
+def _no_room_to_migrate(old: Path) -> TransientError:
+    size = old.stat().st_size
+    return TransientError(
+        Code.DISK_FULL,
+        str(old.parent),
+        found=f"{shutil.disk_usage(old.parent).free:,} bytes to migrate the book in, or a limit on what may be written",
+        expected=f"{size:,} for a copy of the book and up to as much again for steps that rewrite it",
+        remedy="Free space there or raise the limit, then run again; the book is as it was",
+    )
+
+
+def _wal(path: Path) -> Path:
+    """Where DuckDB keeps what was committed since the last checkpoint."""
+    return path.with_name(f"{path.name}.wal")
 
 
 def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
-
-
-def _version(step: Traversable) -> int:
-    return int(step.name[:4])
-
-
-def _pending(connection: duckdb.DuckDBPyConnection) -> list[Traversable]:
-    """Migrations the book lacks, in order; a book newer than the program is refused."""
-    steps = sorted((step for step in MIGRATIONS.iterdir() if step.name.endswith(".sql")), key=_version)
-    done = _done(connection)
-    newest = max(map(_version, steps))
-    if max(done, default=0) > newest:
-        raise PermanentError(
-            Code.BOOK_NEWER,
-            "book",
-            found=f"schema {max(done)}",
-            expected=f"at most schema {newest}",
-            remedy="Use the program that wrote it, or a newer one",
-        )
-    return [step for step in steps if _version(step) not in done]
-
-
-def _done(connection: duckdb.DuckDBPyConnection) -> set[int]:
-    exists = connection.execute(
-        "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'book' AND table_name = 'migration'"
-    ).fetchone()
-    if exists == (0,):
-        return set()
-    return {version for (version,) in connection.execute("SELECT version FROM book.migration").fetchall()}
