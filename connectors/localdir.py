@@ -18,6 +18,7 @@ from connectors.outcomes import cut_short, listing_too_long, missing, moved, ref
 from counterfoil.invariants import require
 from counterfoil.limits import FETCH_CHUNK_BYTES, LISTING_FILES_MAX
 from counterfoil.protocols import RemoteFile
+from counterfoil.settings import os_account
 
 OPEN_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """Never over a link, and never waiting for the other end of a named pipe that took a file's place."""
@@ -150,7 +151,9 @@ class LocalSource:
 
 
 def _file(folder: str, name: str, found: os.stat_result) -> RemoteFile:
-    return RemoteFile(folder=folder, name=name, size=found.st_size, mtime_ns=found.st_mtime_ns)
+    return RemoteFile(
+        folder=folder, name=name, size=found.st_size, mtime_ns=found.st_mtime_ns, owner=os_account(found.st_uid)
+    )
 
 
 def _regular(folder: int, name: str) -> os.stat_result | None:

@@ -19,6 +19,9 @@ class FeedKind(StrEnum):
     OPENING = "opening"
     RATES = "rates"
     CALENDAR = "calendar"
+    DECISIONS = "decisions"
+    APPROVALS = "approvals"
+    MEMBERS = "members"
 
 
 class Contract(BaseModel):
@@ -79,7 +82,12 @@ class Feed(Contract):
     arrival: Arrival
     identity: Identity
     expected: Expected | None = None
-    correction: Literal["hold"] = "hold"
+    correction: Literal["hold", "supersede"] = "hold"
+    """What happens to other content under an identity that was posted: a person decides, or the difference posts."""
+    record_key: tuple[str, ...] = ()
+    """Columns that tell the records of one file apart: by them a correction is compared with what it corrects."""
+    supersede_limit: int = Field(default=100, ge=0)
+    """Records that a correction may change, add or leave out; beyond it the file is held for a decision."""
     unreadable: Literal["hold", "post_rest"] = "hold"
     limits: Limits = Limits()
 

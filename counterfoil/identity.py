@@ -117,9 +117,10 @@ def verdict(*, identity: str, payload_sha: str, empty: bool, others: Sequence[Ea
     """
     same = [other for other in others if other.identity == identity]
     twin = _last(other for other in same if other.payload_sha == payload_sha and other.effect != Effect.NONE)
-    if twin is not None:
-        return Judgement(Verdict.REPLAY, None, twin.order)
     posted = _last(other for other in same if other.effect == Effect.POSTED)
+    corrected = twin and posted and posted.order > twin.order and posted.payload_sha != payload_sha
+    if twin is not None and not corrected:
+        return Judgement(Verdict.REPLAY, None, twin.order)
     if posted is not None:
         return Judgement(Verdict.CORRECTION, Code.CORRECTION_HELD, posted.order)
     alike = [other for other in others if other.payload_sha == payload_sha and other.identity != identity]
@@ -138,12 +139,12 @@ def judgement_message(feed: str, identity: str, judgement: Judgement) -> str | N
         Verdict.CORRECTION: (
             f"other content than delivery {judgement.other}, which was posted under this identity",
             "each identity to be sent once",
-            "Compare the two files and ask the partner which one counts; this one is kept and has no effect",
+            "Compare the two files and ask the partner which one counts; release or discard this one, which waits",
         ),
         Verdict.RENAMED_REPLAY: (
             f"the very content of delivery {judgement.other}, which has another identity",
             "new content under a new identity",
-            "Ask the partner whether the file was sent twice; this one is kept and has no effect",
+            "Ask the partner whether the file was sent twice; release or discard this one, which waits",
         ),
     }
     if judgement.code is None or judgement.verdict not in texts:

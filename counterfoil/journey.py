@@ -20,7 +20,7 @@ from counterfoil.steps.desk import Desk
 from counterfoil.steps.post import Settled, settle
 from counterfoil.steps.publish import WrittenBatch, WrittenReport, publish_crm, publish_journal, publish_report
 
-OWN_FIRST = (FeedKind.RATES, FeedKind.OPENING)
+OWN_FIRST = (FeedKind.APPROVALS, FeedKind.RATES, FeedKind.OPENING, FeedKind.MEMBERS, FeedKind.DECISIONS)
 """Feeds that must be in the book before any partner's file."""
 
 
@@ -66,6 +66,7 @@ def run(desk: Desk, day: date, *, feeds: Sequence[str] | None = None) -> Night:
     stops no other and is among the failures.
     """
     night = Night()
+    desk.landing.sweep(desk.now())
     for connection in connections(desk):
         _guarded(night, connection, partial(_arrive, desk, night, connection))
     own = [feed.feed for feed in desk.feeds(OWN_FIRST)]

@@ -4,7 +4,7 @@ Here: protocols and the plain values that cross them. Not here: any implementati
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,8 @@ class RemoteFile:
     name: str
     size: int
     mtime_ns: int
+    owner: str = field(default="", compare=False)
+    """The account that owns it, ``os:<name>``, where the place knows; it does not make another file of it."""
 
 
 class Source(Protocol):
@@ -132,8 +134,8 @@ class Updates:
     """What one range of postings changed for the CRM, already one row an external id.
 
     ``redemptions``: event_key String, partner String, ref String, member String?, status String (confirmed, rejected,
-    reversed, held, refunded, written_off), points Int64 (as sent), answered Int64? (as answered), value_date Date
-    (of the request), answered_on Date, reason String?, posting Int64.
+    reversed, held, refunded, written_off, withdrawn, pending), points Int64 (as sent), answered Int64? (as answered),
+    value_date Date (of the request), answered_on Date, reason String?, posting Int64.
     ``balances``: event_key String, member String, unit String, balance Int64, last_activity Date, posting Int64.
     Both are sorted by event_key.
     """

@@ -252,7 +252,7 @@ def load_settings(home: Path | None = None) -> Settings:
         data=_data_folder(),
         clock=_clock(),
         run_id=_run_id(),
-        actor=_actor(),
+        actor=os_account(os.getuid()),
     )
 
 
@@ -336,8 +336,8 @@ def _run_id() -> str:
     return named or _RUN_IDS.setdefault(os.getpid(), uuid4().hex)
 
 
-def _actor() -> str:
-    uid = os.getuid()
+def os_account(uid: int) -> str:
+    """``os:<name>``: an account as the operating system knows it."""
     try:
         return f"os:{pwd.getpwuid(uid).pw_name}"
     except KeyError:  # a container may run under an account that has no name

@@ -36,7 +36,6 @@ class Layout(Feed):
     identities: dict[str, str] = Field(default_factory=dict)
     fields: dict[str, FieldSpec]
     record: dict[str, Origin]
-    record_key: tuple[str, ...]
 
     @cached_property
     def proofs(self) -> tuple[Proof, ...]:

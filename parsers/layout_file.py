@@ -4,6 +4,7 @@ Here: YAML in which every scalar is text until the model gives it a type, so tha
 stays a word. Not here: what the keys mean (``layout``).
 """
 
+from functools import lru_cache
 from typing import Final
 
 import yaml
@@ -27,8 +28,12 @@ class _TextLoader(yaml.BaseLoader):
         return super().construct_mapping(node, deep)
 
 
+@lru_cache(maxsize=64)
 def parse_layout(content: bytes, where: str) -> Layout:
-    """The layout in a file's bytes; ``where`` names the file. Raises LAYOUT_INVALID naming file and keys."""
+    """The layout in a file's bytes; ``where`` names the file. Raises LAYOUT_INVALID naming file and keys.
+
+    Bytes that were parsed lately are not parsed again: a replay meets the same layout in every posting of a feed.
+    """
     try:
         # The loader is PyYAML's own BaseLoader, which makes nothing but lists, dicts and texts.
         raw = yaml.load(content, Loader=_TextLoader)  # noqa: S506

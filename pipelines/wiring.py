@@ -18,14 +18,16 @@ from counterfoil.ledger.chart import load_rulebook
 from counterfoil.ledger.store import Book
 from counterfoil.protocols import Reader, Source
 from counterfoil.settings import Folder, Settings, load_settings
-from counterfoil.steps.desk import Desk, Progress, silent
+from counterfoil.steps import restore
+from counterfoil.steps.desk import Desk, Progress, ProofDesk, silent
 from parsers.registry import LayoutReader
 
 
 @contextmanager
 def open_desk(settings: Settings, *, progress: Progress = silent) -> Iterator[Desk]:
-    """The desk of an installation, its arrival index open for as long as the context lasts."""
+    """The desk of an installation, its arrival index open for as long as the context lasts. FOLDER_TAKEN."""
     home = settings.home
+    restore.require_whole(home)
     landing = LandingStore(home.landing)
     reader = LayoutReader(settings.data)
     with ArrivalIndex(home.arrival_db, landing, batches=home.out_crm) as index:
@@ -48,6 +50,18 @@ def desk_at(home: Path | None, *, progress: Progress = silent) -> Iterator[Desk]
     """The desk of a home folder, by its settings and the environment."""
     with open_desk(load_settings(home), progress=progress) as desk:
         yield desk
+
+
+def proof_desk(settings: Settings, *, progress: Progress = silent) -> ProofDesk:
+    """The part of a desk that proving and replaying work at; opens nothing."""
+    home = settings.home
+    return ProofDesk(
+        settings=settings,
+        landing=LandingStore(home.landing),
+        book=Book(home.book, home.book_lock, home.book_head),
+        reader=LayoutReader(settings.data),
+        progress=progress,
+    )
 
 
 def open_source(settings: Settings, reader: Reader, alias: str) -> Source:

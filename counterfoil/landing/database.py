@@ -18,6 +18,21 @@ Values = Mapping[str, Any]
 BUSY_WAIT_S: Final = 30.0
 """A transaction here takes milliseconds, rebuilding a year of deliveries seconds; 30 s means that a process hangs."""
 
+# Each delivery with its last outcome and the effect it has: identity.Effect in words of SQL. One held for a gap
+# whose identity another file took since is passed over for good.
+_STANDING: Final = """CREATE VIEW standing AS SELECT d.*, o.k, o.state, o.n, CASE
+        WHEN o.state = 'posted' THEN 'posted'
+        WHEN o.state IN ('rejected', 'replay') THEN 'none'
+        WHEN o.state = 'held' AND o.code IS NOT 'SEQUENCE_GAP' THEN 'held'
+        WHEN o.state = 'held' AND EXISTS (
+            SELECT 1 FROM deliveries later WHERE later.feed = d.feed AND later.identity = d.identity
+                AND later."order" > d."order" AND later.verdict = 'replacement') THEN 'none'
+        WHEN o.state = 'held' OR d.verdict IN ('new', 'replacement') THEN 'waiting'
+        WHEN d.verdict IN ('replay', 'rejected') THEN 'none'
+        ELSE 'held' END AS effect
+    FROM deliveries d LEFT JOIN outcomes o ON o."order" = d."order"
+        AND o.k = (SELECT max(k) FROM outcomes WHERE "order" = d."order")"""
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
         """CREATE TABLE looks (
@@ -39,20 +54,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             "order" INTEGER NOT NULL, k INTEGER NOT NULL, state TEXT NOT NULL, n INTEGER, code TEXT, message TEXT,
             at TEXT NOT NULL, run_id TEXT NOT NULL, PRIMARY KEY ("order", k)) WITHOUT ROWID""",
         "CREATE UNIQUE INDEX outcomes_posting ON outcomes (n) WHERE n IS NOT NULL",
-        # Each delivery with its last outcome and the effect it has: identity.Effect in words of SQL. One held for a gap
-        # whose identity another file took since is passed over for good.
-        """CREATE VIEW standing AS SELECT d.*, o.k, o.state, o.n, CASE
-                WHEN o.state = 'posted' THEN 'posted'
-                WHEN o.state IN ('rejected', 'replay') THEN 'none'
-                WHEN o.state = 'held' AND o.code IS NOT 'SEQUENCE_GAP' THEN 'held'
-                WHEN o.state = 'held' AND EXISTS (
-                    SELECT 1 FROM deliveries later WHERE later.feed = d.feed AND later.identity = d.identity
-                        AND later."order" > d."order" AND later.verdict = 'replacement') THEN 'none'
-                WHEN o.state = 'held' OR d.verdict IN ('new', 'replacement') THEN 'waiting'
-                WHEN d.verdict IN ('replay', 'rejected') THEN 'none'
-                ELSE 'held' END AS effect
-            FROM deliveries d LEFT JOIN outcomes o ON o."order" = d."order"
-                AND o.k = (SELECT max(k) FROM outcomes WHERE "order" = d."order")""",
+        _STANDING,
         """CREATE TABLE ranges (
             target TEXT NOT NULL, from_n INTEGER NOT NULL, to_n INTEGER NOT NULL, batch_id TEXT NOT NULL,
             mapping_sha TEXT NOT NULL, state TEXT NOT NULL, made_at TEXT NOT NULL,
@@ -66,6 +68,12 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """CREATE TABLE events (
             cause TEXT PRIMARY KEY, kind TEXT NOT NULL, feed TEXT, day TEXT, code TEXT NOT NULL, message TEXT NOT NULL,
             at TEXT NOT NULL) WITHOUT ROWID""",
+    ),
+    # The view names the columns of ``deliveries`` that there were when it was made.
+    (
+        "DROP VIEW standing",
+        "ALTER TABLE deliveries ADD COLUMN sender TEXT NOT NULL DEFAULT ''",
+        _STANDING,
     ),
 )
 """Migration i brings ``user_version`` to i + 1. A published one is never edited."""

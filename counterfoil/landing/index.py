@@ -32,7 +32,7 @@ from counterfoil.protocols import Marks, RemoteFile
 
 _INSERT_DELIVERY = """INSERT INTO deliveries VALUES (:order, :connection, :folder, :name, :size, :mtime_ns,
     :payload_sha, :feed, :layout_version, :layout_sha, :business_date, :epoch, :sequence, :empty, :identity,
-    :received_at, :verdict, :code, :message)"""
+    :received_at, :verdict, :code, :message, :sender)"""
 
 _INSERT_OUTCOME = """INSERT INTO outcomes VALUES (:order, :k, :state, :n, :code, :message, :at, :run_id)
     ON CONFLICT ("order", k) DO NOTHING"""
@@ -148,12 +148,6 @@ class ArrivalIndex(OutputIndex):
 
     # Deliveries
 
-    def delivered(self, connection: str, file: RemoteFile) -> bool:
-        """True when exactly this version of the file was delivered before."""
-        query = """SELECT EXISTS (SELECT 1 FROM deliveries WHERE connection = :connection AND folder = :folder
-            AND name = :name AND size = :size AND mtime_ns = :mtime_ns)"""
-        return bool(self._db.value(query, _file_values(connection, file)))
-
     def record_delivery(self, arrival: Arrival, refusal: Refusal | None = None) -> Delivery:
         """Give a landed file its order number and verdict, and write its sidecar.
 
@@ -209,18 +203,11 @@ class ArrivalIndex(OutputIndex):
             ORDER BY "order" """
         return _deliveries(self._db.rows(query, {"feed": feed, "day": day and day.isoformat()}))
 
-    def last_posted_sequence(self, feed: Feed, marks: Marks, day: date) -> int | None:
-        """What ``identity.sequence_gap`` asks for: the highest number posted in the scope of a file of ``day``."""
-        query = """SELECT max(sequence) AS in_epoch, max(CASE
-                WHEN :restart = 'never' THEN sequence
-                WHEN :restart = 'yearly' AND substr(business_date, 1, 4) = substr(:day, 1, 4) THEN sequence
-                WHEN :restart = 'daily' AND business_date = :day THEN sequence END) AS in_scope
-            FROM standing WHERE feed = :feed AND epoch = :epoch AND effect = 'posted'"""
-        values = {"feed": feed.feed, "epoch": marks.epoch, "restart": feed.identity.restart, "day": day.isoformat()}
-        found = self._db.rows(query, values)[0]
-        if found["in_scope"] is not None:
-            return int(found["in_scope"])
-        return None if found["in_epoch"] is None else 0
+    def held(self, feed: str) -> list[Delivery]:
+        """Deliveries of a feed that are in hand and without effect until a person decides, in order."""
+        query = """SELECT * FROM deliveries WHERE "order" IN (
+            SELECT "order" FROM standing WHERE effect = 'held' AND feed = :feed) ORDER BY "order" """
+        return _deliveries(self._db.rows(query, {"feed": feed}))
 
     # Outcomes
 
@@ -249,11 +236,11 @@ class ArrivalIndex(OutputIndex):
             self._db.execute(_INSERT_OUTCOME, record_fields(outcome))
             return outcome
 
-    def latest_outcomes(self, orders: Iterable[int]) -> dict[int, Outcome]:
-        """The last outcome of each of these deliveries that has one."""
+    def latest_outcomes(self, orders: Iterable[int], *, until: datetime | None = None) -> dict[int, Outcome]:
+        """The last outcome of each of these deliveries that has one, or had one by an instant."""
         query = """SELECT * FROM outcomes o WHERE "order" IN (SELECT value FROM json_each(:orders))
-            AND k = (SELECT max(k) FROM outcomes WHERE "order" = o."order")"""
-        rows = self._db.rows(query, {"orders": json.dumps(list(orders))})
+            AND k = (SELECT max(k) FROM outcomes WHERE "order" = o."order" AND (:until IS NULL OR at <= :until))"""
+        rows = self._db.rows(query, {"orders": json.dumps(list(orders)), "until": until and utc_text(until)})
         return {row["order"]: record_from_row(Outcome, row) for row in rows}
 
     def posted_through(self) -> int:

@@ -159,8 +159,7 @@ class Journal:
 
 
 def refused(known: Sequence[Delivery], outcomes: Mapping[int, Outcome]) -> list[Delivery]:
-    """Deliveries that were held or rejected and that no later delivery under the same identity has replaced."""
-    states = {OutcomeState.HELD, OutcomeState.REJECTED}
+    """Deliveries that were held or rejected, not discarded, and that no later one of the same identity has replaced."""
     posted = {
         one.identity: one.order
         for one in known
@@ -169,9 +168,14 @@ def refused(known: Sequence[Delivery], outcomes: Mapping[int, Outcome]) -> list[
     return [
         one
         for one in known
-        if (outcomes[one.order].state in states if one.order in outcomes else one.code is not None)
+        if (_stands(outcomes[one.order]) if one.order in outcomes else one.code is not None)
         and posted.get(one.identity, 0) < one.order
     ]
+
+
+def _stands(outcome: Outcome) -> bool:
+    """Whether a refusal still wants somebody to act: a file that a person discarded does not."""
+    return outcome.state in {OutcomeState.HELD, OutcomeState.REJECTED} and outcome.code != Code.FILE_DISCARDED
 
 
 _ADAPTERS: Final[dict[type[Any], TypeAdapter[Any]]] = {

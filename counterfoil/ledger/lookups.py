@@ -9,7 +9,8 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from counterfoil.ledger.model import OPEN_ITEM, BreakCode, Side, State
+from counterfoil.ledger.model import OPEN_ITEM, Action, BreakCode, Side, State
+from counterfoil.ledger.periods import locked_after
 from counterfoil.reconcile import breaks
 
 _OPEN = ", ".join(OPEN_ITEM)
@@ -46,6 +47,11 @@ class Lookups:
         day: date | None = row[0] if row else None
         return day
 
+    def programme_day(self, business_date: date) -> date:
+        """The programme day on which a file counts: its business date, or the first day still open."""
+        open_day = self.open_day()
+        return max(business_date, open_day) if open_day else business_date
+
     def feeds_posted_for(self, day: date) -> list[str]:
         """The feeds of which a file of this business date was posted."""
         query = f"SELECT DISTINCT feed FROM book.posting WHERE business_date = DATE '{day}' ORDER BY feed"
@@ -71,6 +77,67 @@ class Lookups:
         if in_scope is not None:
             return int(in_scope)
         return None if in_epoch is None else 0
+
+    def locked_periods(self) -> frozenset[str]:
+        """Accounting periods that are locked."""
+        return locked_after(
+            self.frame(
+                f"""SELECT subject, action FROM book.decision WHERE action IN ({Action.LOCK:d}, {Action.REOPEN:d})
+                    ORDER BY file_id, line_no"""
+            )
+        )
+
+    def programme_rate(self, currency: str, day: date) -> tuple[int, int] | None:
+        """The programme's rate in force on a day: minor units and the points they are for."""
+        row = self.row(
+            """SELECT minor, per_points FROM book.rate
+               WHERE basis = 'programme' AND currency = ? AND effective_from <= ?
+               ORDER BY effective_from DESC, file_id DESC, line_no DESC LIMIT 1""",
+            currency,
+            day,
+        )
+        return (int(row[0]), int(row[1])) if row else None
+
+    def rates_before(self, sender: str, day: date, currency: str) -> pl.DataFrame:
+        """The newest rates by basis, without those that a sender posted on a programme day: basis, minor,
+        per_points."""
+        return self.frame(
+            f"""SELECT basis, minor, per_points FROM (
+                    SELECT r.*, row_number() OVER (PARTITION BY r.basis ORDER BY r.effective_from DESC, r.file_id DESC,
+                                                   r.line_no DESC) AS place
+                    FROM book.rate r JOIN book.posting p ON p.n = r.file_id
+                    WHERE r.currency = '{currency}'
+                      AND NOT EXISTS (SELECT 1 FROM who w WHERE w.sender = p.sender AND w.day = p.on_day)
+                ) WHERE place = 1 ORDER BY basis""",
+            who=pl.DataFrame({"sender": [sender], "day": [day]}),
+        )
+
+    def balances_by_kind(self) -> pl.DataFrame:
+        """Points by kind of account and partner: kind, partner, points."""
+        return self.frame(
+            """SELECT a.kind, p.partner, CAST(sum(b.balance) AS BIGINT) AS points FROM book.balance b
+               JOIN book.account a ON a.account_id = b.account_id JOIN book.partner p ON p.partner_id = a.partner_id
+               GROUP BY ALL ORDER BY ALL"""
+        )
+
+    def permits(self) -> pl.DataFrame:
+        """What people decided about whole files: subject (the payload's hash), action, sender, n, points; oldest
+        first."""
+        of_files = ", ".join(str(action.value) for action in (Action.RELEASE, Action.DISCARD, Action.APPROVE))
+        return self.frame(
+            f"""SELECT d.subject, d.action, p.sender, p.n, d.points FROM book.decision d
+                JOIN book.posting p ON p.n = d.file_id WHERE d.action IN ({of_files}) ORDER BY d.file_id, d.line_no"""
+        )
+
+    def decided(self, sender: str, day: date) -> pl.DataFrame:
+        """What a person has moved by decisions on a programme day: action, points, minor (gross)."""
+        return self.frame(
+            """SELECT d.action, CAST(sum(abs(d.points)) AS BIGINT) AS points,
+                      CAST(coalesce(sum(d.minor), 0) AS BIGINT) AS minor
+               FROM book.decision d JOIN book.posting p ON p.n = d.file_id JOIN who w ON w.sender = p.sender
+               WHERE p.on_day = w.day GROUP BY d.action""",
+            who=pl.DataFrame({"sender": [sender], "day": [day]}),
+        )
 
     def has_posted(self, kind: str) -> bool:
         """Whether any file of a kind was posted."""
@@ -146,26 +213,20 @@ class Lookups:
                     SELECT n.*, k.state, k.confirmed, k.reversed,
                            row_number() OVER (PARTITION BY n.item_id ORDER BY k.file_id DESC, k.line_no DESC) AS age
                     FROM named n JOIN book.settled_key k ON k.item_id = n.item_id
+                    ANTI JOIN book.open_item o ON o.item_id = n.item_id
                     WHERE k.month >= {since.year * 100 + since.month}
                 )
                 SELECT ref, item_id, kind, state, member AS item_member, source_account, amount AS sent, confirmed,
                        reversed
-                FROM ended WHERE age = 1 ORDER BY item_id""",
+                FROM ended WHERE age = 1 AND state <> {State.WITHDRAWN:d} ORDER BY item_id""",
             wanted=pl.DataFrame({"ref": refs}),
         )
 
     def aliases(self, partner_id: int) -> pl.DataFrame:
-        """Merged accounts with the last survivor of their chain: member, survivor."""
+        """Merged accounts, each with what stands for it from a day on, one hop a row: member, survivor, since."""
         return self.frame(
-            f"""WITH RECURSIVE merged AS (
-                    SELECT DISTINCT member, survivor FROM book.alias WHERE partner_id = {partner_id}
-                ), chain(member, survivor) AS (
-                    SELECT member, survivor FROM merged
-                    UNION
-                    SELECT c.member, m.survivor FROM chain c JOIN merged m ON m.member = c.survivor
-                )
-                SELECT c.member, c.survivor FROM chain c
-                WHERE NOT EXISTS (SELECT 1 FROM merged m WHERE m.member = c.survivor) ORDER BY c.member"""
+            f"""SELECT member, min(survivor) AS survivor, min(since) AS since FROM book.alias
+                WHERE partner_id = {partner_id} GROUP BY member ORDER BY member"""
         )
 
     def known_members(self, partner_id: int, members: pl.Series) -> pl.Series:

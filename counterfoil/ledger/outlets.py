@@ -87,7 +87,7 @@ OUTLETS: Final[Mapping[Event, Outlet]] = MappingProxyType(
         Event.UNCHANGED: Outlet("as the file before said", "as the file before said"),
         Event.CHANGED_TOO_LATE: Outlet("its item has gone on since", "its item has gone on since"),
         Event.EXPIRED: Outlet(None, None),
-        Event.MERGED: Outlet(None, None),
+        Event.MERGED: Outlet("the account that was merged held no points", None),
         Event.MERGE_KNOWN: Outlet("the merge is known", "the merge is known"),
         Event.MERGE_REFUSED: Outlet("the merge is not possible", "the merge is not possible"),
     }

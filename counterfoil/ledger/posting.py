@@ -4,7 +4,7 @@ Here: the shape of a posting's changes and the one place that makes entries. Not
 (``answers``, ``requests``, ``own_feeds``) or how changes reach the book (``store``).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,6 +80,14 @@ def changes(rows: Mapping[str, pl.DataFrame], **working: pl.DataFrame) -> Change
     return Changes(
         rows={name: shaped(rows.get(name), columns) for name, columns in TABLES.items()},
         **{name: shaped(working.get(name), columns) for name, columns in WORKING.items()},
+    )
+
+
+def merged(parts: Sequence[Changes]) -> Changes:
+    """The changes of all parts as one."""
+    return Changes(
+        rows={name: pl.concat([part.rows[name] for part in parts]) for name in TABLES},
+        **{name: pl.concat([getattr(part, name) for part in parts]) for name in WORKING},
     )
 
 

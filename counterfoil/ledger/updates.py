@@ -11,16 +11,26 @@ import polars as pl
 
 from counterfoil.errors import Code
 from counterfoil.feed import FeedKind
+from counterfoil.identity import Verdict
 from counterfoil.invariants import require
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import RECORD_SPAN, Event, ItemKind, Side, State
 from counterfoil.protocols import Updates
 from counterfoil.reconcile import life
 
-TOLD: Final = (State.CONFIRMED, State.REJECTED, State.REVERSED, State.HELD, State.REFUNDED, State.WRITTEN_OFF)
-"""States a CRM hears of; a request that waits for its first answer is no news."""
+TOLD: Final = (
+    State.CONFIRMED,
+    State.REJECTED,
+    State.REVERSED,
+    State.HELD,
+    State.REFUNDED,
+    State.WRITTEN_OFF,
+    State.WITHDRAWN,
+    State.PENDING,
+)
+"""States a CRM hears of. A request that waits for its first answer is no news; one whose answer was taken back is."""
 
-_TOLD_CODES: Final = ", ".join(str(state.value) for state in TOLD)
+_TOLD_CODES: Final = ", ".join(str(state.value) for state in TOLD if state is not State.WITHDRAWN)
 
 REDEMPTIONS: Final[dict[str, type[pl.DataType]]] = {
     "event_key": pl.String,
@@ -78,25 +88,47 @@ def updates(book: Lookups, from_n: int, to_n: int) -> Updates:
 
 
 def other_changes(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
-    """Changes of state in a range that PLAIN does not tell: reversals, decisions, and answers that had waited.
+    """Changes of state in a range that PLAIN does not tell: reversals, decisions, what a correction took back, and
+    answers that had waited.
 
     Columns: item_id, state, answered, reason_id, answered_on, file_id, line_no. The date and reason of an answer that
-    had waited stand at the line it came with, in an older file.
+    had waited stand at the line it came with, in an older file; what a correction took back, without a record of its
+    own, is dated on the programme day.
     """
-    keys = book.frame(
-        f"""SELECT item_id, state, reason_id, file_id, line_no,
-                   CASE WHEN state IN ({State.CONFIRMED:d}, {State.REVERSED:d})
-                        THEN confirmed - reversed END AS answered
-            FROM book.settled_key
-            WHERE {_within("file_id", from_n, to_n)} AND state IN ({_TOLD_CODES})
-              AND (state = {State.REVERSED:d} OR file_id NOT IN (
-                  SELECT n FROM book.posting WHERE {_within("n", from_n, to_n)} AND kind = '{FeedKind.HANDBACK}'))"""
-    )
+    plain = ", ".join(str(event.value) for event in PLAIN)
     rest = book.frame(
-        f"""SELECT k.item_id, k.state, k.answered, k.reason_id, d.value_date AS answered_on, k.file_id, k.line_no
-            FROM keys k JOIN book.disposition d ON d.file_id = k.file_id AND d.line_no = k.line_no
-            WHERE {_within("d.file_id", from_n, to_n)}""",
-        keys=keys,
+        f"""WITH answers AS (
+                SELECT n FROM book.posting
+                WHERE {_within("n", from_n, to_n)} AND kind = '{FeedKind.HANDBACK}'
+                  AND verdict <> '{Verdict.CORRECTION}'
+            ), others AS (
+                SELECT n FROM book.posting WHERE {_within("n", from_n, to_n)} AND n NOT IN (FROM answers)
+            ), keys AS (
+                SELECT item_id, state, reason_id, file_id, line_no,
+                       CASE WHEN state IN ({State.CONFIRMED:d}, {State.REVERSED:d})
+                            THEN confirmed - reversed END AS answered
+                FROM book.settled_key
+                WHERE {_within("file_id", from_n, to_n)} AND state IN ({_TOLD_CODES})
+                  AND (state = {State.REVERSED:d} OR file_id NOT IN (FROM answers))
+                UNION ALL  -- a request taken back; one that the same file asks anew under its reference is no news
+                SELECT k.item_id, k.state, NULL, k.file_id, k.line_no, NULL
+                FROM book.settled_key k JOIN book.item i ON i.item_id = k.item_id
+                WHERE k.file_id IN (FROM others) AND k.state = {State.WITHDRAWN:d} AND NOT EXISTS (
+                    SELECT 1 FROM book.item a WHERE a.partner_id = i.partner_id AND a.ref = i.ref
+                      AND CAST(a.item_id // {RECORD_SPAN} AS INTEGER) = k.file_id)
+                UNION ALL
+                SELECT c.item_id, c.state, NULL, c.file_id, c.line_no, NULL
+                FROM book.item_change c JOIN book.item i ON i.item_id = c.item_id AND i.side = {Side.OURS:d}
+                WHERE c.file_id IN (FROM others) AND CAST(c.item_id // {RECORD_SPAN} AS INTEGER) <> c.file_id
+            ), told AS (
+                SELECT file_id, line_no, item_id FROM book.disposition
+                WHERE file_id IN (FROM others) AND event IN ({plain})
+            )
+            SELECT k.item_id, CAST(k.state AS SMALLINT) AS state, k.answered, k.reason_id,
+                   coalesce(d.value_date, p.on_day) AS answered_on, k.file_id, k.line_no
+            FROM keys k ANTI JOIN told t ON t.file_id = k.file_id AND t.line_no = k.line_no AND t.item_id = k.item_id
+            JOIN book.posting p ON p.n = k.file_id
+            LEFT JOIN book.disposition d ON d.file_id = k.file_id AND d.line_no = k.line_no"""
     )
     met = _met(book, from_n, to_n)
     held = met.filter(pl.col("kind") == ItemKind.THEIR_HOLD.value).select(
@@ -179,7 +211,8 @@ def _prove(book: Lookups, from_n: int, to_n: int, changed: pl.DataFrame) -> None
         f"""SELECT count(*), CAST(coalesce(sum(confirmed - reversed), 0) AS BIGINT) FROM book.settled_key
             WHERE {_within("file_id", from_n, to_n)} AND state IN ({_TOLD_CODES})"""
     )
-    ended = changed.filter(pl.col("state") != State.HELD.value)["answered"]
+    untold = [state.value for state in (State.HELD, State.PENDING, State.WITHDRAWN)]
+    ended = changed.filter(~pl.col("state").is_in(untold))["answered"]
     require(settled == (ended.len(), ended.sum()), "each change of state has its answer", code=Code.MASS_BALANCE)
 
 

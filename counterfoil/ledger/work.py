@@ -15,8 +15,8 @@ from counterfoil.settings import ProgrammeSettings
 
 @dataclass(frozen=True, eq=False)
 class Former:
-    """What a correction takes the place of: the postings of its identity, oldest first, and the accepted rows of the
-    last of them."""
+    """What a correction takes the place of: the postings of its identity, and the accepted rows of the last of them,
+    each with the place (file_id, line_no) of its effect in the book."""
 
     postings: tuple[int, ...]
     accepted: pl.DataFrame

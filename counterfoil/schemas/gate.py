@@ -76,14 +76,15 @@ def bound_rows(records: int, feed: Feed, name: str) -> None:
         )
 
 
-def prove_control(parsed: Parsed, feed: Feed, name: str) -> None:
+def prove_control(parsed: Parsed, feed: Feed, name: str, *, released: bool = False) -> None:
     """Judge a file as a whole by its control totals and by how much of it could be read.
 
     Raises, in this order: ROWS_TOO_MANY; CONTROL_TOTAL_WRONG naming each identity that fails with both its sides;
     REJECT_RATE_HIGH; UNREADABLE_AMOUNTS when amounts that cannot be read leave declared points unproved and the layout
     holds such files. Where the layout says ``post_rest``, the implied remainder (declared less computed of the
     ``points_`` rows) stays in the control table and is never posted. A single bad row is never too high a
-    rate, unless the layout allows none.
+    rate, unless the layout allows none. Of a file that a person has ``released``, only totals that cannot be excused by
+    rows it could not read are judged.
     """
     bound_rows(parsed.records, feed, name)
     unreadable = parsed.quarantined["points"].null_count()
@@ -99,6 +100,8 @@ def prove_control(parsed: Parsed, feed: Feed, name: str) -> None:
             expected="every count and total in the file to be that of its records",
             remedy="Nothing of the file was posted; ask the partner to send it again, whole",
         )
+    if released:
+        return
     _bound_rejects(parsed, feed, name)
     points = parsed.control.filter(of_points)
     if unreadable and points.height and feed.unreadable == "hold":

@@ -13,7 +13,7 @@ from pandera.api.polars.types import PolarsData
 
 from counterfoil.feed import FeedKind
 from counterfoil.schemas.rules import FIRST_DAY, LAST_DAY, NUMBER_ABS_MAX, Rule
-from counterfoil.schemas.tables import DAY_STATUSES, ENTRIES, OUTCOMES, RAW_BYTES_MAX
+from counterfoil.schemas.tables import ACTIONS, DAY_STATUSES, ENTRIES, OUTCOMES, RAW_BYTES_MAX
 
 CASES_MAX: Final = 100
 """Failing cells kept of one check: with all of 1 M rows failing, unbounded cases cost 5.9 s and 1.4 GB."""
@@ -39,8 +39,8 @@ def _points(*, nullable: bool = False) -> Any:
     return pa.Field(nullable=nullable, ge=-NUMBER_ABS_MAX, le=NUMBER_ABS_MAX, n_failure_cases=CASES_MAX)
 
 
-def _day() -> Any:
-    return pa.Field(ge=FIRST_DAY, le=LAST_DAY, n_failure_cases=CASES_MAX)
+def _day(*, nullable: bool = False) -> Any:
+    return pa.Field(nullable=nullable, ge=FIRST_DAY, le=LAST_DAY, n_failure_cases=CASES_MAX)
 
 
 class Table(pa.DataFrameModel):
@@ -100,6 +100,12 @@ class Opening(Records):
     ref: str = _text(nullable=True)
     points: int = _points()
     value_date: pl.Date = _day()
+    expires: pl.Date = _day(nullable=True)
+
+    @pa.check("expires", name="members_points_expire", n_failure_cases=CASES_MAX)
+    def members_points_expire(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
+        balance = (pl.col("entry") == "balance") & (pl.col("account") == "member") & (pl.col("points") > 0)
+        return data.lazyframe.select(pl.col(data.key).is_null() | balance)
 
     @pa.check("entry", name="item_is_named", n_failure_cases=CASES_MAX)
     def item_is_named(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
@@ -136,6 +142,32 @@ class Rates(Records):
     effective_from: pl.Date = _day()
 
 
+class Decisions(Records):
+    """What a person decided; ``points`` is what they expect to move, and is proved."""
+
+    action: str = _one_of(ACTIONS)
+    subject: str = _text()
+    ref: str = _text(nullable=True)
+    points: int = _points()
+    reason: str = _text()
+
+
+class Approvals(Records):
+    """Files that a second person lets post, by the hash of their bytes."""
+
+    payload: str = _form("^[0-9a-f]{64}$")
+    reason: str = _text()
+
+
+class Members(Records):
+    """Members merged into others: the account of one goes over to the survivor's, points and all."""
+
+    partner: str = _text()
+    member: str = _text()
+    survivor: str = _text()
+    value_date: pl.Date = _day()
+
+
 class Quarantined(Records):
     """Rows that could not be accepted, each with its code."""
 
@@ -164,5 +196,8 @@ MODELS: Final[dict[FeedKind, type[Table]]] = {
     FeedKind.OPENING: Opening,
     FeedKind.CALENDAR: Calendar,
     FeedKind.RATES: Rates,
+    FeedKind.DECISIONS: Decisions,
+    FeedKind.APPROVALS: Approvals,
+    FeedKind.MEMBERS: Members,
 }
 """The accepted rows of each kind."""

@@ -80,11 +80,13 @@ def kind_checks(kind: FeedKind, fields: dict[str, str]) -> tuple[Check, ...]:
         case FeedKind.OPENING:
             item = pl.col("entry") == "item"
             of_partner = ~pl.col("account").is_in(["member", "issued"])
+            of_member = ~item & (pl.col("account") == "member") & (pl.col("points") > 0)
             return (
                 check(Rule.FIELD_MISSING, "owner", (pl.col("account") == "member") & pl.col("owner").is_null()),
                 check(Rule.FIELD_MISSING, "partner", (item | of_partner) & pl.col("partner").is_null()),
                 check(Rule.FIELD_MISSING, "ref", item & pl.col("ref").is_null()),
                 check(Rule.POINTS_ZERO, "points", item & (pl.col("points") == 0)),
+                check(Rule.NOT_BLANK, "expires", pl.col("expires").is_not_null() & ~of_member),
             )
         case FeedKind.CALENDAR:
             return (check(Rule.NUMBER_RANGE, "files", pl.col("files") < 0),)
@@ -94,7 +96,9 @@ def kind_checks(kind: FeedKind, fields: dict[str, str]) -> tuple[Check, ...]:
                 check(Rule.NUMBER_RANGE, "minor", pl.col("minor") < 0),
                 check(Rule.NUMBER_RANGE, "per_points", pl.col("per_points") < 1),
             )
-        case FeedKind.HANDBACK:
+        case FeedKind.APPROVALS:
+            return (check(Rule.TEXT_INVALID, "payload", ~pl.col("payload").str.contains("^[0-9a-f]{64}$")),)
+        case FeedKind.HANDBACK | FeedKind.DECISIONS | FeedKind.MEMBERS:
             return ()
 
 

@@ -41,6 +41,7 @@ ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
                 "ref": pl.String,
                 "points": pl.Int64,
                 "value_date": pl.Date,
+                "expires": pl.Date,
             }
         ),
         FeedKind.CALENDAR: MappingProxyType(
@@ -64,6 +65,26 @@ ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
                 "effective_from": pl.Date,
             }
         ),
+        FeedKind.DECISIONS: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "action": pl.String,
+                "subject": pl.String,
+                "ref": pl.String,
+                "points": pl.Int64,
+                "reason": pl.String,
+            }
+        ),
+        FeedKind.APPROVALS: MappingProxyType({"line_no": pl.Int64, "payload": pl.String, "reason": pl.String}),
+        FeedKind.MEMBERS: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "partner": pl.String,
+                "member": pl.String,
+                "survivor": pl.String,
+                "value_date": pl.Date,
+            }
+        ),
     }
 )
 """Accepted rows by kind, in column order; ``line_no`` is the 1-based physical line."""
@@ -72,12 +93,18 @@ NULLABLE: Final[Mapping[FeedKind, frozenset[str]]] = MappingProxyType(
     {
         FeedKind.REQUESTS: frozenset(),
         FeedKind.HANDBACK: frozenset({"member", "reason", "to_account"}),
-        FeedKind.OPENING: frozenset({"owner", "partner", "ref"}),
+        FeedKind.OPENING: frozenset({"owner", "partner", "ref", "expires"}),
         FeedKind.CALENDAR: frozenset({"name"}),
         FeedKind.RATES: frozenset(),
+        FeedKind.DECISIONS: frozenset({"ref"}),
+        FeedKind.APPROVALS: frozenset(),
+        FeedKind.MEMBERS: frozenset(),
     }
 )
 """Columns of accepted rows that may be null."""
+
+ADDED_LATER: Final[Mapping[FeedKind, tuple[str, ...]]] = MappingProxyType({FeedKind.OPENING: ("expires",)})
+"""Columns that the first tables of a kind did not have. A file that leaves them blank says no more than one of then."""
 
 QUARANTINED: Final[Columns] = MappingProxyType(
     {"line_no": pl.Int64, "code": pl.String, "field": pl.String, "raw": pl.Binary, "points": pl.Int64}
@@ -95,6 +122,20 @@ DECLARED_POINTS: Final = "points_declared"
 
 OUTCOMES: Final = ("accepted", "rejected", "held", "reversed")
 ENTRIES: Final = ("balance", "item")
+ACTIONS: Final = (
+    "resolve",
+    "identify",
+    "refuse",
+    "refund",
+    "write_off",
+    "take",
+    "undo",
+    "release",
+    "discard",
+    "lock",
+    "reopen",
+)
+"""What a row of a decisions file may ask for; see the how-to on decisions."""
 DAY_STATUSES: Final = ("received", "empty", "missing", "held", "not_due")
 
 CLOSED_SETS: Final[Mapping[tuple[FeedKind, str], tuple[str, ...]]] = MappingProxyType(
@@ -102,12 +143,19 @@ CLOSED_SETS: Final[Mapping[tuple[FeedKind, str], tuple[str, ...]]] = MappingProx
         (FeedKind.HANDBACK, "outcome"): OUTCOMES,
         (FeedKind.OPENING, "entry"): ENTRIES,
         (FeedKind.CALENDAR, "status"): DAY_STATUSES,
+        (FeedKind.DECISIONS, "action"): ACTIONS,
     }
 )
 """Columns whose values come from a fixed list."""
 
 RAW_BYTES_MAX: Final = 4096
 """Raw bytes kept of a quarantined line: any real record fits, and a gigabyte on one line does not fill staging."""
+
+
+def as_sealed(kind: FeedKind, accepted: pl.DataFrame) -> pl.DataFrame:
+    """Accepted rows as a posting record seals them: without columns that came later and say nothing."""
+    blank = [name for name in ADDED_LATER.get(kind, ()) if accepted[name].null_count() == accepted.height]
+    return accepted.drop(blank)
 
 
 def empty(columns: Columns) -> pl.DataFrame:

@@ -29,7 +29,14 @@ _UNREADABLE = {Code.FILE_EMPTY, Code.HEADER_MISSING, Code.ENVELOPE_INVALID}
 _STOPS_ALL = {Code.CONNECTION_LOST, Code.DISK_FULL}
 """Troubles that the next file would meet as well; it is not charged with them."""
 
-OWN_KINDS: Final = {FeedKind.OPENING, FeedKind.RATES, FeedKind.CALENDAR}
+OWN_KINDS: Final = {
+    FeedKind.OPENING,
+    FeedKind.RATES,
+    FeedKind.CALENDAR,
+    FeedKind.DECISIONS,
+    FeedKind.APPROVALS,
+    FeedKind.MEMBERS,
+}
 """Feeds of the programme itself: their dates may lie as far back as the programme goes."""
 
 
@@ -88,7 +95,8 @@ def receive(desk: Desk, connection: str, *, patient: bool) -> Received:
 def land_own(desk: Desk, feed: Feed, *, name: str, data: bytes) -> Delivery:
     """Land a file that the program itself has written, as any other."""
     sha = desk.landing.land_bytes(data)
-    return _record(desk, feed.arrival.connection, RemoteFile(feed.arrival.folder, name, len(data), 0), sha)
+    file = RemoteFile(feed.arrival.folder, name, len(data), 0, owner=desk.settings.actor)
+    return _record(desk, feed.arrival.connection, file, sha)
 
 
 @dataclass(frozen=True)
@@ -246,6 +254,7 @@ def _record(desk: Desk, connection: str, file: RemoteFile, sha: str) -> Delivery
             empty=marks.empty,
             identity=identity,
             received_at=received_at,
+            sender=file.owner or f"connection:{connection}",
         ),
         refusal,
     )

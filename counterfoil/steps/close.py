@@ -5,12 +5,11 @@ Here: when a day may close and what its file says. Not here: what closing does t
 
 import csv
 import io
-from collections.abc import Mapping
 from datetime import date, timedelta
 
 from counterfoil.errors import Code, PermanentError, TransientError
 from counterfoil.feed import Feed, FeedKind
-from counterfoil.landing.records import Delivery, Outcome, OutcomeState
+from counterfoil.landing.records import Outcome, OutcomeState
 from counterfoil.ledger.status import day_end
 from counterfoil.ledger.writing import Posted
 from counterfoil.steps.arrive import land_own
@@ -72,8 +71,8 @@ def _standing(desk: Desk, feed: Feed, day: date) -> tuple[str, int, str]:
     """What a feed has to show for a day: status, posted files, and the name of one that is held."""
     deliveries = desk.index.deliveries(feed=feed.feed, day=day)
     outcomes = desk.index.latest_outcomes(delivery.order for delivery in deliveries)
-    posted = [known for known in deliveries if _is(outcomes, known, OutcomeState.POSTED)]
-    stuck = [known for known in deliveries if not _is(outcomes, known, OutcomeState.POSTED, OutcomeState.REPLAY)]
+    posted = [known for known in deliveries if _posted(outcomes.get(known.order))]
+    stuck = [known for known in deliveries if not _settled(outcomes.get(known.order))]
     if posted:
         return ("empty" if all(known.empty for known in posted) else "received"), len(posted), ""
     if stuck:
@@ -82,6 +81,12 @@ def _standing(desk: Desk, feed: Feed, day: date) -> tuple[str, int, str]:
     return ("missing" if due else "not_due"), 0, ""
 
 
-def _is(outcomes: Mapping[int, Outcome], delivery: Delivery, *states: OutcomeState) -> bool:
-    outcome = outcomes.get(delivery.order)
-    return outcome is not None and outcome.state in states
+def _posted(outcome: Outcome | None) -> bool:
+    return outcome is not None and outcome.state is OutcomeState.POSTED
+
+
+def _settled(outcome: Outcome | None) -> bool:
+    """Whether nobody has to do anything about a file any more."""
+    return outcome is not None and (
+        outcome.state in (OutcomeState.POSTED, OutcomeState.REPLAY) or outcome.code == Code.FILE_DISCARDED
+    )

@@ -58,3 +58,15 @@ class Desk:
     def feeds(self, kinds: Sequence[FeedKind] = PARTNER_KINDS) -> list[Feed]:
         """Feeds of these kinds, in the order of the kinds and then by name; by default requests before answers."""
         return in_order(self.reader.feeds(), kinds)
+
+
+@dataclass(frozen=True)
+class ProofDesk:
+    """What proving the book and making it again need, and nothing that either could change: no arrival index, no
+    rules of today."""
+
+    settings: Settings
+    landing: LandingStore
+    book: Book
+    reader: Reader
+    progress: Progress = silent

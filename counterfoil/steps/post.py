@@ -8,18 +8,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from counterfoil import identity
 from counterfoil.errors import Code, CounterfoilError, PermanentError
-from counterfoil.feed import Feed
-from counterfoil.identity import Verdict
+from counterfoil.feed import Feed, FeedKind
+from counterfoil.identity import Judgement, Verdict, judgement_message
 from counterfoil.landing.records import Delivery, Outcome, OutcomeState
 from counterfoil.ledger.writing import Posted, Writer
 from counterfoil.protocols import Marks, Parsed
+from counterfoil.reconcile.difference import difference, keyed
 from counterfoil.schemas.gate import prove_control
 from counterfoil.steps.desk import Desk
-from counterfoil.steps.record import day_of, gap, post_new, post_recorded
+from counterfoil.steps.permits import Permits, require_approved
+from counterfoil.steps.record import day_of, former_of, gap, post_new, post_recorded
 
-HELD_CODES = {Code.UNREADABLE_AMOUNTS, Code.REJECT_RATE_HIGH, Code.CORRECTION_HELD, Code.SEQUENCE_GAP}
+HELD_CODES = {
+    Code.UNREADABLE_AMOUNTS,
+    Code.REJECT_RATE_HIGH,
+    Code.CORRECTION_HELD,
+    Code.RENAMED_REPLAY_HELD,
+    Code.BUSINESS_DATE_FAR,
+    Code.SEQUENCE_GAP,
+    Code.APPROVAL_NEEDED,
+}
 """Faults of a file that a person may decide on."""
 
 REJECTED_CODES = {
@@ -29,8 +38,14 @@ REJECTED_CODES = {
     Code.CONTROL_TOTAL_WRONG,
     Code.ROWS_TOO_MANY,
     Code.FILE_TOO_LARGE,
+    Code.DECISION_UNFIT,
+    Code.FILE_DISCARDED,
 }
 """Faults of a file that only a new file mends. Any other error is not the file's and stops the feed."""
+
+
+CORRECTABLE = (FeedKind.REQUESTS, FeedKind.HANDBACK)
+"""Kinds whose files can be corrected by their difference; for the others a later file says what changed."""
 
 
 @dataclass
@@ -77,7 +92,7 @@ def settle(desk: Desk, feeds: Sequence[str], through: date, parsed: Mapping[int,
     that filled a gap the files behind it are tried again.
     """
     settled = Settled()
-    if not _interrupted(desk) and not any(waiting(desk, feed, through) for feed in feeds):
+    if not _interrupted(desk) and not any(waiting(desk, feed, through) or desk.index.held(feed) for feed in feeds):
         return settled
     with desk.book.writing(purpose=f"post {', '.join(feeds)}") as book:
         finish_interrupted(desk, book)
@@ -85,8 +100,9 @@ def settle(desk: Desk, feeds: Sequence[str], through: date, parsed: Mapping[int,
             before = -1
             while before != len(settled.postings):
                 before = len(settled.postings)
-                for delivery in waiting(desk, feed, through):
-                    _settle_one(desk, book, delivery, parsed.get(delivery.order), settled)
+                permits = Permits.of(book)
+                for delivery in waiting(desk, feed, through, permits):
+                    _settle_one(desk, book, delivery, parsed.get(delivery.order), permits, settled)
     return settled
 
 
@@ -104,20 +120,33 @@ def finish_interrupted(desk: Desk, book: Writer) -> None:
         _conclude(desk, record.order, OutcomeState.POSTED, n=record.n)
 
 
-def waiting(desk: Desk, feed: str, through: date) -> list[Delivery]:
-    """Deliveries that may post now, in sequence where the feed counts its files, else in order of arrival."""
+def waiting(desk: Desk, feed: str, through: date, permits: Permits | None = None) -> list[Delivery]:
+    """Deliveries that may post now, in sequence where the feed counts its files, else in order of arrival.
+
+    Those that were held are among them once ``permits`` concern them, and a correction that nobody has looked at.
+    """
+    held = desk.index.held(feed)
+    looked_at = desk.index.latest_outcomes(delivery.order for delivery in held)
+    decided = [
+        delivery
+        for delivery in held
+        if (delivery.verdict is Verdict.CORRECTION and delivery.order not in looked_at)
+        or (permits is not None and permits.concern(delivery.payload_sha))
+    ]
     pending = [
         delivery
-        for delivery in desk.index.pending(feed=feed)
+        for delivery in [*desk.index.pending(feed=feed), *decided]
         if delivery.business_date is not None and delivery.business_date <= through
     ]
     return sorted(pending, key=lambda delivery: (delivery.epoch, delivery.sequence or 0, delivery.order))
 
 
-def _settle_one(desk: Desk, book: Writer, delivery: Delivery, parsed: Parsed | None, settled: Settled) -> None:
+def _settle_one(
+    desk: Desk, book: Writer, delivery: Delivery, parsed: Parsed | None, permits: Permits, settled: Settled
+) -> None:
     desk.progress(f"posting {delivery.feed}", len(settled.postings), 0)
     try:
-        outcome = _settled(desk, book, delivery, parsed, settled)
+        outcome = _settled(desk, book, delivery, parsed, permits, settled)
     except PermanentError as error:
         if error.code not in HELD_CODES | REJECTED_CODES:
             raise
@@ -126,21 +155,91 @@ def _settle_one(desk: Desk, book: Writer, delivery: Delivery, parsed: Parsed | N
     settled.outcomes.append((delivery, outcome))
 
 
-def _settled(desk: Desk, book: Writer, delivery: Delivery, parsed: Parsed | None, settled: Settled) -> Outcome:
+def _settled(
+    desk: Desk, book: Writer, delivery: Delivery, parsed: Parsed | None, permits: Permits, settled: Settled
+) -> Outcome:
     """Judge a delivery again now that nobody else can post, and post it unless something speaks against it."""
     judgement = desk.index.judge(delivery)
     if judgement.verdict is Verdict.REPLAY:
         return _conclude(desk, delivery.order, OutcomeState.REPLAY)
-    if judgement.code is not None:
-        message = identity.judgement_message(delivery.feed or "", delivery.identity or "", judgement)
-        return _conclude(desk, delivery.order, OutcomeState.HELD, code=judgement.code, message=message)
     feed = feed_of(desk, delivery)
-    _require_next(book, feed, delivery)
+    released = delivery.payload_sha in permits.released
+    _require_wanted(feed, delivery, permits)
+    why = _held(feed, delivery, judgement, released=released)
+    if why is not None:
+        return _conclude(desk, delivery.order, OutcomeState.HELD, code=why[0], message=why[1])
+    corrects = judgement.verdict is Verdict.CORRECTION
+    if not corrects:
+        _require_next(book, feed, delivery)
     rows = parsed or read(desk, delivery)
-    prove_control(rows, feed, delivery.name)
+    prove_control(rows, feed, delivery.name, released=released)
+    if released and permits.released[delivery.payload_sha] != gross_points(rows):
+        raise _seen_otherwise(feed, delivery)
+    if corrects and not released:
+        _require_small(desk, book, feed, delivery, rows)
+    require_approved(desk, book, permits, feed, delivery, rows)
     posted = post_new(desk, book, delivery, rows, feed=feed, verdict=judgement.verdict)
     settled.postings.append(posted)
     return _conclude(desk, delivery.order, OutcomeState.POSTED, n=posted.n)
+
+
+def _require_wanted(feed: Feed, delivery: Delivery, permits: Permits) -> None:
+    if delivery.payload_sha in permits.discarded:
+        raise PermanentError(
+            Code.FILE_DISCARDED,
+            f"{feed.key} {delivery.name!r}",
+            found="a decision that this file does not count",
+            expected="files that count",
+            remedy="Nothing is left to do; a later release of the same bytes would let them post",
+        )
+
+
+def gross_points(parsed: Parsed) -> int:
+    """The points of a file's records, sign apart: what whoever releases it answers for."""
+    return int(parsed.accepted["points"].abs().sum()) if "points" in parsed.accepted.columns else 0
+
+
+def _seen_otherwise(feed: Feed, delivery: Delivery) -> PermanentError:
+    return PermanentError(
+        Code.CORRECTION_HELD,
+        f"{feed.key} {delivery.name!r}",
+        found="a release that states other points than the file moves",
+        expected="the gross points of its records",
+        remedy=f"Release it again: counterfoil release {delivery.payload_sha[:16]}",
+    )
+
+
+def _held(feed: Feed, delivery: Delivery, judgement: Judgement, *, released: bool) -> tuple[str, str] | None:
+    """Why a file does not post by itself: it was never compared with others, or is none that posts unreleased."""
+    corrects = judgement.verdict is Verdict.CORRECTION
+    correctable = corrects and feed.kind in CORRECTABLE
+    if delivery.verdict is Verdict.HELD and not released:
+        return delivery.code or Code.BUSINESS_DATE_FAR, delivery.message or ""
+    if judgement.code is None or (correctable and (released or feed.correction == "supersede")):
+        return None
+    if released and not corrects:
+        return None
+    return judgement.code, judgement_message(feed.feed, delivery.identity or "", judgement) or ""
+
+
+def _require_small(desk: Desk, book: Writer, feed: Feed, delivery: Delivery, rows: Parsed) -> None:
+    """Raise CORRECTION_HELD for a correction that changes more than its layout lets pass, or cannot be compared."""
+    former = former_of(desk, book, feed.feed, delivery.identity or "")
+    accepted = rows.accepted
+    if former is None or not (keyed(former.accepted, feed.record_key) and keyed(accepted, feed.record_key)):
+        found = "records that no record_key of the layout tells apart"
+    else:
+        records = difference(former.accepted, accepted, feed.record_key).records
+        if records <= feed.supersede_limit:
+            return
+        found = f"{records:,} records that differ from the file it corrects"
+    raise PermanentError(
+        Code.CORRECTION_HELD,
+        f"{feed.key} {delivery.name!r}",
+        found=found,
+        expected=f"at most {feed.supersede_limit:,}, told apart by {', '.join(feed.record_key) or 'a record_key'}",
+        remedy=f"Compare the two files, then run: counterfoil release {delivery.payload_sha[:16]}",
+    )
 
 
 def _require_next(book: Writer, feed: Feed, delivery: Delivery) -> None:
@@ -166,7 +265,7 @@ def _conclude(
     state: OutcomeState,
     *,
     n: int | None = None,
-    code: Code | None = None,
+    code: str | None = None,
     message: str | None = None,
     error: CounterfoilError | None = None,
 ) -> Outcome:

@@ -8,7 +8,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import partial
+from functools import lru_cache, partial
+from typing import Protocol
+
+import polars as pl
 
 from counterfoil import identity
 from counterfoil.errors import Code, PermanentError
@@ -17,7 +20,7 @@ from counterfoil.files import sha256_bytes
 from counterfoil.identity import Verdict
 from counterfoil.invariants import require
 from counterfoil.landing.records import Delivery, PostingRecord, record_sha
-from counterfoil.landing.store import posting_time
+from counterfoil.landing.store import LandingStore, posting_time
 from counterfoil.ledger import audit
 from counterfoil.ledger.chart import Rulebook
 from counterfoil.ledger.compose import stages
@@ -26,12 +29,25 @@ from counterfoil.ledger.model import BOOK_SCHEMA
 from counterfoil.ledger.work import Former, Work
 from counterfoil.ledger.writing import Entitled, Posted, Writer
 from counterfoil.limits import SKIPPED_NAMED_MAX
-from counterfoil.protocols import Marks, Parsed
+from counterfoil.protocols import Marks, Parsed, Reader
 from counterfoil.reconcile import balance
-from counterfoil.settings import ProgrammeSettings, landed_settings
+from counterfoil.reconcile.difference import carried
+from counterfoil.schemas.tables import as_sealed
+from counterfoil.settings import ProgrammeSettings, Settings, landed_settings
 from counterfoil.steps.desk import SOFTWARE, Desk
 
-_KEPT = ("layout", "rules", "chart", "settings")
+_KEPT = ("layout", "rules", "chart")
+
+
+class Archive(Protocol):
+    """What a posting needs that is made again: the desk, or what there is where nothing else is at hand."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def landing(self) -> LandingStore: ...
+    @property
+    def reader(self) -> Reader: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +86,7 @@ def post_new(desk: Desk, book: Writer, delivery: Delivery, parsed: Parsed, *, fe
     )
     # Hashing lets other threads run, so it is done beside the composing.
     with ThreadPoolExecutor(max_workers=1) as beside:
-        digest = beside.submit(audit.frame_digest, parsed.accepted)
+        digest = beside.submit(audit.frame_digest, as_sealed(feed.kind, parsed.accepted))
 
         def seal() -> str:
             sealed = replace(record, frame_digest=digest.result())
@@ -80,7 +96,7 @@ def post_new(desk: Desk, book: Writer, delivery: Delivery, parsed: Parsed, *, fe
         return _posted(desk, book, record, parsed, _InForce(feed, desk.rulebook, desk.settings), seal=seal)
 
 
-def post_recorded(desk: Desk, book: Writer, record: PostingRecord) -> Posted:
+def post_recorded(desk: Archive, book: Writer, record: PostingRecord) -> Posted:
     """Post what a record says, by the layout, rules and settings it names.
 
     Raises POSTING_DIFFERS when today's program reads other rows from the same bytes, PAYLOAD_DAMAGED when bytes that
@@ -88,7 +104,7 @@ def post_recorded(desk: Desk, book: Writer, record: PostingRecord) -> Posted:
     """
     in_force = _recorded(desk, record)
     parsed = _read(desk, record, in_force.feed)
-    found = audit.frame_digest(parsed.accepted)
+    found = audit.frame_digest(as_sealed(in_force.feed.kind, parsed.accepted))
     if found != record.frame_digest:
         raise PermanentError(
             Code.POSTING_DIFFERS,
@@ -100,13 +116,17 @@ def post_recorded(desk: Desk, book: Writer, record: PostingRecord) -> Posted:
     return _posted(desk, book, record, parsed, in_force, seal=lambda: desk.landing.record_sha(record.n))
 
 
-def former_of(desk: Desk, book: Lookups, feed: str, file_identity: str) -> Former | None:
+def former_of(desk: Archive, book: Lookups, feed: str, file_identity: str) -> Former | None:
     """What a correction of this identity takes the place of; None when nothing was posted under it."""
+    standing: pl.DataFrame | None = None
     postings = book.postings_of(feed, file_identity)
-    if not postings:
-        return None
-    record = desk.landing.read_record(postings[-1])
-    return Former(tuple(postings), _read(desk, record, _recorded(desk, record).feed).accepted)
+    for n in postings:
+        record = desk.landing.read_record(n)
+        contract = _recorded(desk, record).feed
+        rows = _read(desk, record, contract).accepted.with_columns(file_id=pl.lit(n, pl.Int64))
+        # A record that the next file repeats has its effect where it first stood.
+        standing = rows if standing is None else carried(standing, rows, contract.record_key)
+    return None if standing is None else Former(tuple(postings), standing)
 
 
 def day_of(delivery: Delivery) -> date:
@@ -123,16 +143,21 @@ def gap(book: Lookups, feed: Feed, marks: Marks, day: date) -> tuple[int, int] |
     return identity.sequence_gap(feed, marks, last)
 
 
-def _recorded(desk: Desk, record: PostingRecord) -> _InForce:
-    kept = {name: record.hashes[name] for name in _KEPT}
-    if kept["settings"] == desk.settings.settings_sha:
-        # The first version of the program named its settings and did not keep them.
-        desk.landing.land_bytes(desk.settings.settings_bytes)
-    layout, rules, chart, policy = (desk.landing.verify(sha).read_bytes() for sha in kept.values())
-    return _InForce(desk.reader.feed_from_bytes(layout), Rulebook(rules, chart), landed_settings(policy))
+def _recorded(desk: Archive, record: PostingRecord) -> _InForce:
+    layout, rules, chart = (desk.landing.verify(record.hashes[name]).read_bytes() for name in _KEPT)
+    # The first version of the program named its settings and did not keep them.
+    known = record.hashes["settings"] == desk.settings.settings_sha
+    policy = desk.settings.settings_bytes if known else desk.landing.verify(record.hashes["settings"]).read_bytes()
+    return _InForce(desk.reader.feed_from_bytes(layout), _rulebook(rules, chart), landed_settings(policy))
 
 
-def _read(desk: Desk, record: PostingRecord, feed: Feed) -> Parsed:
+@lru_cache(maxsize=8)
+def _rulebook(rules: bytes, chart: bytes) -> Rulebook:
+    """A replay meets the same rules in every posting, and reading YAML takes longer than a small posting."""
+    return Rulebook(rules, chart)
+
+
+def _read(desk: Archive, record: PostingRecord, feed: Feed) -> Parsed:
     return desk.reader.read(feed, name=record.name, payload=desk.landing.verify(record.payload_sha))
 
 
@@ -159,18 +184,16 @@ def _skipped(book: Lookups, feed: Feed, record: PostingRecord) -> list[str]:
 
 
 def _posted(
-    desk: Desk, book: Writer, record: PostingRecord, parsed: Parsed, in_force: _InForce, *, seal: Callable[[], str]
+    desk: Archive, book: Writer, record: PostingRecord, parsed: Parsed, in_force: _InForce, *, seal: Callable[[], str]
 ) -> Posted:
     feed = in_force.feed
-    open_day = book.open_day()
-    on_day = max(record.business_date, open_day) if open_day else record.business_date
     corrects = record.verdict is Verdict.CORRECTION
     work = Work(
         feed=feed,
         accepted=parsed.accepted,
         file_id=record.n,
         business_date=record.business_date,
-        on_day=record.business_date if feed.kind is FeedKind.CALENDAR else on_day,
+        on_day=record.business_date if feed.kind is FeedKind.CALENDAR else book.programme_day(record.business_date),
         policy=in_force.policy,
         rules=in_force.rulebook.rules,
         schema=record.book_schema,

@@ -9,21 +9,20 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from counterfoil.errors import Code, PermanentError, TransientError
-from counterfoil.feed import Feed
 from counterfoil.files import sha256_bytes
 from counterfoil.identity import POSTING_VERDICTS, Verdict
 from counterfoil.landing import database
 from counterfoil.landing.index import ArrivalIndex
 from counterfoil.landing.records import Arrival, Delivery, Outcome, OutcomeState, Refusal
 from counterfoil.landing.store import LandingStore
-from counterfoil.protocols import Marks, RemoteFile
+from counterfoil.protocols import RemoteFile
 
 NOW = datetime(2026, 11, 20, 22, 15, tzinfo=UTC)
 DAY = date(2026, 11, 20)
@@ -99,12 +98,13 @@ def test_names_are_data_whatever_they_hold(open_index: OpenIndex, make_arrival: 
             arrival = make_arrival(connection="c", folder=file.folder, name=file.name, size=10, mtime_ns=5)
             index.record_delivery(replace(arrival, payload_sha=sha256_bytes(os.fsencode(file.name))))
         assert all(look.delivered for look in index.note_looks("c", files, NOW))
-        assert not index.delivered("c", replace(FILE, name="\\xdcff"))
+        (other,) = index.note_looks("c", [replace(FILE, name="\\xdcff")], NOW)
+        assert not other.delivered
     outside = {path for path in tmp_path.rglob("*") if path.is_file()} - set((tmp_path / "landing").rglob("*"))
     assert {path.name.removesuffix("-wal").removesuffix("-shm") for path in outside} == {"arrival.db"}
     with open_index() as index:
         index.rebuild()
-        assert all(index.delivered("c", file) for file in files)
+        assert all(look.delivered for look in index.note_looks("c", files, NOW))
 
 
 def test_attempts_rise_for_this_version_of_the_file_only(open_index: OpenIndex) -> None:
@@ -128,10 +128,11 @@ def test_a_delivery_reads_back_from_row_and_sidecar(
         assert index.delivery(1) == delivery == store.read_delivery(1)
         assert index.delivery(2) is None
         file = RemoteFile(delivery.folder, delivery.name, delivery.size, delivery.mtime_ns)
-        assert index.delivered("northstar", file)
-        assert not index.delivered("northstar", replace(file, mtime_ns=1))
-        assert not index.delivered("other", file)
-        assert index.note_looks("northstar", [file], NOW)[0].delivered
+        seen = [
+            *index.note_looks("northstar", [file, replace(file, mtime_ns=1)], NOW),
+            *index.note_looks("other", [file], NOW),
+        ]
+        assert [look.delivered for look in seen] == [True, False, False]
 
 
 def test_the_same_delivery_again_is_the_one_that_exists(open_index: OpenIndex, make_arrival: MakeArrival) -> None:
@@ -284,45 +285,6 @@ def work(index: ArrivalIndex, delivery: Delivery, fate: str, posted: list[Delive
         end(index, delivery, OutcomeState.HELD, code=Code.SEQUENCE_GAP)
     else:
         end(index, delivery, OutcomeState(fate), code=Code.UNREADABLE_AMOUNTS)
-
-
-# Sequences
-
-
-@pytest.mark.parametrize(
-    ("restart", "day", "epoch", "last"),
-    [
-        ("never", "2027-01-02", "NSTR", 13),
-        ("never", "2026-11-20", "OTHR", None),
-        ("yearly", "2026-12-31", "NSTR", 13),
-        ("yearly", "2027-01-02", "NSTR", 0),
-        ("yearly", "2027-01-02", "OTHR", None),
-        ("daily", "2026-11-20", "NSTR", 12),
-        ("daily", "2026-11-22", "NSTR", 0),
-    ],
-)
-def test_the_last_posted_of_a_sequence(
-    open_index: OpenIndex,
-    make_arrival: MakeArrival,
-    restart: Literal["never", "yearly", "daily"],
-    day: str,
-    epoch: str,
-    last: int | None,
-) -> None:
-    identity = {"by": "sequence", "restart": restart}
-    feed = Feed.model_validate(
-        {"feed": "northstar_requests", "partner": "northstar", "kind": "requests", "version": 1}
-        | {"effective_from": "2026-01-01", "arrival": {"folder": "out", "ready": "marker"}, "identity": identity}
-    )
-    marks = Marks(business_date=None, epoch=epoch, sequence=14, empty=False)
-    with open_index() as index:
-        assert index.last_posted_sequence(feed, marks, date.fromisoformat(day)) is None
-        for n, (sequence, on) in enumerate([(11, DAY), (12, DAY), (13, DAY + timedelta(days=1)), (99, DAY)], start=1):
-            arrival = make_arrival(str(n), identity=str(n), sequence=sequence, business_date=on)
-            delivery = index.record_delivery(arrival)
-            if sequence != 99:
-                end(index, delivery, OutcomeState.POSTED, n=n)
-        assert index.last_posted_sequence(feed, marks, date.fromisoformat(day)) == last
 
 
 # Outcomes

@@ -4,6 +4,7 @@ Here: the fixtures that every test of a book may use. Not here: how files arrive
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import BOOK_SCHEMA
 from counterfoil.ledger.store import Book
 from counterfoil.ledger.updates import updates
-from counterfoil.ledger.work import Work
+from counterfoil.ledger.work import Former, Work
 from counterfoil.ledger.writing import Entitled, Posted, Writer
 from counterfoil.protocols import Marks, Parsed
 from counterfoil.reconcile import balance
@@ -113,6 +114,7 @@ def in_shape(kind: FeedKind, rows: Iterable[Row] | pl.DataFrame, day: date) -> p
         FeedKind.OPENING: {"entry": "balance", "account": "member", "partner": "p", "value_date": day},
         FeedKind.CALENDAR: {"day": day, "feed": "p_handback", "partner": "p", "status": "received", "files": 1},
         FeedKind.RATES: {"basis": "programme", "currency": "EUR", "per_points": 100, "effective_from": day},
+        FeedKind.MEMBERS: {"partner": "p", "value_date": day},
     }
     filled = [{"line_no": number} | ordinary[kind] | dict(row) for number, row in enumerate(rows, start=2)]
     return pl.DataFrame(filled, schema=dict(ACCEPTED[kind]))
@@ -157,10 +159,22 @@ def make_feed() -> MakeFeed:
 
 @pytest.fixture(scope="session")
 def post(rulebook: Rulebook) -> PostRows:
-    """``post(writer, feed, rows, day)``: post accepted rows (dicts or a frame) as the next file of a feed."""
-    policy = ProgrammeSettings()
+    """``post(writer, feed, rows, day)``: post accepted rows (dicts or a frame) as the next file of a feed.
 
-    def post_rows(writer: Writer, feed: Feed, rows: Iterable[Row] | pl.DataFrame, day: date) -> Posted:
+    ``corrects``: what it takes the place of; ``titles``: other columns of its posting.
+    """
+    ordinary = ProgrammeSettings()
+
+    def post_rows(
+        writer: Writer,
+        feed: Feed,
+        rows: Iterable[Row] | pl.DataFrame,
+        day: date,
+        *,
+        policy: ProgrammeSettings = ordinary,
+        corrects: Former | None = None,
+        **titles: Any,
+    ) -> Posted:
         accepted = in_shape(feed.kind, rows, day)
         n = writer.last_posting() + 1
         work = Work(
@@ -168,11 +182,12 @@ def post(rulebook: Rulebook) -> PostRows:
             accepted=accepted,
             file_id=n,
             business_date=day,
-            on_day=day,
+            on_day=titles.get("on_day", day),
             policy=policy,
             rules=rulebook.rules,
-            schema=BOOK_SCHEMA,
+            schema=titles.get("book_schema", BOOK_SCHEMA),
             sender="test",
+            former=corrects,
         )
         parsed = Parsed(
             marks=Marks(day, "", None, empty=accepted.is_empty()),
@@ -199,12 +214,12 @@ def post(rulebook: Rulebook) -> PostRows:
             actor="test",
             posted_at=datetime(2026, 11, 20, 12, tzinfo=UTC).replace(tzinfo=None),
             software="test",
-            verdict="new",
+            verdict="correction" if corrects else "new",
             book_schema=BOOK_SCHEMA,
             sender="test",
         )
         return writer.post(
-            entitled,
+            replace(entitled, **titles),
             stages(work, writer, identity=f"{day}", skipped=[]),
             figures=partial(balance.stage_one, parsed),
             controls=parsed.control,

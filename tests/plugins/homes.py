@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 
 from counterfoil import journey
 from counterfoil.settings import Settings, load_settings
-from counterfoil.steps.desk import Desk
-from pipelines.wiring import open_desk
+from counterfoil.steps.close import close_days
+from counterfoil.steps.desk import Desk, ProofDesk
+from pipelines.wiring import open_desk, proof_desk
 
 MONDAY = date(2026, 11, 16)
 
@@ -50,6 +52,14 @@ def opening(day: date, balances: Iterable[tuple[str, int]]) -> str:
     )
 
 
+def every_row(book: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of a book's file by table, in one order."""
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{book}' AS book (READ_ONLY)")
+        tables = connection.sql("SELECT table_name FROM duckdb_tables() WHERE database_name = 'book'").fetchall()
+        return {name: connection.sql(f"SELECT * FROM book.{name} ORDER BY ALL").fetchall() for (name,) in tables}
+
+
 @dataclass
 class Office:
     """A home folder with a clock that only moves when told."""
@@ -67,6 +77,10 @@ class Office:
     def desk(self) -> Iterator[Desk]:
         with open_desk(self.settings()) as desk:
             yield desk
+
+    def proof_desk(self) -> ProofDesk:
+        """What proving and replaying this home work at."""
+        return proof_desk(self.settings())
 
     def put(self, path: str, content: str | bytes) -> Path:
         """A partner writes a file into the inbox."""
@@ -99,6 +113,16 @@ class Office:
         self.look()
         with self.desk() as desk:
             return journey.run(desk, day, **options)  # type: ignore[arg-type]
+
+    def book_day(self, day: date) -> None:
+        """The night of a day as far as the book: nothing is handed on or reported."""
+        self.now = max(self.now, datetime(day.year, day.month, day.day, 6, tzinfo=UTC) + timedelta(days=1))
+        self.look()
+        with self.desk() as desk:
+            journey.arrive(desk, "inbox", patient=False)
+            for feed in [*desk.feeds(journey.OWN_FIRST), *desk.feeds()]:
+                journey.intake(desk, feed.feed, day)
+            close_days(desk, day)
 
     def sql(self, query: str) -> pl.DataFrame:
         with self.desk() as desk, desk.book.reading() as book:

@@ -1,0 +1,366 @@
+"""What a person decided: requests refunded, written off or taken at the partner's figure; breaks and periods closed.
+
+Here: which decision fits which break, and the rows it leads to. Not here: who may decide what (``approvals``), taking
+back (``undoing``), or letting held files post (``steps.post``). A file with one row that does not fit has no effect.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import polars as pl
+
+from counterfoil.errors import Code, PermanentError, UsageError
+from counterfoil.ledger import periods, posting, undoing
+from counterfoil.ledger.lookups import Lookups
+from counterfoil.ledger.model import TABLES, Action, BreakCode, Disposition, Event, ItemKind, MatchPass, Side, State
+from counterfoil.ledger.names import Names
+from counterfoil.ledger.work import Work, month_of
+from counterfoil.money import value_points
+
+ACTIONS: Final[Mapping[str, int]] = {action.name.lower(): action.value for action in Action}
+
+ON_BREAKS: Final = (Action.RESOLVE, Action.IDENTIFY, Action.REFUSE, Action.REFUND, Action.WRITE_OFF, Action.TAKE)
+PERMITS: Final = (Action.RELEASE, Action.DISCARD)
+OF_PERIODS: Final = {Action.LOCK: Event.LOCKED, Action.REOPEN: Event.REOPENED}
+
+_WAITING: Final = [State.PENDING.value, State.HELD.value]
+_GAVE_BACK: Final = [State.REJECTED.value, State.REFUNDED.value]
+"""Ended requests whose points went back to their source."""
+_AT_THEIR_DATE: Final = [Event.TAKEN.value, Event.TAKEN_FROM_SUSPENSE.value, Event.TAKEN_AFTER_END.value]
+"""What takes the partner's figure counts when the partner processed it; all else on the day of the decision."""
+_MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+
+_ENDING: Final[Mapping[Event, State]] = {
+    Event.REFUNDED: State.REFUNDED,
+    Event.WRITTEN_OFF: State.WRITTEN_OFF,
+    Event.TAKEN: State.CONFIRMED,
+    Event.TAKEN_FROM_SUSPENSE: State.CONFIRMED,
+    Event.TAKEN_AFTER_END: State.CONFIRMED,
+}
+
+
+def undone(work: Work, book: Lookups) -> pl.DataFrame:
+    """The decisions that this file takes back, as ``undoing.RECORDS``; DECISION_UNFIT names those that cannot be."""
+    rows = _acting(work, Action.UNDO)
+    places = rows.select(
+        file_id=pl.col("subject").str.extract(r"^(\d{1,9}):\d{1,9}$").cast(pl.Int32),
+        line_no=pl.col("subject").str.extract(r"^\d{1,9}:(\d{1,9})$").cast(pl.Int32),
+        by_line=pl.col("line_no").cast(pl.Int32),
+        points="points",
+    )
+    known = book.frame(
+        f"""SELECT p.by_line, d.file_id IS NOT NULL AND d.points = p.points AND NOT EXISTS (
+                SELECT 1 FROM book.decision u
+                WHERE u.action = {Action.UNDO:d} AND u.subject = concat(p.file_id, ':', p.line_no)) AS fits
+            FROM places p LEFT JOIN book.decision d ON d.file_id = p.file_id AND d.line_no = p.line_no
+                AND d.action IN ({", ".join(str(action.value) for action in ON_BREAKS)})""",
+        places=places,
+    )
+    fitting = places.join(known.filter("fits"), on="by_line", how="semi").select(*undoing.RECORDS)
+    possible = fitting.filter(undoing.undoable(fitting, book))
+    _require_fit(rows, rows["line_no"].is_in(possible["by_line"].cast(pl.Int64).implode()), "an earlier decision")
+    require_once = possible.select(pl.struct("file_id", "line_no").is_duplicated()).to_series()
+    _require_fit(rows, ~require_once, "each decision undone once")
+    return possible
+
+
+def compose(work: Work, book: Lookups) -> posting.Changes:
+    """Everything in a decisions file but what it takes back; raises DECISION_UNFIT when a row does not fit."""
+    on_breaks = _on_breaks(work, book)
+    plain = pl.concat([_undoings(work), _permits(work), _periods(work, book)])
+    done = pl.concat([on_breaks.select(plain.columns), plain]).sort("line_no")
+    names = Names(book, file_id=work.file_id, unit=work.unit)
+    moving = on_breaks.filter(pl.col("points") != 0)
+    booked = [
+        posting.entries(_effects(part), work.rules, names.roles(part["partner_id"][0]), work.file_id)
+        for part in moving.partition_by("partner_id", maintain_order=True)
+    ]
+    ended = on_breaks.filter(pl.col("next_state").is_not_null())
+    emptied = _emptied(on_breaks, book)
+    return posting.changes(
+        {
+            "settled_key": _settled(ended, emptied, work),
+            "disposition": _dispositions(done, work),
+            "entry": pl.concat([posting.shaped(None, TABLES["entry"]), *booked], how="diagonal_relaxed").sort(
+                "transfer_id", "leg"
+            ),
+            "decision": done.with_columns(file_id=pl.lit(work.file_id)),
+            **names.rows(),
+        },
+        closed=pl.concat([ended.filter("was_open").select("item_id"), emptied.select("item_id")]),
+        clearing=_cleared(on_breaks, book),
+    )
+
+
+def decided_points(book: Lookups, decision: str) -> int:
+    """The points that an earlier decision (``posting:line``) moved; DECISION_UNFIT where there is none."""
+    row = book.row("SELECT points FROM book.decision WHERE concat(file_id, ':', line_no) = ?", decision)
+    if row is None:
+        raise UsageError(
+            Code.DECISION_UNFIT,
+            decision,
+            found="no such decision",
+            expected="posting:line of one that counterfoil decisions lists",
+            remedy="Look it up there",
+        )
+    return int(row[0])
+
+
+def told(book: Lookups) -> pl.DataFrame:
+    """Every decision, oldest first: decision (``posting:line``), decided_at, sender, action, subject, points, reason,
+    undone_by (``posting:line`` or null). The subject is a break, a file's hash, a decision or a period."""
+    names = " ".join(f"WHEN {action:d} THEN '{action.name.lower()}'" for action in Action)
+    return book.frame(
+        f"""SELECT concat(d.file_id, ':', d.line_no) AS decision,
+                   strftime(p.posted_at, '%Y-%m-%dT%H:%M:%SZ') AS decided_at, p.sender,
+                   CASE d.action {names} END AS action, d.subject, d.points, d.reason,
+                   concat(u.file_id, ':', u.line_no) AS undone_by
+            FROM book.decision d JOIN book.posting p ON p.n = d.file_id
+            LEFT JOIN book.decision u ON u.action = {Action.UNDO:d}
+                 AND u.subject = concat(d.file_id, ':', d.line_no)
+            ORDER BY d.file_id, d.line_no"""
+    ).with_columns(undone_by=pl.when(pl.col("undone_by") != ":").then("undone_by"))
+
+
+def _acting(work: Work, *actions: Action) -> pl.DataFrame:
+    return work.accepted.filter(pl.col("action").is_in([action.name.lower() for action in actions]))
+
+
+def _require_fit(rows: pl.DataFrame, fits: pl.Series, expected: str) -> None:
+    wrong = rows.filter(~fits.fill_null(value=False))["line_no"]
+    if wrong.len():
+        raise PermanentError(
+            Code.DECISION_UNFIT,
+            f"decisions line {', '.join(map(str, wrong.head(5)))}",
+            found=f"{wrong.len()} decisions that do not fit the book as it is",
+            expected=expected,
+            remedy="See counterfoil breaks for what stands open, and decide again; nothing of the file took effect",
+        )
+
+
+def moves(book: Lookups, action: str, break_id: str, ref: str | None) -> int | None:
+    """The points that a decision on a break would move as the book is now; None where it does not fit."""
+    row = pl.DataFrame(
+        {"line_no": [1], "action": [action], "subject": [break_id], "ref": [ref]}, schema_overrides={"ref": pl.String}
+    )
+    judged = _judged(row, book)
+    return judged["moves"][0] if judged.height == 1 else None
+
+
+def _on_breaks(work: Work, book: Lookups) -> pl.DataFrame:
+    """Decisions on breaks with what they concern, and the event that each one is."""
+    rows = _acting(work, *ON_BREAKS)
+    judged = _judged(rows, book)
+    fitting = judged.filter((pl.col("points") == pl.col("moves")) & pl.col("line_no").is_unique())["line_no"]
+    _require_fit(rows, rows["line_no"].is_in(fitting.implode()), "an open break that the action fits, and its points")
+    ending = judged.filter(pl.col("event").is_in([event.value for event in _ENDING]))
+    again = pl.concat(
+        [judged.filter(pl.col("break_id").is_duplicated()), ending.filter(pl.col("item_id").is_duplicated())]
+    )["line_no"]
+    _require_fit(rows, ~rows["line_no"].is_in(again.implode()), "one decision on each break and each request")
+    rate = book.programme_rate(work.policy.currency, work.on_day)
+    return judged.with_columns(
+        next_state=pl.col("event").replace_strict(
+            {event.value: state.value for event, state in _ENDING.items()}, default=None, return_dtype=pl.Int16
+        ),
+        was_open=pl.col("open_state").is_not_null(),
+        action=pl.col("action").replace_strict(ACTIONS, return_dtype=pl.Int16),
+        minor=value_points(pl.col("points").abs(), *rate) if rate else pl.lit(None, pl.Int64),
+        disposition=pl.when(pl.col("points") == 0)
+        .then(pl.lit(Disposition.INFORMATION.value))
+        .otherwise(pl.lit(Disposition.SETTLED.value)),
+        value_date=pl.when(pl.col("event").is_in(_AT_THEIR_DATE)).then("their_date").otherwise(pl.lit(work.on_day)),
+    )
+
+
+def _judged(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
+    """Rows of open breaks with the request and the answer they concern, ``event`` and ``moves``; both are null where
+    the action does not fit."""
+    known = book.frame(
+        f"""SELECT r.*, b.break_id, b.code, b.partner_id, b.theirs_id,
+                   coalesce(b.item_id, asked.item_id) AS item_id
+            FROM rows r JOIN book.open_break b ON b.break_id = r.subject
+            LEFT JOIN book.open_item asked ON r.action = 'identify' AND asked.ref = r.ref
+                 AND asked.partner_id = b.partner_id AND asked.side = {Side.OURS:d}""",
+        rows=rows,
+    )
+    found = book.frame(
+        """SELECT k.*, i.kind, i.amount, i.source_account, o.state AS open_state, e.state AS end_state,
+                  t.kind AS their_kind, t.amount AS their_amount, w.remaining AS in_suspense, t.value_date AS their_date
+           FROM known k LEFT JOIN book.item i ON i.item_id = k.item_id
+           LEFT JOIN book.open_item o ON o.item_id = k.item_id
+           LEFT JOIN (SELECT s.item_id, arg_max(s.state, (s.file_id, s.line_no)) AS state
+                      FROM book.settled_key s WHERE s.item_id IN (SELECT item_id FROM known) GROUP BY s.item_id
+           ) e ON e.item_id = k.item_id
+           LEFT JOIN book.item t ON t.item_id = k.theirs_id LEFT JOIN book.open_item w ON w.item_id = k.theirs_id
+           ORDER BY k.line_no""",
+        known=known,
+    )
+    return found.with_columns(event=_event()).with_columns(moves=_moves())
+
+
+def _event() -> pl.Expr:
+    """The event of a decision on a break; null where the action does not fit what it concerns."""
+    action, waits = pl.col("action"), pl.col("open_state").is_in(_WAITING)
+    asked = pl.col("kind") == ItemKind.REQUEST.value
+    accepted = (pl.col("their_kind") == ItemKind.THEIR_ACCEPT.value) & pl.col("in_suspense").is_not_null()
+    booked = pl.col("in_suspense").fill_null(0) != 0
+    unknown = pl.col("code") == BreakCode.UNKNOWN_THEIRS.value
+    overdue = pl.col("code") == BreakCode.OVERDUE.value
+    # A request paid back or written off while an answer waits in suspense would be booked twice over.
+    free = waits & asked & ~booked
+    return (
+        pl.when((action == "resolve") & ~overdue & ~booked)
+        .then(pl.lit(Event.RESOLVED.value, pl.Int16))
+        .when((action == "refund") & free)
+        .then(pl.lit(Event.REFUNDED.value, pl.Int16))
+        .when((action == "write_off") & free)
+        .then(pl.lit(Event.WRITTEN_OFF.value, pl.Int16))
+        .when((action == "refuse") & booked)
+        .then(pl.lit(Event.REFUSED.value, pl.Int16))
+        .when((action == "identify") & unknown & accepted & booked & waits & asked & (pl.col("their_amount") > 0))
+        .then(pl.lit(Event.TAKEN_FROM_SUSPENSE.value, pl.Int16))
+        .when((action == "take") & accepted & ~booked & waits & asked & (pl.col("their_amount") > 0))
+        .then(pl.lit(Event.TAKEN.value, pl.Int16))
+        .when((action == "take") & accepted & booked & asked & pl.col("end_state").is_in(_GAVE_BACK)
+              & pl.col("open_state").is_null() & (pl.col("their_amount") > 0))
+        .then(pl.lit(Event.TAKEN_AFTER_END.value, pl.Int16))
+    )  # fmt: skip
+
+
+def _moves() -> pl.Expr:
+    """The points that the decision moves, as the person must have stated them; null where the action does not fit."""
+    event = pl.col("event")
+    return (
+        pl.when(event.is_in([Event.REFUNDED.value, Event.WRITTEN_OFF.value]))
+        .then("amount")
+        .when(event == Event.REFUSED.value)
+        .then("in_suspense")
+        .when(event == Event.RESOLVED.value)
+        .then(pl.lit(0, pl.Int64))
+        .when(event.is_not_null())
+        .then("their_amount")
+    )
+
+
+def _effects(done: pl.DataFrame) -> pl.DataFrame:
+    return done.select(
+        "line_no",
+        "event",
+        "source_account",
+        "value_date",
+        ordinal=pl.lit(0, pl.Int64),
+        target_account=pl.lit(None, pl.Int32),
+        sent=pl.col("amount").abs(),
+        answered=pl.when(pl.col("event") == Event.REFUSED.value).then("in_suspense").otherwise("their_amount"),
+    )
+
+
+def _settled(ended: pl.DataFrame, emptied: pl.DataFrame, work: Work) -> pl.DataFrame:
+    """Settled keys of the requests that a decision ends, and of answers that wait no longer."""
+    confirmed = pl.col("next_state") == State.CONFIRMED.value
+    ours = ended.select(
+        "item_id",
+        "line_no",
+        state="next_state",
+        confirmed=pl.when(confirmed).then("their_amount").otherwise(pl.lit(0, pl.Int64)),
+    )
+    theirs = emptied.select(
+        "item_id", "line_no", state=pl.lit(State.CLOSED.value, pl.Int16), confirmed=pl.lit(0, pl.Int64)
+    )
+    return pl.concat([ours, theirs]).with_columns(
+        reversed=pl.lit(0, pl.Int64),
+        reason_id=pl.lit(None, pl.Int32),
+        month=pl.lit(month_of(work.on_day)),
+        file_id=pl.lit(work.file_id),
+    )
+
+
+def _emptied(done: pl.DataFrame, book: Lookups) -> pl.DataFrame:
+    """Items that wait no longer: item_id, line_no.
+
+    The answer that a decision speaks of; every other answer without a suspense entry under the reference of a request
+    that it ends; and a request that was refused for want of balance, once its break is closed.
+    """
+    return book.frame(
+        f"""SELECT item_id, min(line_no) AS line_no FROM (
+                SELECT o.item_id, d.line_no FROM done d JOIN book.open_item o ON o.item_id = d.theirs_id
+                UNION ALL
+                SELECT o.item_id, d.line_no FROM done d JOIN book.item i ON i.item_id = d.item_id
+                JOIN book.open_item o ON o.partner_id = i.partner_id AND o.ref = i.ref
+                WHERE d.next_state IS NOT NULL AND o.side = {Side.THEIRS:d} AND o.remaining = 0
+                UNION ALL
+                SELECT o.item_id, d.line_no FROM done d JOIN book.open_item o ON o.item_id = d.item_id
+                WHERE d.event = {Event.RESOLVED:d} AND o.state = {State.SHORT:d}
+            ) GROUP BY item_id ORDER BY item_id""",
+        done=done.select("line_no", "item_id", "theirs_id", "next_state", "event"),
+    )
+
+
+def _cleared(done: pl.DataFrame, book: Lookups) -> pl.DataFrame:
+    """The breaks decided on, and all others of a request that ends or of an answer that goes with it."""
+    return book.frame(
+        f"""SELECT DISTINCT b.break_id, b.code FROM book.open_break b JOIN done d
+                ON b.break_id = d.break_id OR (d.next_state IS NOT NULL AND b.item_id = d.item_id
+                    AND (b.theirs_id IS NULL OR b.theirs_id NOT IN (
+                        SELECT item_id FROM book.open_item WHERE side = {Side.THEIRS:d} AND remaining <> 0)))
+            ORDER BY b.break_id""",
+        done=done.select("break_id", "item_id", "next_state"),
+    )
+
+
+def _undoings(work: Work) -> pl.DataFrame:
+    return _plain(_acting(work, Action.UNDO), work, pl.lit(Event.DECISION_UNDONE.value, pl.Int16))
+
+
+def _permits(work: Work) -> pl.DataFrame:
+    """Held files that may post, or never will: what that leads to is settled when they are tried again."""
+    rows = _acting(work, *PERMITS)
+    _require_fit(rows, rows["subject"].str.contains("^[0-9a-f]{64}$"), "the SHA-256 of a held file")
+    return _plain(rows, work, pl.lit(Event.PERMITTED.value, pl.Int16))
+
+
+def _periods(work: Work, book: Lookups) -> pl.DataFrame:
+    """Locks and reopenings; a period is locked once all its days are closed, and only a locked one is reopened."""
+    rows = _acting(work, *OF_PERIODS)
+    locked, open_day = book.locked_periods(), book.open_day()
+    fits = [
+        _MONTH.fullmatch(subject) is not None
+        and points == 0
+        and (subject in locked) == (action == "reopen")
+        and open_day is not None
+        and periods.last_day(subject) < open_day
+        for action, subject, points in rows.select("action", "subject", "points").iter_rows()
+    ]
+    _require_fit(rows, pl.Series(fits, dtype=pl.Boolean), "a month whose days are all closed (lock), or that is locked")
+    _require_fit(rows, ~rows["subject"].is_duplicated(), "one decision on each period")
+    of_action = {action.name.lower(): event.value for action, event in OF_PERIODS.items()}
+    return _plain(rows, work, pl.col("action").replace_strict(of_action, return_dtype=pl.Int16))
+
+
+def _plain(rows: pl.DataFrame, work: Work, event: pl.Expr) -> pl.DataFrame:
+    """Decisions that book nothing themselves, in the shape of those on breaks."""
+    return rows.select(
+        "line_no",
+        "subject",
+        "points",
+        "reason",
+        event=event,
+        action=pl.col("action").replace_strict(ACTIONS, return_dtype=pl.Int16),
+        item_id=pl.lit(None, pl.Int64),
+        theirs_id=pl.lit(None, pl.Int64),
+        break_id=pl.lit(None, pl.String),
+        minor=pl.lit(None, pl.Int64),
+        disposition=pl.lit(Disposition.INFORMATION.value),
+        value_date=pl.lit(work.on_day),
+    )
+
+
+def _dispositions(done: pl.DataFrame, work: Work) -> pl.DataFrame:
+    return done.with_columns(
+        item_id=pl.coalesce("item_id", "theirs_id"),
+        match_pass=pl.lit(MatchPass.NONE.value),
+        reason_id=pl.lit(None),
+        file_id=pl.lit(work.file_id),
+    )

@@ -1,0 +1,201 @@
+"""Takes back what records did: transfers mirrored, items as they were before, their breaks as they were before.
+
+Here: which records can still be taken back, and the changes that do it. Not here: why (``corrections``,
+``decisions``). A record can be taken back while nothing has happened since to any item that it made or moved on.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import polars as pl
+
+from counterfoil.ledger import posting
+from counterfoil.ledger.histories import ENDS, item_events
+from counterfoil.ledger.lookups import Lookups
+from counterfoil.ledger.model import (
+    OPEN_ITEM,
+    RECORD_SPAN,
+    TRANSFERS_PER_RECORD,
+    BreakCode,
+    BreakEvent,
+    Event,
+    Side,
+    State,
+)
+from counterfoil.ledger.work import Work, month_of
+
+RECORDS: Final = {"file_id": pl.Int32, "line_no": pl.Int32, "by_line": pl.Int32}
+"""Records to take back, and the line of this file that does it (0: the file as a whole)."""
+
+MADE_BASE: Final = 1 << 30
+"""Records of the program's own making in a file count from here: no file has as many lines."""
+
+_ORDINAL: Final = 1
+"""Transfers that are not what a record itself books have an ordinal above 0."""
+
+_TOUCHED: Final = f"""
+    SELECT r.file_id, r.line_no, r.by_line, i.item_id, i.side, true AS made
+    FROM records r JOIN book.item i ON i.item_id = CAST(r.file_id AS BIGINT) * {RECORD_SPAN} + r.line_no
+    UNION
+    SELECT r.file_id, r.line_no, r.by_line, i.item_id, i.side, false FROM (
+        SELECT file_id, line_no, item_id FROM book.item_change
+        UNION ALL SELECT file_id, line_no, item_id FROM book.settled_key
+    ) m JOIN records r USING (file_id, line_no) JOIN book.item i ON i.item_id = m.item_id
+    WHERE i.item_id <> CAST(r.file_id AS BIGINT) * {RECORD_SPAN} + r.line_no"""
+"""Items that the records made, and items that they moved on."""
+
+
+def undoable(records: pl.DataFrame, book: Lookups) -> pl.Series:
+    """Which of RECORDS can still be taken back: Boolean, in their order."""
+    late = book.frame(
+        f"""WITH touched AS ({_TOUCHED}), last AS (
+                SELECT item_id, max(file_id) AS file_id FROM ({_events()}) GROUP BY item_id
+            )
+            SELECT t.file_id, t.line_no FROM touched t JOIN last l ON l.item_id = t.item_id
+            LEFT JOIN book.open_item o ON o.item_id = t.item_id
+            WHERE l.file_id > t.file_id OR (t.made AND o.item_id IS NULL)
+               OR (t.made AND t.side = {Side.OURS:d} AND (
+                   o.state NOT IN ({State.PENDING:d}, {State.SHORT:d}) OR t.item_id IN (
+                       SELECT item_id FROM book.open_break WHERE item_id IS NOT NULL
+                       AND code NOT IN ({BreakCode.OVERDUE:d}, {BreakCode.BALANCE_SHORT:d}))))
+            UNION SELECT r.file_id, r.line_no FROM records r JOIN book.alias a USING (file_id, line_no)
+            UNION SELECT r.file_id, r.line_no FROM records r JOIN book.disposition d USING (file_id, line_no)
+            WHERE d.event = {Event.CHANGED_TOO_LATE:d}""",
+        records=records,
+    ).select(pl.struct("file_id", "line_no").alias("place"))
+    places = records.select(place=pl.struct("file_id", "line_no")).to_series()
+    return ~places.is_in(late["place"].implode())
+
+
+def compose(records: pl.DataFrame, work: Work, book: Lookups) -> posting.Changes:
+    """The changes that take RECORDS back; all must be ``undoable``.
+
+    An item becomes what it was before its record, and before the records of the same identity that this one came after.
+    """
+    chain = work.former.postings if work.former else tuple(records["file_id"].unique())
+    breaks_back = _cleared_breaks(records, chain, book)
+    touched = pl.concat([book.frame(_TOUCHED, records=records), _emptied(breaks_back, book)])
+    entries, reversals = _mirrored(records, work, book)
+    before = _before(touched.filter(~pl.col("made")), chain, book)
+    made = touched.filter("made")
+    again = before.filter("reopens")
+    stamp = {"file_id": pl.lit(work.file_id), "month": pl.lit(month_of(work.on_day))}
+    ended = pl.concat(
+        [
+            before.filter("ended").select("item_id", "state", "confirmed", "reversed", "reason_id", line_no="by_line"),
+            made.select(
+                "item_id",
+                state=pl.when(pl.col("side") == Side.OURS.value)
+                .then(pl.lit(State.WITHDRAWN.value, pl.Int16))
+                .otherwise(pl.lit(State.CLOSED.value, pl.Int16)),
+                confirmed=pl.lit(0, pl.Int64),
+                reversed=pl.lit(0, pl.Int64),
+                reason_id=pl.lit(None, pl.Int32),
+                line_no="by_line",
+            ),
+        ]
+    )
+    return posting.changes(
+        {
+            "settled_key": ended.with_columns(**stamp),
+            "entry": entries,
+            "item_change": before.filter(~pl.col("ended")).select(
+                "item_id", "state", "remaining", file_id=pl.lit(work.file_id), line_no="by_line"
+            ),
+            "reversal": reversals,
+        },
+        opened=again.select(*OPEN_ITEM),
+        closed=made.select("item_id"),
+        clearing=_opened_breaks(records, made, book),
+        reopening=breaks_back.select("break_id", "code"),
+    )
+
+
+def _events() -> str:
+    return item_events("SELECT i.* FROM book.item i WHERE i.item_id IN (SELECT item_id FROM touched)")
+
+
+def _mirrored(records: pl.DataFrame, work: Work, book: Lookups) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Entries that take back every transfer of the records, on its old value date, and which takes back which."""
+    old = book.frame(
+        f"""SELECT e.transfer_id AS reverses, e.leg, e.account_id, e.amount, e.value_date, r.by_line AS line_no
+           FROM book.entry e JOIN records r USING (file_id, line_no)
+           WHERE e.event <> {Event.UNDONE:d} ORDER BY e.transfer_id, e.leg""",
+        records=records,
+    )
+    number = pl.col("reverses").rank("dense").cast(pl.Int64)
+    base = (work.file_id * RECORD_SPAN + MADE_BASE) * TRANSFERS_PER_RECORD + _ORDINAL
+    new = old.with_columns(
+        transfer_id=number * TRANSFERS_PER_RECORD + base,
+        amount=-pl.col("amount"),
+        event=pl.lit(Event.UNDONE.value),
+        accounting_date=pl.lit(work.on_day),
+        file_id=pl.lit(work.file_id),
+    )
+    pairs = new.unique("transfer_id", keep="first", maintain_order=True)
+    return new.drop("reverses"), pairs.select("transfer_id", "reverses", "file_id", "line_no")
+
+
+def _before(moved: pl.DataFrame, chain: Sequence[int], book: Lookups) -> pl.DataFrame:
+    """Each item as it was before the files of the chain moved it on: columns of OPEN_ITEM, and by_line, ended (it had
+    ended even then), confirmed, reversed, reason_id of that end, reopens (it is not open now)."""
+    return book.frame(
+        f"""WITH was AS (
+                SELECT e.item_id, e.state, e.remaining, e.file_id AS was_in, e.line_no AS was_at, t.by_line,
+                       row_number() OVER (PARTITION BY e.item_id ORDER BY e.file_id DESC, e.step DESC, e.line_no DESC)
+                           AS place
+                FROM ({_events()}) e JOIN touched t ON t.item_id = e.item_id AND e.file_id < t.file_id
+                WHERE e.file_id NOT IN ({", ".join(map(str, chain))})
+            )
+            SELECT i.item_id, i.side, i.kind, w.state, i.partner_id, i.ref, i.member, i.source_account, i.amount,
+                   CAST(w.remaining AS BIGINT) AS remaining, i.value_date, i.due_date, w.by_line,
+                   w.state IN ({ENDS}) AS ended, coalesce(k.confirmed, 0) AS confirmed,
+                   coalesce(k.reversed, 0) AS reversed, k.reason_id,
+                   w.state NOT IN ({ENDS}) AND o.item_id IS NULL AS reopens
+            FROM was w JOIN book.item i ON i.item_id = w.item_id
+            LEFT JOIN book.open_item o ON o.item_id = w.item_id
+            LEFT JOIN book.settled_key k ON k.item_id = w.item_id AND k.file_id = w.was_in AND k.line_no = w.was_at
+            WHERE w.place = 1 ORDER BY i.item_id""",
+        touched=moved,
+    )
+
+
+def _cleared_breaks(records: pl.DataFrame, chain: Sequence[int], book: Lookups) -> pl.DataFrame:
+    """Breaks that the records cleared and that are still cleared: break_id, code, theirs_id, file_id, by_line."""
+    return book.frame(
+        f"""WITH touched AS ({_TOUCHED}), told AS (
+                SELECT d.break_id, r.file_id, r.by_line FROM book.decision d JOIN records r USING (file_id, line_no)
+            )
+            SELECT b.break_id, b.code, b.theirs_id, min(t.file_id) AS file_id, min(t.by_line) AS by_line
+            FROM book.break b JOIN (
+                SELECT e.break_id, s.file_id, s.by_line FROM book.break_event e JOIN touched s ON s.file_id = e.file_id
+                JOIN book.break c ON c.break_id = e.break_id AND (c.item_id = s.item_id OR c.theirs_id = s.item_id)
+                WHERE e.event = {BreakEvent.CLEARED:d} AND c.file_id NOT IN ({", ".join(map(str, chain))})
+                UNION SELECT * FROM told
+            ) t ON t.break_id = b.break_id
+            WHERE b.break_id NOT IN (SELECT break_id FROM book.open_break)
+            GROUP BY ALL ORDER BY b.break_id""",
+        records=records,
+    )
+
+
+def _emptied(breaks_back: pl.DataFrame, book: Lookups) -> pl.DataFrame:
+    """Answers that waited under a break which opens again, and were closed with it; columns as of _TOUCHED."""
+    return book.frame(
+        """SELECT b.file_id, k.line_no, b.by_line, i.item_id, i.side, false AS made
+           FROM breaks_back b JOIN book.settled_key k ON k.item_id = b.theirs_id AND k.file_id = b.file_id
+           JOIN book.item i ON i.item_id = b.theirs_id WHERE k.line_no = 0""",
+        breaks_back=breaks_back,
+    )
+
+
+def _opened_breaks(records: pl.DataFrame, made: pl.DataFrame, book: Lookups) -> pl.DataFrame:
+    """Breaks that the records opened, or that stand on items they made, and that are open: break_id, code."""
+    return book.frame(
+        """SELECT o.break_id, o.code FROM book.open_break o JOIN book.break b ON b.break_id = o.break_id
+           WHERE EXISTS (SELECT 1 FROM records r WHERE r.file_id = b.file_id AND r.line_no = b.line_no)
+              OR o.item_id IN (SELECT item_id FROM made) OR o.theirs_id IN (SELECT item_id FROM made)
+           ORDER BY o.break_id""",
+        records=records,
+        made=made,
+    )

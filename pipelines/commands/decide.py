@@ -1,0 +1,200 @@
+"""The verbs by which people decide: on breaks, on held files, on accounting periods; and approve what others decided.
+
+Each writes a file, lands it and posts it. Beyond what one person may decide it is proposed until another approves.
+"""
+
+from typing import Annotated
+
+import typer
+
+from counterfoil.errors import Code, UsageError
+from counterfoil.landing.records import OutcomeState
+from counterfoil.ledger import decisions
+from counterfoil.steps.decide import Decided, approve, decide, held_file, released_points
+from pipelines.commands.common import Format, FormatOption, HomeOption, emit_frame, emit_json, emit_rows, stdout
+from pipelines.wiring import desk_at
+
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it stays with the decision for ever.")]
+FileArgument = Annotated[str, typer.Argument(help="The file's SHA-256, or its first digits; see counterfoil held.")]
+PeriodArgument = Annotated[str, typer.Argument(help="A month, such as 2026-10.")]
+
+ON_BREAKS = tuple(action.name.lower() for action in decisions.ON_BREAKS)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    for name, verb in (
+        ("resolve", resolve),
+        ("undo", undo),
+        ("held", held),
+        ("release", release),
+        ("discard", discard),
+        ("approve", approve_file),
+        ("lock", lock),
+        ("reopen", reopen),
+        ("decisions", show_decisions),
+    ):
+        app.command(name)(verb)
+
+
+def resolve(
+    break_id: Annotated[str, typer.Argument(help="The break, as counterfoil breaks shows it.")],
+    reason: ReasonOption,
+    action: Annotated[
+        str, typer.Option("--action", help="resolve, identify, refuse, refund, write_off or take.")
+    ] = "resolve",
+    ref: Annotated[str | None, typer.Option("--ref", help="Our request's reference, to identify.")] = None,
+    home: HomeOption = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Decide on a break: close it, identify or refuse an answer, refund, write off, take the partner's figure."""
+    with desk_at(home) as desk:
+        chosen = action.replace("-", "_")
+        if chosen not in ON_BREAKS:
+            raise UsageError(
+                Code.NOTHING_FOUND,
+                "--action",
+                found=f"no action {action!r}",
+                expected=f"one of {', '.join(ON_BREAKS)}",
+                remedy="See the how-to on decisions",
+            )
+        with desk.book.reading() as book:
+            points = decisions.moves(book, chosen, break_id, ref)
+        if points is None:
+            raise UsageError(
+                Code.DECISION_UNFIT,
+                f"break {break_id}",
+                found=f"no open break that {chosen} fits",
+                expected="a break of counterfoil breaks, and an action that its request and answer allow",
+                remedy="Look at it with counterfoil explain, then choose another action",
+            )
+        _tell(
+            decide(desk, action=chosen, subject=break_id, reason=reason, points=points, ref=ref or ""), points, output
+        )
+
+
+def undo(
+    decision: Annotated[str, typer.Argument(help="The decision as posting:line; see counterfoil decisions.")],
+    reason: ReasonOption,
+    home: HomeOption = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Take a decision on a break back, as long as nothing has happened since to what it decided."""
+    with desk_at(home) as desk:
+        with desk.book.reading() as book:
+            points = decisions.decided_points(book, decision)
+        _tell(decide(desk, action="undo", subject=decision, reason=reason, points=points), points, output)
+
+
+def held(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
+    """Files that wait for a decision or an approval, each with its hash and why it waits."""
+    with desk_at(home) as desk:
+        waiting = [one for feed in desk.reader.feeds() for one in desk.index.held(feed.feed)]
+        outcomes = desk.index.latest_outcomes(one.order for one in waiting)
+        rows = [
+            {
+                "delivery": one.order,
+                "feed": one.feed,
+                "file": one.name,
+                "sender": one.sender,
+                "payload_sha": one.payload_sha,
+                "code": outcomes[one.order].code if one.order in outcomes else one.code,
+                "message": outcomes[one.order].message if one.order in outcomes else one.message,
+            }
+            for one in sorted(waiting, key=lambda one: one.order)
+        ]
+    if output is Format.JSON:
+        emit_json(rows)
+        return
+    shown = ("delivery", "feed", "file", "sender", "payload_sha", "code")
+    cells = [[str(row[key])[:16] if key == "payload_sha" else row[key] for key in shown] for row in rows]
+    emit_rows(cells, shown, title="Held files")
+
+
+def release(
+    file: FileArgument, reason: ReasonOption, home: HomeOption = None, output: FormatOption = Format.TABLE
+) -> None:
+    """Let a held file post: a correction by its difference, anything else as it is."""
+    with desk_at(home) as desk:
+        delivery = held_file(desk, file)
+        points = released_points(desk, delivery)
+        _tell(
+            decide(desk, action="release", subject=delivery.payload_sha, reason=reason, points=points), points, output
+        )
+
+
+def discard(
+    file: FileArgument, reason: ReasonOption, home: HomeOption = None, output: FormatOption = Format.TABLE
+) -> None:
+    """Decide that a held file does not count."""
+    with desk_at(home) as desk:
+        delivery = held_file(desk, file)
+        _tell(decide(desk, action="discard", subject=delivery.payload_sha, reason=reason), 0, output)
+
+
+def approve_file(
+    file: FileArgument, reason: ReasonOption, home: HomeOption = None, output: FormatOption = Format.TABLE
+) -> None:
+    """Approve what another person sent: decisions, opening balances or rates beyond what one may decide alone."""
+    with desk_at(home) as desk:
+        delivery = held_file(desk, file)
+        if delivery.sender == desk.settings.actor:
+            raise UsageError(
+                Code.APPROVAL_NEEDED,
+                delivery.name,
+                found="a file of your own",
+                expected="the approval of a second person",
+                remedy="Have someone else approve it, from another account",
+            )
+        _tell(approve(desk, delivery.payload_sha, reason), 0, output)
+
+
+def lock(
+    period: PeriodArgument, reason: ReasonOption, home: HomeOption = None, output: FormatOption = Format.TABLE
+) -> None:
+    """Lock an accounting period: what comes later for it is booked in the next open one."""
+    with desk_at(home) as desk:
+        _tell(decide(desk, action="lock", subject=period, reason=reason), 0, output)
+
+
+def reopen(
+    period: PeriodArgument, reason: ReasonOption, home: HomeOption = None, output: FormatOption = Format.TABLE
+) -> None:
+    """Reopen a locked period; a second person must always approve it."""
+    with desk_at(home) as desk:
+        _tell(decide(desk, action="reopen", subject=period, reason=reason), 0, output)
+
+
+def show_decisions(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
+    """Every decision in the book: who decided what, when and why, and whether it was undone."""
+    with desk_at(home) as desk, desk.book.reading() as book:
+        frame = decisions.told(book)
+    emit_frame(frame, output, title="Decisions")
+
+
+def _tell(decided: Decided, points: int, output: Format) -> None:
+    """What became of it; a decision that is refused or proposed says what comes next on its own line."""
+    own = next(outcome for one, outcome in decided.outcomes if one.order == decided.delivery.order)
+    if output is Format.JSON:
+        emit_json(
+            {
+                "file": decided.delivery.name,
+                "payload_sha": decided.delivery.payload_sha,
+                "points": points,
+                "outcome": own.state,
+                "posting": own.n,
+                "code": own.code,
+                "message": own.message,
+                "files": [
+                    {"file": one.name, "outcome": outcome.state, "posting": outcome.n, "code": outcome.code}
+                    for one, outcome in decided.outcomes
+                    if one.order != decided.delivery.order
+                ],
+            }
+        )
+    else:
+        for one, outcome in decided.outcomes:
+            said = f"posting {outcome.n}" if outcome.n else outcome.message or outcome.state
+            stdout.print(f"{one.name}: {said}", soft_wrap=True, highlight=False, markup=False)
+    if own.state is OutcomeState.REJECTED:
+        raise typer.Exit(1)
