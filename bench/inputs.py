@@ -51,17 +51,39 @@ def make_inputs(folder: Path, records: int) -> Made:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
     _write_opening(folder / OPENING, requests)
     (folder / RATES).write_text(_RATES)
-    _write(folder / REQUESTS, requests, REQUESTED, _request_line())
-    _write(folder / HANDBACK, answers, ANSWERED, _answer_line())
+    _write(folder / REQUESTS, requests, REQUESTED, _request_line(REQUESTED))
+    _write(folder / HANDBACK, answers, ANSWERED, _answer_line(REQUESTED, ANSWERED))
     settled = answers.filter(~pl.col("unknown") & ~pl.col("differs"))
     return Made(records, requests.height, settled.height, int(settled["points"].sum()))
 
 
-def _requests(count: int, random: np.random.Generator) -> pl.DataFrame:
+def make_members(folder: Path, records: int, days: int) -> None:
+    """Write rates, and opening balances that last for ``days`` days of so many requests by the same members."""
+    (folder / RATES).parent.mkdir(parents=True, exist_ok=True)
+    (folder / OPENING).parent.mkdir(parents=True, exist_ok=True)
+    (folder / RATES).write_text(_RATES)
+    members = pl.int_range(max(records // MEMBERS_PER_REQUEST, 1), eager=True).cast(pl.String).str.zfill(11)
+    _write_opening(folder / OPENING, pl.DataFrame({"member": "M" + members, "points": records * 5_000 * days}))
+
+
+def make_day(folder: Path, day: date, records: int, first: int) -> None:
+    """Write one day: so many requests, numbered from ``first``, and their answers, in files named for ``day``."""
+    random = np.random.default_rng([SEED, first])
+    requests = _requests(records, random, first=first)
+    answers = _answers(requests, records, random)
+    for name, rows, line in (
+        (f"bench/outgoing/BENCH_{day:%Y%m%d}.txt", requests, _request_line(day)),
+        (f"bench/incoming/BENCH_{day:%Y%m%d}.HANDBACK.txt", answers, _answer_line(day, day)),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        _write(folder / name, rows, day, line)
+
+
+def _requests(count: int, random: np.random.Generator, *, first: int = 0) -> pl.DataFrame:
     members = max(count // MEMBERS_PER_REQUEST, 1)
     return pl.DataFrame(
         {
-            "number": np.arange(count),
+            "number": np.arange(first, first + count),
             "member": random.integers(0, members, count),
             "points": random.integers(100, 5_000, count),
         }
@@ -88,18 +110,18 @@ def _answers(requests: pl.DataFrame, records: int, random: np.random.Generator) 
     )
 
 
-def _request_line() -> pl.Expr:
+def _request_line(requested: date) -> pl.Expr:
     """Bytes 1 to 46: type, reference 16, member 12, points 9, request date 8."""
     points = pl.col("points").cast(pl.String).str.zfill(9)
-    return pl.format("D{}{}{}{}", "ref", "member", points, pl.lit(f"{REQUESTED:%Y%m%d}"))
+    return pl.format("D{}{}{}{}", "ref", "member", points, pl.lit(f"{requested:%Y%m%d}"))
 
 
-def _answer_line() -> pl.Expr:
+def _answer_line(requested: date, answered: date) -> pl.Expr:
     """A request line, then processing date 8, outcome 1, reason 4, the partner's id 16, programme 8."""
     outcome = pl.when("rejected").then(pl.lit("R")).otherwise(pl.lit("A"))
     reason = pl.when("rejected").then("reason").otherwise(pl.lit("    "))
-    day = pl.lit(f"{ANSWERED:%Y%m%d}")
-    return pl.format("{}{}{}{}{}{}", _request_line(), day, outcome, reason, "their_id", pl.lit("REWARDS "))
+    day = pl.lit(f"{answered:%Y%m%d}")
+    return pl.format("{}{}{}{}{}{}", _request_line(requested), day, outcome, reason, "their_id", pl.lit("REWARDS "))
 
 
 def _write(path: Path, records: pl.DataFrame, day: date, line: pl.Expr) -> None:

@@ -68,13 +68,13 @@ class Result:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print a table or JSON; 1 when a side settled other answers than were planted."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="The speed harness: ratios to a plain script.")
-    parser.add_argument("--records", type=_positive, default=RECORDS, help="hand-back records of 120 bytes")
-    parser.add_argument("--turns", type=_positive, default=TURNS, help="runs of each side, taken in turn")
-    parser.add_argument("--cores", type=_positive, default=CORES, help="processor cores that either side may use")
+    parser.add_argument("--records", type=positive, default=RECORDS, help="hand-back records of 120 bytes")
+    parser.add_argument("--turns", type=positive, default=TURNS, help="runs of each side, taken in turn")
+    parser.add_argument("--cores", type=positive, default=CORES, help="processor cores that either side may use")
     parser.add_argument("--work", type=Path, help="a folder on the disk to measure; what is put there is removed again")
     parser.add_argument("--format", choices=("table", "json"), default="table")
     given = parser.parse_args(arguments)
-    cores = _bind(given.cores)
+    cores = bind(given.cores)
     if given.work is not None:
         given.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="counterfoil-bench-", dir=given.work) as root:
@@ -92,11 +92,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def prepare(places: Places, records: int) -> dict[str, int]:
     """Make the inputs, post the night before, and fill the plain side's database; returns what was planted."""
-    _say(f"making {records:,} records")
+    say(f"making {records:,} records")
     made: dict[str, int] = json.loads(_run("bench.inputs", places.inputs, records))
     make_data_folder(places)
     make_home(places)
-    _say("posting the night before: opening balances, rates, requests")
+    say("posting the night before: opening balances, rates, requests")
     _run("bench.product", "prepare", places.prepared_home, settings=_told(places, NIGHT_BEFORE))
     places.prepared_plain.mkdir()
     _run("bench.plain_duckdb", "prepare", places.prepared_plain / "book.duckdb", places.inputs / REQUESTS)
@@ -105,14 +105,14 @@ def prepare(places: Places, records: int) -> dict[str, int]:
 
 def product_turn(places: Places) -> Turn:
     """Our side once, over a fresh copy of the prepared home."""
-    _say("counterfoil")
+    say("counterfoil")
     home = copy_home(places)
     return _turn("bench.product", "turn", home, settings=_told(places, NIGHT))
 
 
 def plain_turn(places: Places) -> Turn:
     """The plain script once, over a fresh copy of its database."""
-    _say("plain script")
+    say("plain script")
     folder = copy_plain(places)
     return _turn("bench.plain_duckdb", "run", folder / "book.duckdb", places.inputs / HANDBACK, folder / "out")
 
@@ -192,7 +192,7 @@ def _told(places: Places, now: str) -> dict[str, str]:
     return {"COUNTERFOIL_DATA": str(places.data), "COUNTERFOIL_NOW": now, "COUNTERFOIL_RUN_ID": "bench"}
 
 
-def _bind(cores: int) -> int:
+def bind(cores: int) -> int:
     """Keep this process and its children on so many cores, where the system can; returns how many they have."""
     if not hasattr(os, "sched_setaffinity"):
         return os.cpu_count() or cores
@@ -200,12 +200,14 @@ def _bind(cores: int) -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """A number from 1, of an argument."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("a number from 1")
     return number
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Tell on standard error what is being done."""
     print(f"bench: {text}", file=sys.stderr, flush=True)

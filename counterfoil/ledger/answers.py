@@ -9,7 +9,7 @@ from typing import Protocol
 
 import polars as pl
 
-from counterfoil.ledger import posting
+from counterfoil.ledger import merged, posting
 from counterfoil.ledger.model import BreakCode, Disposition, Event, ItemKind, MatchPass, Outcome, Side, State
 from counterfoil.ledger.names import Dimensions, Names
 from counterfoil.ledger.work import Work, month_of
@@ -30,6 +30,7 @@ class Lookups(Dimensions, Protocol):
     def aliases(self, partner_id: int) -> pl.DataFrame: ...
     def known_members(self, partner_id: int, members: pl.Series) -> pl.Series: ...
     def clearable_breaks(self, partner_id: int) -> pl.DataFrame: ...
+    def frame(self, query: str, **frames: pl.DataFrame) -> pl.DataFrame: ...
     def with_break_ids(self, opening: pl.DataFrame) -> pl.DataFrame: ...
 
 
@@ -94,17 +95,18 @@ def _decided(work: Work, book: Lookups, partner_id: int) -> pl.DataFrame:
     rest = answers.filter(matched["item_id"].is_null())
     if rest.height:
         matched = passes.resolved(matched, _resolve(rest, work, book, partner_id))
-    return passes.decide(matched, work.feed.tolerance_points)
+    paid = matched.with_columns(merged.redirected("source_account", book))
+    return passes.decide(paid, work.feed.tolerance_points)
 
 
 def _resolve(rest: pl.DataFrame, work: Work, book: Lookups, partner_id: int) -> pl.DataFrame:
     """The few answers that name no open item of the same member: merged accounts, ended items, unknown references."""
-    aliases = book.aliases(partner_id)
+    aliases = merged.aliases(work, book, partner_id)
     refs = rest["ref"].unique()
     since = date.fromordinal(work.business_date.toordinal() - work.feed.reference_lifetime_days)
-    merged, rest = passes.by_reference(rest, book.awaiting(partner_id, refs), aliases, MatchPass.EXACT)
+    waits, rest = passes.by_reference(rest, book.awaiting(partner_id, refs), aliases, MatchPass.EXACT)
     again, rest = passes.by_reference(rest, book.settled_items(partner_id, refs, since), aliases, MatchPass.SETTLED_KEY)
-    found = [frame.select(merged.columns) for frame in (merged, again, passes.unknown(rest))]
+    found = [frame.select(waits.columns) for frame in (waits, again, passes.unknown(rest))]
     return pl.concat(found).sort("line_no")
 
 
@@ -253,16 +255,20 @@ def _merges(work: Work, book: Lookups, partner_id: int, decided: pl.DataFrame) -
     another of our own members or is itself merged away, or where a member was merged into two accounts. A merge that is
     known already says nothing new.
     """
-    known = book.aliases(partner_id)
+    known = merged.aliases(work, book, partner_id)
     moved = decided.filter(
         (pl.col("outcome") == Outcome.ACCEPTED.value)
         & (pl.col("to_account") != pl.col("member"))
         & ~pl.col("event").is_in([Event.DUPLICATE_ANSWER.value, Event.CONFLICT.value])
-    ).filter(passes.surviving("member", known) != pl.col("to_account"))
+    )
+    # A late answer may be older than the merge that it speaks of.
+    days = (moved["value_date"], pl.repeat(date.max, moved.height, dtype=pl.Date, eager=True))
+    told = [passes.surviving(moved["member"], day, known) == moved["to_account"] for day in days]
+    moved = moved.filter(~(told[0] | told[1]))
     ours = book.known_members(partner_id, moved["to_account"].unique())
-    merged = pl.concat([known["member"], moved["member"]])
+    away = pl.concat([known["member"], moved["member"]])
     clean = (
-        ~pl.col("to_account").is_in(pl.concat([ours, merged]).implode())
+        ~pl.col("to_account").is_in(pl.concat([ours, away]).implode())
         & ~pl.col("member").is_in(known["member"].implode())
         & (pl.col("to_account").n_unique().over("member") == 1)
     )

@@ -14,6 +14,7 @@ from counterfoil.errors import Code
 from counterfoil.feed import FeedKind
 from counterfoil.invariants import require
 from counterfoil.ledger.chart import Chart
+from counterfoil.ledger.known import Reach
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import RECORD_SPAN, BreakEvent, Disposition, Event, MatchPass, Side, State
 from counterfoil.reconcile import breaks
@@ -47,36 +48,32 @@ def masked(member: str) -> pl.Expr:
     return pl.when(text.is_not_null()).then(pl.concat_str(pl.lit(MASK), shown)).alias(member)
 
 
-def balances(book: Lookups, as_of: date | None, partner: str | None, *, each_member: bool = False) -> pl.DataFrame:
+def balances(book: Lookups, reach: Reach, partner: str | None, *, each_member: bool = False) -> pl.DataFrame:
     """Balances by account: kind, partner, owner String?, unit, accounts, balance; sorted by the first four.
 
-    ``as_of`` counts entries by value date up to that day, None all of them. ``partner`` limits to one partner's
-    accounts (``programme``: the house's). Members of a partner are one row that counts them in ``accounts``, or with
-    ``each_member`` one row each with a masked ``owner``. Reads the balances and the entries after ``as_of``.
+    ``reach`` says which entries count. ``partner`` limits to one partner's accounts (``programme``: the house's).
+    Members of a partner are one row that counts them in ``accounts``, or with ``each_member`` one row each with a
+    masked ``owner``. Reads the balances and the entries that do not count.
     """
-    found = _accounts(book, as_of, "value_date", each_member=each_member)
+    found = _accounts(book, reach, each_member=each_member)
     if partner is not None:
         found = found.filter(pl.col("partner") == partner)
     ordered = found.sort("kind", "partner", "owner", "unit", nulls_last=True)
     return ordered.select("kind", "partner", masked("owner"), "unit", "accounts", "balance")
 
 
-def trial_balance(book: Lookups, as_of: date | None, *, chart: Chart) -> pl.DataFrame:
+def trial_balance(book: Lookups, reach: Reach, *, chart: Chart) -> pl.DataFrame:
     """The trial balance in points: gl, name, kind, partner, unit, debit, credit (one of the two is 0).
 
-    ``as_of`` counts entries by accounting date. Sorted by gl, kind, partner, unit. Raises RULES_INVALID when the chart
-    lacks a kind of account, BOOK_DAMAGED when debits and credits of a unit differ.
+    ``reach`` says which entries count. Sorted by gl, kind, partner, unit. Raises RULES_INVALID when the chart lacks a
+    kind of account, BOOK_DAMAGED when debits and credits of a unit differ.
     """
-    found = _accounts(book, as_of, "accounting_date", each_member=False)
-    require(set(found["kind"]) <= set(chart.accounts), "the chart has every kind of account", code=Code.RULES_INVALID)
-    codes = {kind: account.gl for kind, account in chart.accounts.items()}
-    names = {kind: account.name for kind, account in chart.accounts.items()}
+    found = _accounts(book, reach, each_member=False)
     stated = found.select(
         "kind",
         "partner",
         "unit",
-        gl=pl.col("kind").replace_strict(codes, return_dtype=pl.String),
-        name=pl.col("kind").replace_strict(names, return_dtype=pl.String),
+        *gl_and_name(found, chart),
         debit=(-pl.col("balance")).clip(lower_bound=0),
         credit=pl.col("balance").clip(lower_bound=0),
     )
@@ -86,38 +83,62 @@ def trial_balance(book: Lookups, as_of: date | None, *, chart: Chart) -> pl.Data
     return ordered.select("gl", "name", "kind", "partner", "unit", "debit", "credit")
 
 
-def _accounts(book: Lookups, as_of: date | None, dated: str, *, each_member: bool) -> pl.DataFrame:
-    """Accounts with an entry: kind, partner, owner?, unit, accounts, balance. What came after ``as_of`` is taken back.
-
-    Without ``each_member`` all members of a partner are one row.
-    """
-    undone = (
-        f"""UNION ALL SELECT account_id, -sum(amount) FROM book.entry
-            WHERE {dated} > DATE '{as_of}' GROUP BY account_id"""
-        if as_of
-        else ""
+def gl_and_name(found: pl.DataFrame, chart: Chart) -> tuple[pl.Expr, pl.Expr]:
+    """``gl`` and ``name`` of ``kind`` by a chart; RULES_INVALID when it lacks a kind of ``found``."""
+    require(set(found["kind"]) <= set(chart.accounts), "the chart has every kind of account", code=Code.RULES_INVALID)
+    codes = {kind: account.gl for kind, account in chart.accounts.items()}
+    names = {kind: account.name for kind, account in chart.accounts.items()}
+    kind = pl.col("kind")
+    return (
+        kind.replace_strict(codes, return_dtype=pl.String).alias("gl"),
+        kind.replace_strict(names, return_dtype=pl.String).alias("name"),
     )
+
+
+def sums(reach: Reach) -> str:
+    """A query for what accounts hold of the entries that count: account_id, balance. It is today's balance less the
+    entries that do not count, so that it costs what came later, not history."""
+    return f"""
+        SELECT account_id, sum(balance) AS balance FROM (
+            SELECT account_id, balance FROM book.balance
+            UNION ALL SELECT account_id, -sum(amount) FROM book.entry WHERE {reach.unknown()} GROUP BY account_id
+            UNION ALL SELECT account_id, -sum(amount) FROM book.entry WHERE {reach.beyond()} GROUP BY account_id
+        ) GROUP BY account_id"""
+
+
+def _accounts(book: Lookups, reach: Reach, *, each_member: bool) -> pl.DataFrame:
+    """Accounts with an entry that was known: kind, partner, owner?, unit, accounts, balance.
+
+    Without ``each_member`` all members of a partner are one row. An account whose balance was zero then, and that has
+    moved since, may have had no entry yet: only for those the entries of before are looked through.
+    """
     return book.frame(
-        f"""WITH stood AS (
-                SELECT account_id, sum(amount) AS balance
-                FROM (SELECT account_id, balance AS amount FROM book.balance {undone}) GROUP BY account_id
+        f"""WITH stood AS ({sums(reach)}), doubtful AS (
+                SELECT account_id FROM ({sums(Reach(reach.n))}) WHERE balance = 0
+                  AND account_id IN (SELECT account_id FROM book.entry WHERE {reach.unknown()})
+            ), unborn AS (
+                SELECT account_id FROM doubtful
+                EXCEPT SELECT account_id FROM book.entry SEMI JOIN doubtful USING (account_id)
+                WHERE NOT ({reach.unknown()})
             )
             SELECT a.kind, p.partner, {"a.owner" if each_member else "CAST(NULL AS VARCHAR)"} AS owner, a.unit,
                    count(*) AS accounts, CAST(sum(s.balance) AS BIGINT) AS balance
             FROM stood s JOIN book.account a ON a.account_id = s.account_id
-            JOIN book.partner p ON p.partner_id = a.partner_id GROUP BY 1, 2, 3, 4"""
+            JOIN book.partner p ON p.partner_id = a.partner_id
+            WHERE s.account_id NOT IN (SELECT account_id FROM unborn) GROUP BY 1, 2, 3, 4"""
     )
 
 
-def postings_of(book: Lookups, day: date) -> pl.DataFrame:
-    """Postings that fall on a programme day, by number.
+def postings_of(book: Lookups, day: date, n: int | None = None) -> pl.DataFrame:
+    """Postings that fall on a programme day, by number; of those up to ``n`` where it is given.
 
     n, delivery, feed, kind, partner, name, identity, business_date, on_day, payload_sha, run_id, posted_at (UTC).
     """
+    known = "true" if n is None else f"n <= {n}"
     return book.frame(
         f"""SELECT n, delivery, feed, kind, partner, name, identity, business_date, on_day, payload_sha, run_id,
                    posted_at
-            FROM book.posting WHERE on_day = DATE '{day}' ORDER BY n"""
+            FROM book.posting WHERE on_day = DATE '{day}' AND {known} ORDER BY n"""
     )
 
 
@@ -236,9 +257,9 @@ def matches(book: Lookups, numbers: pl.Series) -> pl.DataFrame:
 
 
 def break_counts(book: Lookups, numbers: pl.Series) -> pl.DataFrame:
-    """Breaks that postings opened and cleared: code, title, opened, cleared; sorted by code."""
+    """Breaks that postings opened, anew or again, and cleared: code, title, opened, cleared; sorted by code."""
     found = book.frame(
-        f"""SELECT e.code, count(*) FILTER (WHERE e.event = {BreakEvent.OPENED:d}) AS opened,
+        f"""SELECT e.code, count(*) FILTER (WHERE e.event <> {BreakEvent.CLEARED:d}) AS opened,
                    count(*) FILTER (WHERE e.event = {BreakEvent.CLEARED:d}) AS cleared
             FROM book.break_event e JOIN wanted w ON w.n = e.file_id GROUP BY e.code ORDER BY e.code""",
         wanted=_wanted(numbers),

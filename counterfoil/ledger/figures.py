@@ -1,12 +1,11 @@
 """The figures of a programme day: what was open, what became of it, and how clearing accounts moved.
 
-Here: reads as the book stood at the end of a day, so that a day that has closed keeps its figures whatever is posted
-later. Not here: accounts and postings (``extracts``), breaks (``open_breaks``). A posting belongs to its programme day
-(``on_day``); the cost is that of the day and of what is open, plus, for a past day, of what was posted since.
+Here: reads as the book stood at the end of a day, as known at a posting, so that a day that has closed keeps its
+figures whatever is posted later. Not here: accounts and postings (``extracts``), breaks (``open_breaks``), what counts
+(``known``). The cost is that of the day and of what is open, plus, for a past one, of what was posted since.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import Final
 
 import polars as pl
@@ -14,8 +13,10 @@ import polars as pl
 from counterfoil.errors import Code
 from counterfoil.feed import Feed
 from counterfoil.invariants import require
+from counterfoil.ledger.histories import ENDS, last_events
+from counterfoil.ledger.known import Known
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import RECORD_SPAN, BreakCode, Event, Side, State
+from counterfoil.ledger.model import RECORD_SPAN, BreakCode, MatchPass, Side, State
 from counterfoil.money import value_points
 
 OUTCOMES: Final = ("confirmed", "rejected", "reversed", "refunded", "written_off", "pending", "held")
@@ -26,22 +27,11 @@ STATES: Final = ("sent", *OUTCOMES, "variance")
 OLD_DAYS: Final = 30
 """An item in a clearing account that is older has outlived every partner's time to answer."""
 
-_ENDS: Final = {State.CONFIRMED, State.REJECTED, State.REVERSED, State.REFUNDED, State.WRITTEN_OFF}
+_ENDS: Final = (State.CONFIRMED, State.REJECTED, State.REVERSED, State.REFUNDED, State.WRITTEN_OFF)
+"""Ends that a request which was sent can come to; one that was withdrawn counts as never sent."""
+
 _ONCE: Final = f"({State.CONFIRMED:d}, {State.REJECTED:d})"
-_ANSWERS_OPEN: Final = f"({Event.ACCEPTED:d}, {Event.REJECTED:d}, {Event.RECALL_ACCEPTED:d}, {Event.RECALL_REJECTED:d})"
-"""Events that end a request which was open until then."""
-
-_BOOKS_SUSPENSE: Final = f"({Event.UNKNOWN_ACCEPTED:d}, {Event.ACCEPTED_AFTER_END:d})"
-
-
-def posted_on(day: date) -> str:
-    """The numbers of a day's postings, as a subquery."""
-    return f"(SELECT n FROM book.posting WHERE on_day = DATE '{day}')"
-
-
-def posted_after(day: date) -> str:
-    """The numbers of the postings of later days, as a subquery."""
-    return f"(SELECT n FROM book.posting WHERE on_day > DATE '{day}')"
+"""Ends that come once: between two of them lies another end, a change that opens the item again, or a decision."""
 
 
 def made_in(item_id: str) -> str:
@@ -54,63 +44,82 @@ def made_at(item_id: str) -> str:
     return f"({item_id} & {RECORD_SPAN - 1})"
 
 
-def open_at(day: date) -> str:
+def open_at(at: Known) -> str:
     """A query for the items that were open at the end of a day, both sides.
 
     item_id, side, state (pending, held or unidentified), partner_id, ref, member, amount (signed), remaining (what is
     in flight, or for theirs booked to suspense), value_date, due_date. Requests that were refused for want of balance
-    are not among them: they were never sent. It is today's working set, less what was posted after the day, plus what
-    that ended.
+    are not among them: they were never sent. It is today's working set without what later postings touched, plus what
+    they touched as it stood before.
     """
-    later, made = posted_after(day), f"{made_in('i.item_id')} NOT IN {posted_after(day)}"
-    pending, held = State.PENDING.value, State.HELD.value
+    today = f"""SELECT item_id, side, state, partner_id, ref, member, amount, remaining, value_date, due_date
+                FROM book.open_item WHERE state <> {State.SHORT:d}"""
+    if at.first_later is None:
+        return today
     return f"""
-        WITH answered AS (
-            SELECT item_id FROM book.disposition WHERE event IN {_ANSWERS_OPEN} AND file_id IN {later}
-        ), identified AS (
-            SELECT item_id FROM book.settled_key WHERE state = {State.CLOSED:d} AND file_id IN {later}
-        ), held_later AS (
-            SELECT item_id FROM book.disposition WHERE event = {Event.HELD:d} AND file_id IN {later}
-        ), held_before AS (
-            SELECT d.item_id FROM book.disposition d SEMI JOIN answered USING (item_id)
-            WHERE d.event = {Event.HELD:d} AND d.file_id NOT IN {later}
-        ), differed AS (
-            SELECT theirs_id AS item_id, file_id IN {later} AS later FROM book.break
-            WHERE code = {BreakCode.POINTS_DIFFER:d} AND theirs_id IS NOT NULL
-        ), booked AS (
-            SELECT d.item_id FROM book.disposition d WHERE d.event IN {_BOOKS_SUSPENSE}
-              AND d.item_id IN (FROM identified UNION ALL SELECT item_id FROM differed WHERE later)
-        )
-        SELECT i.item_id, i.side,
-               CASE WHEN i.state = {held} AND i.item_id IN (FROM held_later) THEN {pending} ELSE i.state END AS state,
-               i.partner_id, i.ref, i.member, i.amount,
-               CASE WHEN i.item_id NOT IN (SELECT item_id FROM differed WHERE later) THEN i.remaining
-                    WHEN i.item_id IN (FROM booked) THEN i.amount ELSE 0 END AS remaining,
-               i.value_date, i.due_date
-        FROM book.open_item i WHERE i.state <> {State.SHORT:d} AND {made}
+        WITH {_touched(at)}
+        {today} AND {_untouched(at)}
         UNION ALL
-        SELECT i.item_id, i.side, CASE WHEN i.item_id IN (FROM held_before) THEN {held} ELSE {pending} END,
-               i.partner_id, i.ref, i.member, i.amount, abs(i.amount), i.value_date, i.due_date
-        FROM book.item i SEMI JOIN answered USING (item_id) WHERE {made}
+        SELECT i.item_id, i.side, CAST({State.PENDING:d} AS SMALLINT), i.partner_id, i.ref, i.member, i.amount,
+               abs(i.amount), i.value_date, i.due_date
+        FROM book.item i SEMI JOIN answered USING (item_id)
         UNION ALL
-        SELECT i.item_id, i.side, {State.UNIDENTIFIED:d}, i.partner_id, i.ref, i.member, i.amount,
-               CASE WHEN i.item_id IN (FROM booked)
-                     AND i.item_id NOT IN (SELECT item_id FROM differed WHERE NOT later) THEN i.amount ELSE 0 END,
-               i.value_date, i.due_date
-        FROM book.item i SEMI JOIN identified USING (item_id) WHERE {made}"""
+        SELECT i.item_id, i.side, b.state, i.partner_id, i.ref, i.member, i.amount, b.remaining, i.value_date,
+               i.due_date
+        FROM before b JOIN book.item i ON i.item_id = b.item_id"""
 
 
-def open_requests(day: date) -> str:
+def open_requests(at: Known) -> str:
     """A query for ``item_id`` of our requests that were open at the end of a day: ``open_at`` for counting."""
-    made = f"{made_in('item_id')} NOT IN {posted_after(day)}"
+    today = f"SELECT item_id FROM book.open_item WHERE side = {Side.OURS:d} AND state <> {State.SHORT:d}"
+    if at.first_later is None:
+        return today
     return f"""
-        SELECT item_id FROM book.open_item WHERE side = {Side.OURS:d} AND state <> {State.SHORT:d} AND {made}
+        WITH {_touched(at)}
+        {today} AND {_untouched(at)}
+        UNION ALL SELECT item_id FROM answered
         UNION ALL
-        SELECT item_id FROM book.disposition
-        WHERE event IN {_ANSWERS_OPEN} AND file_id IN {posted_after(day)} AND {made}"""
+        SELECT b.item_id FROM before b JOIN book.item i ON i.item_id = b.item_id WHERE i.side = {Side.OURS:d}"""
 
 
-def summary(book: Lookups, day: date, currency: str) -> pl.DataFrame:
+def _touched(at: Known) -> str:
+    """Tables of the items that later postings touched and that were there before: ``answered``, the many requests that
+    simply got their answer, so that they had been pending; ``retold``, those whose history has more to it, which is
+    all of them that are open today; and ``before``, how those stood that were open (item_id, state, remaining).
+
+    An item that had ended before ends again by an answer that matched its settled key, or by ``redoes``: so nobody
+    looks through all the settled keys of history.
+    """
+    made = f"NOT {at.later(made_in('item_id'))}"
+    last = last_events("SELECT * FROM book.item SEMI JOIN retold USING (item_id)", at.counts())
+    return f"""
+        touched AS MATERIALIZED (
+            SELECT item_id, state IN {_ONCE} AND NOT {at.redoes()} AS plain FROM book.settled_key
+            WHERE {at.later()} AND {made}
+            UNION ALL
+            SELECT item_id, false FROM book.item_change WHERE {at.later()} AND {made}
+        ), retold AS MATERIALIZED (
+            SELECT item_id FROM touched WHERE NOT plain
+            UNION
+            SELECT item_id FROM book.disposition
+            WHERE {at.later()} AND match_pass = {MatchPass.SETTLED_KEY:d} AND {made}
+            UNION
+            SELECT item_id FROM book.item_change SEMI JOIN touched USING (item_id) WHERE {at.counts()}
+            UNION
+            SELECT item_id FROM book.break SEMI JOIN touched USING (item_id) WHERE code = {BreakCode.BALANCE_SHORT:d}
+        ), answered AS (
+            SELECT item_id FROM touched ANTI JOIN retold USING (item_id)
+        ), before AS (
+            SELECT item_id, state, remaining FROM ({last}) WHERE state NOT IN ({ENDS}, {State.SHORT:d})
+        )"""
+
+
+def _untouched(at: Known) -> str:
+    """A condition on ``open_item``: it was there, and no later posting touched it."""
+    return f"NOT {at.later(made_in('item_id'))} AND item_id NOT IN (SELECT item_id FROM retold)"
+
+
+def summary(book: Lookups, at: Known, currency: str) -> pl.DataFrame:
     """What was sent and what became of it: partner, state, count, points, minor?; every state for every partner.
 
     The population is each request that was open when the day began, was sent during it or changed its state in it;
@@ -121,9 +130,9 @@ def summary(book: Lookups, day: date, currency: str) -> pl.DataFrame:
     """
     partners = book.frame(
         f"""SELECT p.partner_id, p.partner FROM book.partner p JOIN book.account a ON a.partner_id = p.partner_id
-            WHERE a.kind = 'in_flight' AND a.file_id NOT IN {posted_after(day)} ORDER BY p.partner"""
+            WHERE a.kind = 'in_flight' AND {at.counts("a.file_id")} ORDER BY p.partner"""
     )
-    parts = pl.concat([_waiting(book, day), _ended(book, day)])
+    parts = pl.concat([_waiting(book, at), _ended(book, at)])
     every = partners.join(pl.DataFrame({"state": STATES}).with_row_index("place"), how="cross")
     found = (
         every.join(parts.group_by("partner_id", "state").agg(pl.col("count", "points").sum()),
@@ -132,7 +141,7 @@ def summary(book: Lookups, day: date, currency: str) -> pl.DataFrame:
         .select("partner", "state", pl.col("count", "points").fill_null(0))
     )  # fmt: skip
     prove_summary(found)
-    return _valued(found, _rate(book, day, currency))
+    return _valued(found, _rate(book, at, currency))
 
 
 def prove_summary(found: pl.DataFrame) -> None:
@@ -145,37 +154,24 @@ def prove_summary(found: pl.DataFrame) -> None:
         require((sums["sent"] == sums["became"]).all(), f"{column} sent = what became of them", code=Code.MASS_BALANCE)
 
 
-def _waiting(book: Lookups, day: date) -> pl.DataFrame:
+def _waiting(book: Lookups, at: Known) -> pl.DataFrame:
     """Requests still open: partner_id, state, count, points; each also counts as sent."""
     found = book.frame(
         f"""SELECT partner_id, CASE WHEN state = {State.HELD:d} THEN 'held' ELSE 'pending' END AS state,
                    count(*) AS count, CAST(sum(remaining) AS BIGINT) AS points
-            FROM ({open_at(day)}) WHERE side = {Side.OURS:d} GROUP BY ALL"""
+            FROM ({open_at(at)}) WHERE side = {Side.OURS:d} GROUP BY ALL"""
     )
     return pl.concat([found, found.with_columns(state=pl.lit("sent"))])
 
 
-def _ended(book: Lookups, day: date) -> pl.DataFrame:
-    """Requests whose state changed to an end: partner_id, state, count, points, with ``sent`` and ``variance``.
-
-    Only a request that had ended before can end again on the same day, so just those are looked at for their last end.
-    """
+def _ended(book: Lookups, at: Known) -> pl.DataFrame:
+    """Requests whose state changed to an end: partner_id, state, count, points, with ``sent`` and ``variance``."""
     found = book.frame(
-        f"""WITH ends AS (
-                SELECT item_id, state, abs(confirmed) AS answered, reversed, file_id, line_no FROM book.settled_key
-                WHERE file_id IN {posted_on(day)} AND state <> {State.CLOSED:d}
-            ), again AS (SELECT DISTINCT item_id FROM ends WHERE state NOT IN {_ONCE}
-            ), last AS (
-                SELECT item_id, state, answered, reversed FROM ends ANTI JOIN again USING (item_id)
-                UNION ALL
-                SELECT item_id, state, answered, reversed FROM (
-                    SELECT ends.*, row_number() OVER (PARTITION BY item_id ORDER BY file_id DESC, line_no DESC) AS place
-                    FROM ends SEMI JOIN again USING (item_id)
-                ) WHERE place = 1
+        f"""WITH last AS ({_ends(at)}
             ), split AS (
-                SELECT i.partner_id, l.state, abs(i.amount) AS sent, l.answered,
+                SELECT i.partner_id, l.state, abs(i.amount) AS sent, abs(l.confirmed) AS answered,
                        CASE WHEN l.state <> {State.REVERSED:d} THEN 0
-                            WHEN l.reversed >= l.answered THEN abs(i.amount)
+                            WHEN l.reversed >= abs(l.confirmed) THEN abs(i.amount)
                             ELSE least(l.reversed, abs(i.amount)) END AS undone
                 FROM last l JOIN book.item i ON i.item_id = l.item_id WHERE i.side = {Side.OURS:d}
             )
@@ -201,14 +197,40 @@ def _ended(book: Lookups, day: date) -> pl.DataFrame:
     return pl.concat([kind.select("partner_id", "state", pl.col("count", "points").cast(pl.Int64)) for kind in kinds])
 
 
-def _rate(book: Lookups, day: date, currency: str) -> tuple[int, int] | None:
+def _ends(at: Known) -> str:
+    """A query for the ends of a day that still stood when it was over: columns of ``settled_key``.
+
+    Only a request that had ended before, was opened again or decided on can end twice on one day, so just those are
+    looked at for their last event.
+    """
+    ends = ", ".join(f"{state:d}" for state in _ENDS)
+    return f"""
+        WITH ended AS (
+            SELECT *, 2 AS step FROM book.settled_key WHERE {at.on_day()} AND state <> {State.CLOSED:d}
+        ), reopened AS (
+            SELECT item_id, file_id, line_no FROM book.item_change WHERE {at.on_day()}
+        ), again AS (
+            SELECT item_id FROM ended WHERE state NOT IN {_ONCE} OR {at.redoes()} UNION SELECT item_id FROM reopened
+        ), told AS (
+            SELECT * FROM ended SEMI JOIN again USING (item_id)
+            UNION ALL BY NAME SELECT *, 1 AS step FROM reopened
+        )
+        SELECT * EXCLUDE (step) FROM ended ANTI JOIN again USING (item_id)
+        UNION ALL
+        SELECT * EXCLUDE (step, place) FROM (
+            SELECT *, row_number() OVER (PARTITION BY item_id ORDER BY file_id DESC, step DESC, line_no DESC) AS place
+            FROM told
+        ) WHERE place = 1 AND state IN ({ends})"""
+
+
+def _rate(book: Lookups, at: Known, currency: str) -> tuple[int, int] | None:
     """The programme's rate in force at the end of a day: minor units and the points they are for."""
     row = book.row(
         f"""SELECT minor, per_points FROM book.rate
-            WHERE basis = 'programme' AND currency = ? AND effective_from <= ? AND file_id NOT IN {posted_after(day)}
+            WHERE basis = 'programme' AND currency = ? AND effective_from <= ? AND {at.counts()}
             ORDER BY effective_from DESC, file_id DESC, line_no DESC LIMIT 1""",
         currency,
-        day,
+        at.day,
     )
     return (int(row[0]), int(row[1])) if row else None
 
@@ -225,7 +247,7 @@ def _valued(found: pl.DataFrame, rate: tuple[int, int] | None) -> pl.DataFrame:
     return reached.with_columns(minor=pl.when(outcome).then(step).otherwise(alone)).drop("running")
 
 
-def rejects(book: Lookups, day: date, feeds: Sequence[Feed]) -> pl.DataFrame:
+def rejects(book: Lookups, at: Known, feeds: Sequence[Feed]) -> pl.DataFrame:
     """Requests that were rejected on a day, by reason: partner, reason, text, count, points, retryable.
 
     Points are magnitudes as sent. Texts and whether the same request may be sent again are what the partner's feeds
@@ -234,13 +256,12 @@ def rejects(book: Lookups, day: date, feeds: Sequence[Feed]) -> pl.DataFrame:
     """
     found = book.frame(
         f"""WITH ends AS (
-                SELECT item_id, reason_id, file_id, line_no FROM book.settled_key
-                WHERE file_id IN {posted_on(day)} AND state = {State.REJECTED:d}
+                SELECT item_id, reason_id, file_id, line_no FROM ({_ends(at)}) WHERE state = {State.REJECTED:d}
             ), before AS (  -- the answer came before its request and ended it there and then
                 SELECT k.file_id, k.line_no, d.reason_id
                 FROM book.settled_key k JOIN book.disposition d ON d.item_id = k.item_id
                     AND d.file_id = {made_in("k.item_id")}
-                WHERE k.file_id IN {posted_on(day)} AND k.state = {State.CLOSED:d} AND k.line_no > 0
+                WHERE {at.on_day("k.file_id")} AND k.state = {State.CLOSED:d} AND k.line_no > 0
             )
             SELECT p.partner, coalesce(r.reason, '') AS reason, count(*) AS count,
                    CAST(sum(abs(i.amount)) AS BIGINT) AS points
@@ -267,7 +288,7 @@ def _in_words(partner: str, reason: str, said: Mapping[tuple[str, str], tuple[st
     return "; ".join(text for text, _ in known if text), all(retryable for _, retryable in known)
 
 
-def clearing(book: Lookups, day: date) -> pl.DataFrame:
+def clearing(book: Lookups, at: Known) -> pl.DataFrame:
     """How clearing accounts moved: account, partner, opening, points_in, points_out, closing, oldest?, over_30_days.
 
     ``in_flight`` holds requests without an answer, ``suspense`` answers without a request; both should return to zero.
@@ -276,8 +297,7 @@ def clearing(book: Lookups, day: date) -> pl.DataFrame:
     """
     moved = book.frame(
         f"""WITH moves AS (
-                SELECT e.account_id, p.on_day > DATE '{day}' AS later, e.amount
-                FROM book.entry e JOIN book.posting p ON p.n = e.file_id WHERE p.on_day >= DATE '{day}'
+                SELECT account_id, {at.later()} AS later, amount FROM book.entry WHERE {at.on_day_or_later()}
             ), sums AS (
                 SELECT account_id, sum(amount) FILTER (WHERE later) AS after,
                        sum(amount) FILTER (WHERE NOT later AND amount > 0) AS into,
@@ -290,14 +310,14 @@ def clearing(book: Lookups, day: date) -> pl.DataFrame:
             FROM book.account a JOIN book.partner p ON p.partner_id = a.partner_id
             LEFT JOIN book.balance b ON b.account_id = a.account_id
             LEFT JOIN sums s ON s.account_id = a.account_id
-            WHERE a.kind IN ('in_flight', 'suspense') AND a.file_id NOT IN {posted_after(day)}
+            WHERE a.kind IN ('in_flight', 'suspense') AND {at.counts("a.file_id")}
             ORDER BY a.kind, p.partner"""
     )
     waiting = book.frame(
         f"""SELECT CASE WHEN side = {Side.OURS:d} THEN 'in_flight' ELSE 'suspense' END AS account, partner_id,
-                   min(value_date) AS oldest, count(*) FILTER (WHERE DATE '{day}' - value_date > {OLD_DAYS})
+                   min(value_date) AS oldest, count(*) FILTER (WHERE DATE '{at.day}' - value_date > {OLD_DAYS})
                        AS over_30_days
-            FROM ({open_at(day)}) WHERE remaining <> 0 GROUP BY ALL"""
+            FROM ({open_at(at)}) WHERE remaining <> 0 GROUP BY ALL"""
     )
     return (
         moved.join(waiting, on=["account", "partner_id"], how="left", maintain_order="left")

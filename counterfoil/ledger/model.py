@@ -139,6 +139,9 @@ class LotUse(IntEnum):
     """A new lot on an overdrawn account first fills the hole."""
     EXPIRED = 3
     MERGED = 4
+    """Into a lot of the account that stands for this one."""
+    RENEWED = 5
+    """Into a lot that lives for the grace: what returned to a lot that had expired."""
 
 
 class Disposition(IntEnum):
@@ -354,7 +357,7 @@ ORDER: Final[dict[str, tuple[str, ...]]] = {
     "reversal": ("transfer_id",),
     "decision": ("line_no",),
     "lot": ("lot_id",),
-    "lot_use": ("line_no", "lot_id", "item_id", "use"),
+    "lot_use": ("line_no", "lot_id", "item_id", "use", "amount"),
     "merge": ("line_no", "from_account"),
 }
 """The canonical order of one posting's rows in each table, since schema 2; before, they lay as they were composed."""

@@ -1,7 +1,7 @@
 """Breaks as they stood at the end of a programme day, oldest first, and how their number came about.
 
-Here: reads of breaks and of what is in transit. Not here: what opens or clears one (``reconcile``, ``compose``), or
-figures that are not breaks (``figures``). A closed day keeps its list, whatever is posted later.
+Here: reads of breaks and of what is in transit. Not here: what opens or clears one (``reconcile``, ``compose``), what
+counts (``known``), or figures that are not breaks (``figures``). A closed day keeps its list, whatever is posted later.
 """
 
 from datetime import date, timedelta
@@ -10,7 +10,8 @@ from typing import Final
 import polars as pl
 
 from counterfoil.ledger.extracts import code_and_title, masked
-from counterfoil.ledger.figures import made_at, made_in, open_at, open_requests, posted_after, posted_on
+from counterfoil.ledger.figures import made_at, made_in, open_at, open_requests
+from counterfoil.ledger.known import Known, known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import BreakCode, BreakEvent, Side, State
 from counterfoil.reconcile import breaks
@@ -66,16 +67,16 @@ _OURS_ONLY: Final = (BreakCode.IN_TRANSIT, BreakCode.OVERDUE, BreakCode.DUPLICAT
 """Codes under which the partner has said nothing."""
 
 
-def open_breaks(book: Lookups, day: date, partner: str | None = None) -> pl.DataFrame:
-    """Breaks opened on or before a day and not cleared by it: LISTED, oldest first.
+def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.DataFrame:
+    """Breaks opened by the end of a day and not cleared by it, or opened again: LISTED, oldest first.
 
     What is only in transit is not among them (``in_transit``). ``member`` is masked; difference = ours less theirs
-    where both are known; ages count calendar days from value date to ``day``; ``due`` counts from the day it opened.
+    where both are known; ages count calendar days from value date to the day; ``due`` counts from the day it opened.
     ``file`` and ``line`` lead to the record: for an overdue request its own. For a missing file ``their_ref`` names
     feed and day, and file is the one that found it missing. ``state`` is ``open``.
     """
     found = book.frame(
-        f"""WITH standing AS ({_standing(day)}), named AS (
+        f"""WITH standing AS ({_standing(at)}), named AS (
                 SELECT i.item_id, i.member FROM book.item i WHERE i.item_id IN (
                     SELECT unnest([item_id, theirs_id]) FROM standing)
             )
@@ -105,10 +106,10 @@ def open_breaks(book: Lookups, day: date, partner: str | None = None) -> pl.Data
             due=pl.col("opened_on") + pl.duration(days="due_days"),
         )
     )
-    return _aged(described, day)
+    return _aged(described, at.day)
 
 
-def in_transit(book: Lookups, day: date, partner: str | None = None) -> pl.DataFrame:
+def in_transit(book: Lookups, at: Known, partner: str | None = None) -> pl.DataFrame:
     """Requests that await an answer and have no break of their own, as B01: LISTED, oldest first.
 
     Nobody has to act on them, so they are no breaks; one that turns overdue keeps its ``break_id``. ``opened_on`` is
@@ -116,9 +117,9 @@ def in_transit(book: Lookups, day: date, partner: str | None = None) -> pl.DataF
     """
     found = book.frame(
         f"""WITH waiting AS (
-                SELECT * FROM ({open_at(day)}) WHERE side = {Side.OURS:d} AND {_unanswered(day)}
+                SELECT * FROM ({open_at(at)}) WHERE side = {Side.OURS:d} AND {_unanswered(at)}
             ), overdue AS (
-                SELECT partner_id, subject, item_id, break_id, file_id IN {posted_after(day)} AS later
+                SELECT partner_id, subject, item_id, break_id, {at.later()} AS later
                 FROM book.break WHERE code = {BreakCode.OVERDUE:d}
             ), earlier AS (
                 SELECT partner_id, subject, count(*) AS times FROM overdue WHERE NOT later GROUP BY ALL
@@ -143,26 +144,31 @@ def in_transit(book: Lookups, day: date, partner: str | None = None) -> pl.DataF
         their_ref=pl.lit(None, pl.String),
         points_theirs=pl.lit(None, pl.Int64),
     )
-    return _aged(_of(described, partner), day)
+    return _aged(_of(described, partner), at.day)
 
 
-def movements(book: Lookups, day: date) -> pl.DataFrame:
+def movements(book: Lookups, at: Known) -> pl.DataFrame:
     """How the number of breaks moved on a day: code, title, opened, cleared, carried; B01 in transit among them.
 
-    ``carried`` goes forward to the next day, so it counts ``open_breaks`` and ``in_transit``; brought forward =
-    carried - opened + cleared. Sorted by code; a code without any is left out.
+    A break that was cleared and opened again counts as opened. ``carried`` goes forward to the next day, so it counts
+    ``open_breaks`` and ``in_transit``; brought forward = carried - opened + cleared. Sorted by code; a code without
+    any is left out.
     """
-    before = day - timedelta(days=1)
+    before = known(book, at.day - timedelta(days=1), at.n)
     found = book.frame(
-        f"""WITH transit AS (
-                SELECT count(*) AS now, count(*) FILTER (WHERE {made_in("item_id")} IN {posted_on(day)}) AS fresh,
-                       (SELECT count(*) FROM ({open_requests(before)}) WHERE {_unanswered(before)}) AS before
-                FROM ({open_requests(day)}) WHERE {_unanswered(day)}
+        f"""WITH now AS (SELECT item_id FROM ({open_requests(at)}) WHERE {_unanswered(at)}), eve AS (
+                SELECT item_id FROM ({open_requests(before)}) WHERE {_unanswered(before)}
+            ), maybe_back AS ({_maybe_back(at)}), transit AS (
+                SELECT (SELECT count(*) FROM now) AS now, (SELECT count(*) FROM eve) AS before,
+                       (SELECT count(*) FROM now WHERE {at.on_day(made_in("item_id"))})
+                       + (SELECT count(*) FROM maybe_back SEMI JOIN now USING (item_id))
+                       - (SELECT count(*) FROM eve SEMI JOIN (SELECT * FROM maybe_back SEMI JOIN now USING (item_id))
+                          USING (item_id)) AS fresh
             ), told AS (
-                SELECT code, count(*) FILTER (WHERE event = {BreakEvent.OPENED:d}) AS opened,
+                SELECT code, count(*) FILTER (WHERE event <> {BreakEvent.CLEARED:d}) AS opened,
                        count(*) FILTER (WHERE event = {BreakEvent.CLEARED:d}) AS cleared, 0 AS carried
-                FROM book.break_event WHERE file_id IN {posted_on(day)} GROUP BY code
-                UNION ALL SELECT code, 0, 0, count(*) FROM ({_standing(day)}) GROUP BY code
+                FROM book.break_event WHERE {at.on_day()} GROUP BY code
+                UNION ALL SELECT code, 0, 0, count(*) FROM ({_standing(at)}) GROUP BY code
                 UNION ALL SELECT {BreakCode.IN_TRANSIT:d}, fresh, before + fresh - now, now FROM transit
             )
             SELECT code, CAST(sum(opened) AS BIGINT) AS opened, CAST(sum(cleared) AS BIGINT) AS cleared,
@@ -172,20 +178,35 @@ def movements(book: Lookups, day: date) -> pl.DataFrame:
     return found.select(*code_and_title(), "opened", "cleared", "carried")
 
 
-def _standing(day: date) -> str:
-    """A query for the rows of ``break`` that were open at the end of a day: those open now, less what later postings
-    opened, plus what they cleared."""
-    later = posted_after(day)
-    return f"""SELECT * FROM book.break WHERE file_id NOT IN {later} AND (
-                   break_id IN (SELECT break_id FROM book.open_break)
-                   OR break_id IN (SELECT break_id FROM book.break_event
-                                   WHERE event = {BreakEvent.CLEARED:d} AND file_id IN {later}))"""
+def _maybe_back(at: Known) -> str:
+    """A query for requests of earlier days that may have come to be in transit again on a day: those it opened again,
+    and those whose own break it cleared."""
+    answered = ", ".join(f"{code:d}" for code in _ANSWERED)
+    return f"""
+        SELECT item_id FROM book.item_change WHERE {at.on_day()} AND NOT {at.on_day(made_in("item_id"))}
+        UNION
+        SELECT b.item_id FROM book.break_event e JOIN book.break b ON b.break_id = e.break_id
+        WHERE {at.on_day("e.file_id")} AND e.event = {BreakEvent.CLEARED:d} AND e.code IN ({answered})
+          AND b.item_id IS NOT NULL AND NOT {at.on_day(made_in("b.item_id"))}"""
 
 
-def _unanswered(day: date) -> str:
+def _standing(at: Known) -> str:
+    """A query for the rows of ``break`` that were open at the end of a day: those open now that later postings did not
+    touch, plus those they touched whose last event before was no clearing. In one posting clearing comes last."""
+    return f"""SELECT * FROM book.break WHERE break_id IN (
+                   SELECT break_id FROM book.open_break
+                   EXCEPT SELECT break_id FROM book.break_event WHERE {at.later()}
+                   UNION ALL
+                   SELECT break_id FROM book.break_event
+                   WHERE {at.counts()} AND break_id IN (SELECT break_id FROM book.break_event WHERE {at.later()})
+                   GROUP BY break_id
+                   HAVING max(CAST(file_id AS BIGINT) * 10 + event) % 10 <> {BreakEvent.CLEARED:d})"""
+
+
+def _unanswered(at: Known) -> str:
     """A condition on ``item_id``: at the end of a day it has no break that says more than that it waits."""
     answered = ", ".join(f"{code:d}" for code in _ANSWERED)
-    return f"""item_id NOT IN (SELECT item_id FROM ({_standing(day)})
+    return f"""item_id NOT IN (SELECT item_id FROM ({_standing(at)})
                                WHERE code IN ({answered}) AND item_id IS NOT NULL)"""
 
 

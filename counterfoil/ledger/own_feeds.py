@@ -10,7 +10,7 @@ import polars as pl
 
 from counterfoil.errors import Code, PermanentError
 from counterfoil.invariants import require
-from counterfoil.ledger import posting
+from counterfoil.ledger import lots, posting
 from counterfoil.ledger.answers import Lookups
 from counterfoil.ledger.model import BreakCode, Disposition, Event, ItemKind, MatchPass, Side, State
 from counterfoil.ledger.names import HOUSE, HOUSE_NAME, Names
@@ -92,7 +92,8 @@ def compose_rates(work: Work, book: Days) -> posting.Changes:
 
 
 def compose_calendar(work: Work, book: Days) -> posting.Changes:
-    """The close of a day: items past their due date turn overdue (B02), missing and held files open B13."""
+    """The close of a day: items past their due date turn overdue (B02), missing and held files open B13, and what is
+    left of lots that end by it goes to breakage."""
     names = Names(book, file_id=work.file_id, unit=work.unit)
     rows = work.accepted.with_columns(file_id=pl.lit(work.file_id), value_date="day")
     require(rows["day"].n_unique() <= 1, "a calendar file closes one day")
@@ -119,13 +120,17 @@ def compose_calendar(work: Work, book: Days) -> posting.Changes:
         partner_id="partner_id",
         at_once=pl.lit(value=False),
     )
+    ended = lots.expired(book, names, work)
     return posting.changes(
         {
             "closed_day": rows,
             "disposition": _plain(rows, pl.lit(Event.DAY_CLOSED.value), work.file_id),
+            "entry": ended.entry,
+            "lot_use": ended.lot_use,
             **names.rows(),
         },
         breaking=pl.concat([late, overdue]),
+        drawn_lots=ended.drawn,
     )
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from counterfoil.ledger import posting
+from counterfoil.ledger import merged, posting
 from counterfoil.ledger.answers import Lookups
 from counterfoil.ledger.model import BreakCode, Disposition, Event, ItemKind, MatchPass, Side, State
 from counterfoil.ledger.names import HOUSE, Names
@@ -23,8 +23,8 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     """The changes of one requests file."""
     names = Names(book, file_id=work.file_id, unit=work.unit)
     partner_id = names.partner(work.feed.partner)
-    asked = _sourced(_known(work, book, partner_id), work, names, partner_id)
-    met = _met(asked, book.open_items(partner_id, Side.THEIRS), book.aliases(partner_id), work)
+    asked = _sourced(_known(work, book, partner_id), work, names, partner_id, book)
+    met = _met(asked, book.open_items(partner_id, Side.THEIRS), merged.aliases(work, book, partner_id), work)
     items = _items(asked, met, partner_id, work)
     taken = met.filter(pl.col("next_state").is_in([*ENDS, State.HELD.value]))
     return posting.changes(
@@ -58,11 +58,13 @@ def _known(work: Work, book: Lookups, partner_id: int) -> pl.DataFrame:
     return passes.new_requests(requests, known)
 
 
-def _sourced(asked: pl.DataFrame, work: Work, names: Names, partner_id: int) -> pl.DataFrame:
+def _sourced(asked: pl.DataFrame, work: Work, names: Names, partner_id: int, book: Lookups) -> pl.DataFrame:
     """Add the account each request is paid from, and refuse what that account cannot pay."""
     if work.feed.source == "issued":
         return asked.with_columns(source_account=pl.lit(names.role("issued", HOUSE), pl.Int32))
-    accounts = names.members(partner_id, asked["member"]).rename({"account_id": "source_account"})
+    accounts = merged.standing(names.members(partner_id, asked["member"]), book).rename(
+        {"account_id": "source_account"}
+    )
     sourced = asked.join(
         accounts.select("owner", "source_account"),
         left_on="member",
@@ -72,7 +74,7 @@ def _sourced(asked: pl.DataFrame, work: Work, names: Names, partner_id: int) -> 
     )
     if work.feed.beyond_balance == "already_gone":
         return sourced
-    return passes.within_balance(sourced, accounts)
+    return passes.within_balance(sourced, accounts.unique("source_account"))
 
 
 def _met(asked: pl.DataFrame, theirs: pl.DataFrame, aliases: pl.DataFrame, work: Work) -> pl.DataFrame:

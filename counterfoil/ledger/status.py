@@ -17,6 +17,7 @@ from counterfoil.identity import Verdict
 from counterfoil.landing.index import ArrivalIndex
 from counterfoil.landing.records import Delivery, Outcome, OutcomeState
 from counterfoil.ledger import extracts
+from counterfoil.ledger.known import Moment, known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.open_breaks import open_breaks
 
@@ -67,28 +68,28 @@ def day_end(feeds: Sequence[Feed], day: date) -> datetime:
     return max(ends, default=datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)).astimezone(UTC)
 
 
-def day_files(book: Lookups, index: ArrivalIndex, feeds: Sequence[Feed], day: date) -> pl.DataFrame:
-    """The files of a programme day as FILES, by order; each delivery belongs to one day.
+def day_files(book: Lookups, index: ArrivalIndex, feeds: Sequence[Feed], day: date, moment: Moment) -> pl.DataFrame:
+    """The files of a programme day as FILES, by order, as they stood at a moment; each delivery belongs to one day.
 
     A posted file belongs to the day its posting fell on; its figures are those of the book. Any other belongs to its
     business date or, where that is missing, not to be believed, or was closed before the file came, to the day that was
     running then; its figures are 0, for nothing of it is in the book. ``state``: posted, replay, held, rejected or
     waiting. Reads every delivery's row of the index: a few a day.
     """
-    postings = extracts.postings_of(book, day)
-    found = [*_posted(book, index, postings), *_others(book, index, feeds, day)]
+    postings = extracts.postings_of(book, day, moment.n)
+    found = [*_posted(book, index, postings), *_others(book, index, feeds, day, moment)]
     return pl.DataFrame(found, schema=FILES).sort("order")
 
 
-def day_status(book: Lookups, index: ArrivalIndex, feeds: Sequence[Feed], day: date) -> pl.DataFrame:
-    """A row a feed: feed, partner, expected, closed, files, posted, replay, held, rejected, waiting (files by state),
-    accepted, quarantined (rows posted), open_breaks; sorted by feed.
+def day_status(book: Lookups, index: ArrivalIndex, feeds: Sequence[Feed], day: date, moment: Moment) -> pl.DataFrame:
+    """A row a feed, as a day stood at a moment: feed, partner, expected, closed, files, posted, replay, held, rejected,
+    waiting (files by state), accepted, quarantined (rows posted), open_breaks; sorted by feed.
 
     ``expected``: the feed's contract has a file due that day; ``closed``: the day is. Besides ``feeds`` it lists every
     feed of a file or break; a file that no layout claims stands under an empty feed.
     """
-    closed = book.row("SELECT 1 FROM book.closed_day WHERE day = ? LIMIT 1", day) is not None
-    files = day_files(book, index, feeds, day)
+    closed = book.row("SELECT 1 FROM book.closed_day WHERE day = ? AND file_id <= ? LIMIT 1", day, moment.n) is not None
+    files = day_files(book, index, feeds, day, moment)
     states = ("posted", "replay", "held", "rejected", WAITING)
     brought = files.group_by("feed").agg(
         pl.col("partner").first(),
@@ -96,7 +97,7 @@ def day_status(book: Lookups, index: ArrivalIndex, feeds: Sequence[Feed], day: d
         *((pl.col("state") == state).sum().cast(pl.Int64).alias(state) for state in states),
         pl.col("accepted", "quarantined").sum(),
     )
-    left = open_breaks(book, day).group_by("feed").agg(
+    left = open_breaks(book, known(book, day, moment.n)).group_by("feed").agg(
         pl.col("partner").first().alias("break_partner"), open_breaks=pl.len().cast(pl.Int64)
     )  # fmt: skip
     declared = pl.DataFrame(
@@ -145,23 +146,28 @@ def _posted(book: Lookups, index: ArrivalIndex, postings: pl.DataFrame) -> list[
     return rows
 
 
-def _others(book: Lookups, index: ArrivalIndex, feeds: Sequence[Feed], day: date) -> list[dict[str, object]]:
-    """Rows of the files that are not in the book."""
+def _others(
+    book: Lookups, index: ArrivalIndex, feeds: Sequence[Feed], day: date, moment: Moment
+) -> list[dict[str, object]]:
+    """Rows of the files that had come and were not in the book."""
     closed = {
-        known: posted.replace(tzinfo=UTC)
-        for known, posted in book.frame(
-            """SELECT c.day, min(p.posted_at) AS posted_at FROM book.closed_day c JOIN book.posting p ON p.n = c.file_id
-               GROUP BY c.day"""
+        closed_day: posted.replace(tzinfo=UTC)
+        for closed_day, posted in book.frame(
+            f"""SELECT c.day, min(p.posted_at) AS posted_at
+                FROM book.closed_day c JOIN book.posting p ON p.n = c.file_id
+                WHERE p.n <= {moment.n} GROUP BY c.day"""
         ).iter_rows()
     }
-    posted = set(book.frame("SELECT delivery FROM book.posting")["delivery"])
+    posted = set(book.frame(f"SELECT delivery FROM book.posting WHERE n <= {moment.n}")["delivery"])
     partners = {feed.feed: feed.partner for feed in feeds}
     outside = [
         delivery
         for delivery in index.deliveries()
-        if delivery.order not in posted and _counts_for(delivery, feeds, closed) == day
+        if delivery.order not in posted
+        and moment.includes(delivery.received_at)
+        and _counts_for(delivery, feeds, closed) == day
     ]
-    outcomes = index.latest_outcomes(delivery.order for delivery in outside)
+    outcomes = index.latest_outcomes((delivery.order for delivery in outside), until=moment.at)
     return [_outside(delivery, outcomes.get(delivery.order), partners, day) for delivery in outside]
 
 

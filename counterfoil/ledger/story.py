@@ -213,7 +213,8 @@ def _breaks(book: Lookups, ref: str, partner: str | None) -> pl.DataFrame:
         f"""WITH named AS (SELECT b.* FROM book.break b JOIN wanted w ON w.ref = b.subject), cleared AS (
                 SELECT e.break_id, max(e.on_day) AS on_day, max(e.file_id) AS file_id
                 FROM book.break_event e SEMI JOIN named USING (break_id)
-                WHERE e.event = {BreakEvent.CLEARED:d} GROUP BY e.break_id
+                WHERE e.event = {BreakEvent.CLEARED:d} AND e.break_id NOT IN (SELECT break_id FROM book.open_break)
+                GROUP BY e.break_id
             )
             SELECT b.break_id, b.code, p.partner, b.points_ours, b.points_theirs,
                    CAST(b.opened_on AS VARCHAR) AS opened_on, b.file_id AS opened_by, nullif(b.line_no, 0) AS line,

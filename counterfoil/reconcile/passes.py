@@ -21,12 +21,19 @@ ITEM_COLUMNS = ("item_id", "kind", "state", "source_account", "sent", "confirmed
 """What a candidate brings to a match; ``sent`` is signed, ``confirmed`` and ``reversed`` are 0 for open items."""
 
 
-def surviving(member: str, aliases: pl.DataFrame) -> pl.Expr:
-    """The account that today stands for a partner's account, one merge deep.
+def surviving(members: pl.Series, on: pl.Series, aliases: pl.DataFrame) -> pl.Series:
+    """The accounts that stand for a partner's accounts on each row's day; a chain is followed while its hops count.
 
-    ``aliases``: member String, survivor String, already resolved to the last survivor (merges are acyclic).
+    ``aliases``: member String, survivor String, since Date: one hop a member, acyclic. A hop counts from its day on.
     """
-    return pl.col(member).replace(aliases["member"], aliases["survivor"])
+    stands = members
+    for _ in range(aliases.height):
+        since = stands.replace_strict(aliases["member"], aliases["since"], default=None, return_dtype=pl.Date)
+        hops = (since <= on).fill_null(value=False)
+        if not hops.any():
+            break
+        stands = stands.replace(aliases["member"], aliases["survivor"]).zip_with(hops, stands)
+    return stands
 
 
 def by_reference(
@@ -35,13 +42,14 @@ def by_reference(
     """Split answers into those that name a candidate and the rest.
 
     ``candidates``: ref, item_member and ITEM_COLUMNS, one row a reference. A reference matches when it is equal and the
-    member, where the partner sends one, is the item's or merged with it. Both results keep the order of lines; the
-    first adds ITEM_COLUMNS and ``match_pass``.
+    member, where the partner sends one, is the item's or merged with it on the answer's value date. Both results keep
+    the order of lines; the first adds ITEM_COLUMNS and ``match_pass``.
     """
     joined = answers.join(candidates, on="ref", how="left", maintain_order="left")
     agrees = pl.col("member").is_null() | (pl.col("member") == pl.col("item_member"))
     if aliases.height:
-        agrees |= surviving("member", aliases) == surviving("item_member", aliases)
+        ours, theirs = (surviving(joined[name], joined["value_date"], aliases) for name in ("item_member", "member"))
+        agrees |= pl.lit(ours) == pl.lit(theirs)
     named = joined.select(pl.col("item_id").is_not_null() & agrees).to_series()
     found = joined.drop("item_member").filter(named).with_columns(match_pass=pl.lit(match_pass.value, pl.Int16))
     return found, joined.select(answers.columns).filter(~named)
@@ -214,8 +222,8 @@ def answered_before(
     """Requests whose answer already waits as *theirs*, in the shape of ``decide``.
 
     ``requests``: line_no, ref, member, points, kind; ``theirs``: open items. A reference under which several answers
-    wait is ambiguous and left alone. Adds ``theirs_id, their_points, booked`` (what waits in suspense) and
-    ``their_date``.
+    wait is ambiguous and left alone; merges count on the answer's value date. Adds ``theirs_id, their_points, booked``
+    (what waits in suspense) and ``their_date``.
     """
     waiting = theirs.filter(pl.len().over("ref") == 1).select(
         "ref",
@@ -226,9 +234,9 @@ def answered_before(
         their_date="value_date",
         outcome=pl.col("kind").replace_strict(THEIR_OUTCOMES, return_dtype=pl.Int16),
     )
-    met = requests.join(waiting, on="ref", maintain_order="left").filter(
-        pl.col("their_member").is_null() | (surviving("their_member", aliases) == surviving("member", aliases))
-    )
+    met = requests.join(waiting, on="ref", maintain_order="left")
+    ours, theirs_named = (surviving(met[name], met["their_date"], aliases) for name in ("member", "their_member"))
+    met = met.filter(pl.col("their_member").is_null() | (pl.lit(ours) == pl.lit(theirs_named)))
     off = (pl.col("their_points") - pl.col("points")).abs()
     relation = (
         pl.when(off == 0)

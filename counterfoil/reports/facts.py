@@ -31,6 +31,9 @@ COVER: Final = (
 )
 """Keys of ``cover``; ``restated`` is yes or no, ``clock`` says how ages are counted."""
 
+KNOWN_AT: Final = "known_at"
+"""One more key of ``cover``, where a report shows a day as it was known at an instant."""
+
 OUTCOMES: Final = ("confirmed", "rejected", "reversed", "refunded", "written_off", "pending", "held")
 """What becomes of what was sent; the sum of these is ``sent``. ``variance`` stands apart."""
 
@@ -147,7 +150,7 @@ class ReportFacts:
 
     def __post_init__(self) -> None:
         """Prove columns, types and nulls; raises GATE_PROOF_FAILED."""
-        _prove(set(self.cover) == set(COVER), f"the cover has {', '.join(COVER)}")
+        _prove(set(self.cover) - {KNOWN_AT} == set(COVER), f"the cover has {', '.join(COVER)}")
         for name, schema in SCHEMAS.items():
             frame = self.table(name)
             _prove(dict(frame.schema) == schema and frame.columns == list(schema), f"{name} has {', '.join(schema)}")

@@ -1,4 +1,4 @@
-"""Gathers what a day's report is made from: the book at its last posting, the arrival index, and what went out.
+"""Gathers what a day's report is made from: the book at one posting, the arrival index, and what went out by then.
 
 Here: which read fills which table of ``ReportFacts``. Not here: the reads themselves (``ledger``), or how facts are
 judged and shown. Nothing here asks for the time: at the same posting, with the same outputs, facts are the same.
@@ -19,11 +19,12 @@ from counterfoil.landing.index import ArrivalIndex
 from counterfoil.landing.outputs import Range
 from counterfoil.landing.records import Journal
 from counterfoil.ledger import extracts, figures, open_breaks, outlets
-from counterfoil.ledger.chart import load_rulebook
+from counterfoil.ledger.chart import Chart
 from counterfoil.ledger.journal import journal
+from counterfoil.ledger.known import Moment, known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.status import WAITING, day_end, day_files
-from counterfoil.reports.facts import SCHEMAS, ReportFacts
+from counterfoil.reports.facts import KNOWN_AT, SCHEMAS, ReportFacts
 from counterfoil.schemas.rules import Rule
 from counterfoil.settings import Settings
 from counterfoil.steps.desk import SOFTWARE
@@ -38,40 +39,44 @@ def gather(
     *,
     settings: Settings,
     feeds: Sequence[Feed],
+    chart: Chart,
     day: date,
+    moment: Moment,
     version: int,
     restated: bool,
 ) -> ReportFacts:
-    """The facts of a programme day as the book has them now.
+    """The facts of a programme day as they were known at a moment.
 
     A closed day keeps its figures whatever is posted later, but for what went out since: batches and journals.
-    ``feeds`` are the partners' feeds. Raises NOTHING_FOUND for an empty book, SIDECAR_DAMAGED for a written batch
-    without its manifest, and what ``summary`` and ``journal`` raise.
+    ``feeds`` are the partners' feeds, ``chart`` is the one in force then. Raises NOTHING_FOUND where nothing was
+    posted by then, SIDECAR_DAMAGED for a written batch without its manifest, and what ``summary`` and ``journal``
+    raise.
     """
-    postings = extracts.postings_of(book, day)
+    at = known(book, day, moment.n)
+    postings = extracts.postings_of(book, day, moment.n)
     numbers = postings["n"]
-    files = day_files(book, index, feeds, day)
-    ranges = _ranges(index, settings)
-    journals = index.journals(JOURNALS)
+    files = day_files(book, index, feeds, day, moment)
+    ranges = _ranges(index, settings, moment)
+    journals = [made for made in index.journals(JOURNALS) if made.to_n <= moment.n and moment.includes(made.made_at)]
     stage2 = _stage2(book, numbers, ranges, journals)
     found = {
         "files": files,
         "controls": extracts.controls(book, numbers),
         "stage1": extracts.stage1(book, numbers),
         "stage2": stage2,
-        "summary": figures.summary(book, day, settings.currency),
+        "summary": figures.summary(book, at, settings.currency),
         "matches": extracts.matches(book, numbers),
-        "breaks": pl.concat([open_breaks.open_breaks(book, day), open_breaks.in_transit(book, day)]),
-        "movements": open_breaks.movements(book, day),
+        "breaks": pl.concat([open_breaks.open_breaks(book, at), open_breaks.in_transit(book, at)]),
+        "movements": open_breaks.movements(book, at),
         "quarantine": _described(extracts.quarantine(book, numbers)),
-        "rejects": figures.rejects(book, day, feeds),
-        "clearing": figures.clearing(book, day),
-        "journals": _journals(book, settings, [made for made in journals if made.date == day]),
+        "rejects": figures.rejects(book, at, feeds),
+        "clearing": figures.clearing(book, at),
+        "journals": _journals(book, settings, chart, [made for made in journals if made.date == day]),
         "downstream": _downstream(settings, ranges, stage2),
-        "failed_feeds": _failed(index, files, day),
+        "failed_feeds": _failed(index, files, day, moment),
     }
     tables = {name: _shaped(name, frame) for name, frame in found.items()}
-    cover = _cover(book, settings, feeds, day)
+    cover = _cover(book, settings, feeds, day, moment)
     return ReportFacts(cover=cover | {"version": str(version), "restated": "yes" if restated else "no"}, **tables)
 
 
@@ -80,18 +85,22 @@ def _shaped(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(pl.col(column).cast(kind) for column, kind in SCHEMAS[name].items())
 
 
-def _cover(book: Lookups, settings: Settings, feeds: Sequence[Feed], day: date) -> dict[str, str]:
-    last = book.row("SELECT n, chain_head, content_head, run_id, posted_at FROM book.posting ORDER BY n DESC LIMIT 1")
+def _cover(book: Lookups, settings: Settings, feeds: Sequence[Feed], day: date, moment: Moment) -> dict[str, str]:
+    last = book.row(
+        """SELECT n, chain_head, content_head, run_id, posted_at FROM book.posting WHERE n <= ?
+           ORDER BY n DESC LIMIT 1""",
+        moment.n,
+    )
     if last is None:
         raise PermanentError(
             Code.NOTHING_FOUND,
             f"report of {day}",
-            found="an empty book",
+            found="nothing posted by then" if moment.at else "an empty book",
             expected="at least one posting",
-            remedy="Post the day's files first: counterfoil run",
+            remedy="Ask for a later time" if moment.at else "Post the day's files first: counterfoil run",
         )
     n, chain_head, content_head, run_id, posted_at = last
-    return {
+    return ({KNOWN_AT: utc_text(moment.at)} if moment.at else {}) | {
         "programme": settings.programme,
         "unit": settings.unit,
         "currency": settings.currency,
@@ -109,10 +118,11 @@ def _cover(book: Lookups, settings: Settings, feeds: Sequence[Feed], day: date) 
     }
 
 
-def _ranges(index: ArrivalIndex, settings: Settings) -> list[Range]:
-    """Every CRM batch of the targets there are mappings for, by target."""
+def _ranges(index: ArrivalIndex, settings: Settings, moment: Moment) -> list[Range]:
+    """Every CRM batch there was of the targets there are mappings for, by target."""
     targets = sorted(path.stem for path in (settings.data / "crm").glob("*.yaml"))
-    return [known for target in targets for known in index.ranges(target)]
+    made = [one for target in targets for one in index.ranges(target)]
+    return [one for one in made if one.batch.to_n <= moment.n and moment.includes(one.made_at)]
 
 
 def _stage2(book: Lookups, numbers: pl.Series, ranges: list[Range], journals: list[Journal]) -> pl.DataFrame:
@@ -122,9 +132,7 @@ def _stage2(book: Lookups, numbers: pl.Series, ranges: list[Range], journals: li
         book,
         from_n=first - 1,
         to_n=last,
-        crm=[
-            (known.batch.batch_id, known.batch.from_n, known.batch.to_n, known.state == "written") for known in ranges
-        ],
+        crm=[(one.batch.batch_id, one.batch.from_n, one.batch.to_n, one.state == "written") for one in ranges],
         journals=[(made.journal_id, made.from_n, made.to_n) for made in journals],
     )
     return found.filter(pl.col("posting").is_in(numbers.cast(pl.Int64).implode()))
@@ -135,21 +143,20 @@ def _described(found: pl.DataFrame) -> pl.DataFrame:
     return found.with_columns(summary=pl.col("code").replace_strict(summaries, default="", return_dtype=pl.String))
 
 
-def _journals(book: Lookups, settings: Settings, made: list[Journal]) -> pl.DataFrame:
+def _journals(book: Lookups, settings: Settings, chart: Chart, made: list[Journal]) -> pl.DataFrame:
     """The journals of the day, a row for each currency and each target that has its files."""
-    chart = load_rulebook(settings.data).chart
     rows = [pl.DataFrame(schema=SCHEMAS["journals"])]
-    for known in made:
+    for one in made:
         lines = journal(
             book,
-            known.from_n,
-            known.to_n,
+            one.from_n,
+            one.to_n,
             chart=chart,
             programme=settings.programme,
             entity=settings.entity,
             unit=settings.unit,
             currency=settings.currency,
-            journal_id=known.journal_id,
+            journal_id=one.journal_id,
         )
         sums = lines.group_by("journal_id", "currency").agg(
             pl.col("debit_minor", "credit_minor", "points").sum(), lines=pl.len()
@@ -157,12 +164,12 @@ def _journals(book: Lookups, settings: Settings, made: list[Journal]) -> pl.Data
         files = pl.DataFrame(
             [
                 (folder.parent.name, _names(folder))
-                for folder in sorted(settings.home.out_gl.glob(f"*/{known.journal_id}"))
+                for folder in sorted(settings.home.out_gl.glob(f"*/{one.journal_id}"))
             ],
             schema={"target": pl.String, "file": pl.String},
             orient="row",
         )
-        rows.append(_shaped("journals", sums.join(files, how="cross").with_columns(accounting_date=pl.lit(known.date))))
+        rows.append(_shaped("journals", sums.join(files, how="cross").with_columns(accounting_date=pl.lit(one.date))))
     return pl.concat(rows).sort("journal_id", "currency", "target")
 
 
@@ -185,7 +192,7 @@ def _downstream(settings: Settings, ranges: list[Range], stage2: pl.DataFrame) -
             sums["points"],
             state,
         )
-        for batch, state in ((known.batch, known.state) for known in ranges)
+        for batch, state in ((one.batch, one.state) for one in ranges)
         if batch.batch_id in told
         for name, sums in sorted(_totals(settings.home.out_crm / batch.target / batch.batch_id).items())
     ]
@@ -208,13 +215,14 @@ def _totals(folder: Path) -> dict[str, dict[str, int]]:
     return totals
 
 
-def _failed(index: ArrivalIndex, files: pl.DataFrame, day: date) -> pl.DataFrame:
+def _failed(index: ArrivalIndex, files: pl.DataFrame, day: date, moment: Moment) -> pl.DataFrame:
     """Feeds with a file that landed and was neither posted nor refused: their run did not come to its end.
 
     Code and message are those of the day's last event about the feed; without one the code is WAITING.
     """
     waiting = files.filter((pl.col("state") == WAITING) & (pl.col("feed") != ""))["feed"].unique().sort()
-    known = {event.feed: (event.code, event.message) for event in index.events(day)}
+    events = [event for event in index.events(day) if moment.includes(event.at)]
+    said = {event.feed: (event.code, event.message) for event in events}
     unknown = ("WAITING", "A file landed and was neither posted nor refused; run the feed again")
-    rows = [(feed, *known.get(feed, unknown)) for feed in waiting]
+    rows = [(feed, *said.get(feed, unknown)) for feed in waiting]
     return pl.DataFrame(rows, schema=SCHEMAS["failed_feeds"], orient="row")

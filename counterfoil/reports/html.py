@@ -12,7 +12,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from counterfoil.reports.charts import breaks_by_age, outcome_by_partner, points_flow
-from counterfoil.reports.facts import ReportFacts
+from counterfoil.reports.facts import KNOWN_AT, ReportFacts
 from counterfoil.reports.sections import outcome_table, sections, tie_tables
 from counterfoil.reports.tables import grouped, instant, percent
 from counterfoil.reports.ties import self_check
@@ -32,6 +32,7 @@ COVER_LABELS: Final = (
     ("Currency", "currency", ""),
     ("Time zone of the day", "zone", ""),
     ("Cut-off", "cut_off", ""),
+    ("Known at", KNOWN_AT, ""),
     ("Data as of", "data_as_of", ""),
     ("Posting", "posting", ""),
     ("Ages counted in", "clock", ""),
@@ -50,7 +51,9 @@ def render(facts: ReportFacts) -> str:
     verdict = judge(facts)
     return _environment().get_template("report.html").render(
         cover=facts.cover,
-        cover_facts=[(label, instant(facts.cover[key]), css) for label, key, css in COVER_LABELS],
+        cover_facts=[
+            (label, instant(facts.cover[key]), css) for label, key, css in COVER_LABELS if key in facts.cover
+        ],
         verdict=verdict,
         verdict_words=WORDS[verdict.state],
         verdict_sentence=SENTENCES[verdict.state],

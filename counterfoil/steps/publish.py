@@ -5,7 +5,7 @@ formats (``connectors``).
 """
 
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -18,10 +18,12 @@ from counterfoil.invariants import require
 from counterfoil.landing.records import Journal
 from counterfoil.ledger import outlets
 from counterfoil.ledger.journal import journal
+from counterfoil.ledger.known import moment
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.updates import updates
 from counterfoil.protocols import Batch, BatchPart, CrmTarget
 from counterfoil.steps.desk import SOFTWARE, Desk
+from counterfoil.steps.recall import chart_at
 
 JOURNALS: Final = "journal"
 """The one range of journals; every target writes the same journal in its own format."""
@@ -130,27 +132,37 @@ def _write_journal(desk: Desk, lines: pl.DataFrame, note: Journal) -> None:
         target.write(lines, desk.settings.home.out_gl / target.name / note.journal_id)
 
 
-def publish_report(desk: Desk, day: date) -> WrittenReport:
-    """Write the day's report as of the last posting.
+def publish_report(desk: Desk, day: date, known_at: datetime | None = None) -> WrittenReport:
+    """Write the day's report as of the last posting, or as of the last one that was made by ``known_at``.
 
     Made again from the same facts it is the same version with the same bytes; when anything in it has changed since,
-    it is the next version, marked restated. Raises MASS_BALANCE when an outcome is accounted for nowhere.
+    it is the next version, marked restated. One that shows what was known restates nothing, and is a version of its
+    own. Raises MASS_BALANCE when an outcome is accounted for nowhere, NOTHING_FOUND where nothing was posted by then.
     """
     # Imported here: the charts' library takes more than a second, and only this step draws.
     from counterfoil.reports import csv, gather, html  # noqa: PLC0415
 
     with desk.book.reading() as book:
-        n = book.last_posting()
+        then = moment(book, known_at)
         facts = gather.gather(
-            book, desk.index, settings=desk.settings, feeds=desk.feeds(), day=day, version=0, restated=False
+            book,
+            desk.index,
+            settings=desk.settings,
+            feeds=desk.feeds(),
+            chart=chart_at(desk, then),
+            day=day,
+            moment=then,
+            version=0,
+            restated=False,
         )
     # The bytes also depend on files without a posting and on what has left since: all of it decides the version.
     tables = csv.tables(facts)
     hashes = {name: sha256_bytes(data) for name, data in tables.items()}
     inputs = sha256_bytes(canonical_json([SOFTWARE, desk.settings.settings_sha, hashes]))
-    version = desk.index.report_version(day=day, n=n, inputs_sha=inputs, at=desk.now())
-    restated = {"version": str(version.version), "restated": "yes" if version.version > 1 else "no"}
-    facts = replace(facts, cover={**facts.cover, **restated})
+    version = desk.index.report_version(day=day, n=then.n, inputs_sha=inputs, at=desk.now())
+    restates = version.version > 1 and known_at is None
+    named = {"version": str(version.version), "restated": "yes" if restates else "no"}
+    facts = replace(facts, cover={**facts.cover, **named})
     unaccounted = outlets.unaccounted(facts.stage2)
     require(unaccounted == 0, f"stage 2 of the mass balance leaves {unaccounted} outcomes", code=Code.MASS_BALANCE)
     folder = desk.settings.home.out_reports / day.isoformat() / f"v{version.version}"
@@ -162,4 +174,4 @@ def publish_report(desk: Desk, day: date) -> WrittenReport:
     desk.index.note_report(
         version, sha=sha256_bytes(page), path=str((folder / "index.html").relative_to(desk.settings.home.root))
     )
-    return WrittenReport(day, version.version, n, folder / "index.html")
+    return WrittenReport(day, version.version, then.n, folder / "index.html")

@@ -7,10 +7,11 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import typer
@@ -20,6 +21,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from counterfoil.errors import Code, UsageError
+from counterfoil.ledger.known import Reach
+from counterfoil.ledger.periods import last_day
 from counterfoil.steps.desk import Progress as Say
 
 
@@ -35,6 +38,13 @@ HomeOption = Annotated[
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="A table for people or JSON for machines.")]
 PartnerOption = Annotated[str | None, typer.Option("--partner", help="Only this partner.")]
+KnownAtOption = Annotated[
+    str | None,
+    typer.Option("--known-at", help="As it was known then: an instant with its offset, or a date for its end."),
+]
+PeriodOption = Annotated[
+    str | None, typer.Option("--period", help="Entries whose accounting date is not after this month, YYYY-MM.")
+]
 
 WIDTH_ELSEWHERE = 140
 """Columns of a table where the output is no terminal that says how wide it is."""
@@ -53,9 +63,36 @@ def parse_day(text: str | None) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise UsageError(
-            Code.DATE_OUTSIDE, "option", found="no date", expected="a date such as 2026-11-20", remedy="Correct it"
-        ) from error
+        _refuse("no date", "a date such as 2026-11-20", error)
+
+
+def parse_instant(text: str, zone: str) -> datetime:
+    """An option as an instant; a date means the last millisecond of that day in the zone. DATE_OUTSIDE otherwise."""
+    expected = "an instant with its offset, such as 2026-11-20T18:00:00+01:00, or a date"
+    try:
+        if len(text) <= len("2026-11-20"):
+            following = date.fromisoformat(text) + timedelta(days=1)
+            return datetime.combine(following, time(), ZoneInfo(zone)) - timedelta(milliseconds=1)
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        _refuse("no time", expected, error)
+    return instant if instant.tzinfo else _refuse("a time without its offset from UTC", expected)
+
+
+def parse_reach(as_of: str | None, period: str | None) -> Reach:
+    """Which entries count by ``--as-of`` and ``--period``, of which at most one is given; DATE_OUTSIDE otherwise."""
+    if as_of is not None and period is not None:
+        _refuse("both --as-of and --period", "one of them: value dates, or accounting dates")
+    if period is None:
+        return Reach(as_of=parse_day(as_of))
+    try:
+        return Reach(period_end=last_day(period))
+    except ValueError as error:
+        _refuse("no period", "a month such as 2026-11", error)
+
+
+def _refuse(found: str, expected: str, cause: ValueError | None = None) -> NoReturn:
+    raise UsageError(Code.DATE_OUTSIDE, "option", found=found, expected=expected, remedy="Correct it") from cause
 
 
 def emit_json(value: object) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from counterfoil.errors import Code, UsageError
 from counterfoil.landing.records import OutcomeState
-from counterfoil.ledger import decisions
+from counterfoil.ledger import decided, decisions
 from counterfoil.steps.decide import Decided, approve, decide, held_file, released_points
 from pipelines.commands.common import Format, FormatOption, HomeOption, emit_frame, emit_json, emit_rows, stdout
 from pipelines.wiring import desk_at
@@ -82,7 +82,7 @@ def undo(
     """Take a decision on a break back, as long as nothing has happened since to what it decided."""
     with desk_at(home) as desk:
         with desk.book.reading() as book:
-            points = decisions.decided_points(book, decision)
+            points = decided.points_of(book, decision)
         _tell(decide(desk, action="undo", subject=decision, reason=reason, points=points), points, output)
 
 
@@ -168,18 +168,18 @@ def reopen(
 def show_decisions(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
     """Every decision in the book: who decided what, when and why, and whether it was undone."""
     with desk_at(home) as desk, desk.book.reading() as book:
-        frame = decisions.told(book)
+        frame = decided.told(book)
     emit_frame(frame, output, title="Decisions")
 
 
-def _tell(decided: Decided, points: int, output: Format) -> None:
+def _tell(done: Decided, points: int, output: Format) -> None:
     """What became of it; a decision that is refused or proposed says what comes next on its own line."""
-    own = next(outcome for one, outcome in decided.outcomes if one.order == decided.delivery.order)
+    own = next(outcome for one, outcome in done.outcomes if one.order == done.delivery.order)
     if output is Format.JSON:
         emit_json(
             {
-                "file": decided.delivery.name,
-                "payload_sha": decided.delivery.payload_sha,
+                "file": done.delivery.name,
+                "payload_sha": done.delivery.payload_sha,
                 "points": points,
                 "outcome": own.state,
                 "posting": own.n,
@@ -187,13 +187,13 @@ def _tell(decided: Decided, points: int, output: Format) -> None:
                 "message": own.message,
                 "files": [
                     {"file": one.name, "outcome": outcome.state, "posting": outcome.n, "code": outcome.code}
-                    for one, outcome in decided.outcomes
-                    if one.order != decided.delivery.order
+                    for one, outcome in done.outcomes
+                    if one.order != done.delivery.order
                 ],
             }
         )
     else:
-        for one, outcome in decided.outcomes:
+        for one, outcome in done.outcomes:
             said = f"posting {outcome.n}" if outcome.n else outcome.message or outcome.state
             stdout.print(f"{one.name}: {said}", soft_wrap=True, highlight=False, markup=False)
     if own.state is OutcomeState.REJECTED:

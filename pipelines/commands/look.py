@@ -1,30 +1,43 @@
 """The reading verbs: what is configured, what came, what stands open, what an account holds. They change nothing."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
+from pathlib import Path
 from typing import Annotated
 
 import polars as pl
 import typer
 
 from counterfoil.clock import local_date, utc_text
+from counterfoil.errors import Code, UsageError
 from counterfoil.ledger import extracts, open_breaks
+from counterfoil.ledger.expiry_buckets import balances_by_expiry
+from counterfoil.ledger.known import Moment, known, moment
+from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.status import day_status
 from counterfoil.ledger.story import Story, story
 from counterfoil.steps.desk import Desk
+from counterfoil.steps.recall import chart_at
 from pipelines.commands.common import (
     Format,
     FormatOption,
     HomeOption,
+    KnownAtOption,
     PartnerOption,
+    PeriodOption,
     emit_frame,
     emit_json,
     emit_rows,
     parse_day,
+    parse_instant,
+    parse_reach,
     stdout,
 )
 from pipelines.wiring import desk_at
 
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="A date; now by default.")]
+ValuedOption = Annotated[str | None, typer.Option("--as-of", help="Entries whose value date is not after this date.")]
 DateOption = Annotated[str | None, typer.Option("--date", help="A business date; today by default.")]
 
 
@@ -96,23 +109,30 @@ def files(
     emit_rows([[row[key] for key in shown] for row in rows], shown, title="Files")
 
 
-def status(date: DateOption = None, home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
+def status(
+    date: DateOption = None,
+    known_at: KnownAtOption = None,
+    home: HomeOption = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
     """The day at a glance: each feed, what it brought and what is open."""
-    with desk_at(home) as desk, desk.book.reading() as book:
-        frame = day_status(book, desk.index, desk.feeds(), _day(desk, date))
-    emit_frame(frame, output, title=f"Status of {_day(desk, date)}")
+    with _opened(home, known_at) as (desk, book, then):
+        day = _day(desk, date, then)
+        frame = day_status(book, desk.index, desk.feeds(), day, then)
+    emit_frame(frame, output, title=f"Status of {day}")
 
 
 def show_breaks(
     as_of: AsOfOption = None,
+    known_at: KnownAtOption = None,
     partner: PartnerOption = None,
     home: HomeOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """The open breaks, oldest first, each with its age, severity and next step."""
-    with desk_at(home) as desk, desk.book.reading() as book:
-        day = _day(desk, as_of)
-        frame = open_breaks.open_breaks(book, day, partner)
+    with _opened(home, known_at) as (desk, book, then):
+        day = _day(desk, as_of, then)
+        frame = open_breaks.open_breaks(book, known(book, day, then.n), partner)
     if output is Format.TABLE:
         shown = ["break_id", "code", "title", "severity", "partner", "our_ref", "their_ref", "difference", "age_days"]
         frame = frame.select(*shown, "next_step")
@@ -136,27 +156,64 @@ def explain(
 
 
 def show_balances(
-    as_of: AsOfOption = None,
+    as_of: ValuedOption = None,
+    period: PeriodOption = None,
+    known_at: KnownAtOption = None,
     partner: PartnerOption = None,
     members: Annotated[bool, typer.Option("--members", help="Each member's account, its number masked.")] = False,
+    by_expiry: Annotated[bool, typer.Option("--by-expiry", help="Members' points by when they expire, now.")] = False,
     home: HomeOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Balances by account, in points; a credit, what the programme owes, is positive."""
-    with desk_at(home) as desk, desk.book.reading() as book:
-        frame = extracts.balances(book, parse_day(as_of), partner, each_member=members)
+    if by_expiry:
+        _require_now(as_of, period, known_at)
+        with desk_at(home) as desk, desk.book.reading() as book:
+            day = local_date(desk.now(), desk.settings.zone)
+            frame = balances_by_expiry(book, day, partner, each_member=members)
+        emit_frame(frame, output, title=f"Members' points by expiry on {day}")
+        return
+    reach = parse_reach(as_of, period)
+    with _opened(home, known_at) as (_, book, then):
+        frame = extracts.balances(book, reach.at(then.n), partner, each_member=members)
     emit_frame(frame, output, title="Balances")
 
 
-def trial_balance(as_of: AsOfOption = None, home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
-    """The trial balance in points, by general-ledger account."""
-    with desk_at(home) as desk, desk.book.reading() as book:
-        frame = extracts.trial_balance(book, parse_day(as_of), chart=desk.rulebook.chart)
+def _require_now(*dates: str | None) -> None:
+    """What is left of a lot is known of today only."""
+    if any(dates):
+        raise UsageError(
+            Code.DATE_OUTSIDE,
+            "--by-expiry",
+            found="another day than today",
+            expected="no --as-of, --period or --known-at beside it",
+            remedy="Leave the dates out",
+        )
+
+
+def trial_balance(
+    as_of: ValuedOption = None,
+    period: PeriodOption = None,
+    known_at: KnownAtOption = None,
+    home: HomeOption = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """The trial balance in points, by general-ledger account; as known then, by the chart that was in force then."""
+    reach = parse_reach(as_of, period)
+    with _opened(home, known_at) as (desk, book, then):
+        frame = extracts.trial_balance(book, reach.at(then.n), chart=chart_at(desk, then))
     emit_frame(frame, output, title="Trial balance")
 
 
-def _day(desk: Desk, text: str | None) -> date:
-    return parse_day(text) or local_date(desk.now(), desk.settings.zone)
+@contextmanager
+def _opened(home: Path | None, known_at: str | None) -> Iterator[tuple[Desk, Lookups, Moment]]:
+    """The desk, the book to read, and the moment that is asked for."""
+    with desk_at(home) as desk, desk.book.reading() as book:
+        yield desk, book, moment(book, parse_instant(known_at, desk.settings.zone) if known_at else None)
+
+
+def _day(desk: Desk, text: str | None, then: Moment) -> date:
+    return parse_day(text) or local_date(then.at or desk.now(), desk.settings.zone)
 
 
 def _tell(told: Story) -> None:

@@ -1,7 +1,7 @@
 """What the book says of accounts, postings and matches."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from counterfoil.errors import CounterfoilError
 from counterfoil.ledger import extracts
 from counterfoil.ledger.chart import Rulebook
 from counterfoil.ledger.compose import stages
+from counterfoil.ledger.known import Reach
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import BOOK_SCHEMA
 from counterfoil.ledger.store import Book
@@ -57,15 +58,15 @@ def test_a_posting_shows_the_breaks_it_opened_and_cleared(week_book: Lookups) ->
 
 
 def test_balances_are_as_of_a_value_date_and_members_are_masked(week_book: Lookups) -> None:
-    monday = extracts.balances(week_book, MONDAY, "p", each_member=False)
+    monday = extracts.balances(week_book, Reach(as_of=MONDAY), "p")
     assert monday.select("kind", "accounts", "balance").rows() == [
         ("in_flight", 1, 3080), ("member", 4, -3030), ("payable", 1, -50), ("suspense", 1, 0),
     ]  # fmt: skip
-    each = extracts.balances(week_book, None, None, each_member=True).filter(pl.col("kind") == "member")
+    each = extracts.balances(week_book, Reach(), None, each_member=True).filter(pl.col("kind") == "member")
     assert each.select("owner", "balance").rows() == [
         ("···001", -3157), ("···002", -80), ("···003", -90), ("···004", -60),
     ]  # fmt: skip
-    assert extracts.balances(week_book, None, "nobody", each_member=False).is_empty()
+    assert extracts.balances(week_book, Reach(), "nobody").is_empty()
     assert extracts.suspense(week_book, "p") == 0
 
 
@@ -74,9 +75,11 @@ def test_a_number_too_short_to_hide_is_hidden_whole() -> None:
     assert shown["member"].to_list() == ["···345", "···", "···", None]
 
 
-@pytest.mark.parametrize("as_of", [*DAYS, None])
-def test_the_trial_balance_is_zero_on_every_day(week_book: Lookups, rulebook: Rulebook, as_of: date | None) -> None:
-    found = extracts.trial_balance(week_book, as_of, chart=rulebook.chart)
+@pytest.mark.parametrize(
+    "reach", [*(Reach(as_of=day) for day in DAYS), *(Reach(period_end=day) for day in DAYS), Reach(n=3), Reach()]
+)
+def test_the_trial_balance_is_zero_on_every_day(week_book: Lookups, rulebook: Rulebook, reach: Reach) -> None:
+    found = extracts.trial_balance(week_book, reach, chart=rulebook.chart)
     assert found["debit"].sum() == found["credit"].sum() > 0
     assert ("2450", "Redemption clearing", "in_flight", "p", "points") in found.drop("debit", "credit").rows()
 
@@ -84,7 +87,7 @@ def test_the_trial_balance_is_zero_on_every_day(week_book: Lookups, rulebook: Ru
 def test_a_trial_balance_that_the_chart_cannot_name_is_refused(week_book: Lookups, rulebook: Rulebook) -> None:
     accounts = {kind: account for kind, account in rulebook.chart.accounts.items() if kind != "member"}
     with pytest.raises(CounterfoilError, match="RULES_INVALID"):
-        extracts.trial_balance(week_book, None, chart=rulebook.chart.model_copy(update={"accounts": accounts}))
+        extracts.trial_balance(week_book, Reach(), chart=rulebook.chart.model_copy(update={"accounts": accounts}))
 
 
 def test_a_file_shows_its_figures_controls_and_quarantine(

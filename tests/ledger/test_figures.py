@@ -10,6 +10,7 @@ import pytest
 
 from counterfoil.errors import CounterfoilError
 from counterfoil.ledger import extracts, figures, open_breaks
+from counterfoil.ledger.known import known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.store import Book
 from counterfoil.reports.facts import OUTCOMES, STATES
@@ -31,7 +32,7 @@ Posts = Callable[..., Any]
 
 def outcomes(book: Lookups, day: date) -> dict[str, tuple[int, int]]:
     """Count and points by state, without the empty ones."""
-    rows = figures.summary(book, day, "EUR").select("state", "count", "points").iter_rows()
+    rows = figures.summary(book, known(book, day), "EUR").select("state", "count", "points").iter_rows()
     return {state: (count, points) for state, count, points in rows if count or points}
 
 
@@ -71,9 +72,11 @@ def test_the_summary_follows_each_request_through_its_days(week_book: Lookups) -
 
 @pytest.mark.parametrize("day", DAYS)
 def test_what_waits_is_the_clearing_account_and_what_was_refused_the_rejects(week_book: Lookups, day: date) -> None:
-    summary = {row["state"]: row for row in figures.summary(week_book, day, "EUR").to_dicts()}
-    clearing = figures.clearing(week_book, day).filter(pl.col("account") == "in_flight").row(0, named=True)
-    rejects = figures.rejects(week_book, day, [])
+    summary = {row["state"]: row for row in figures.summary(week_book, known(week_book, day), "EUR").to_dicts()}
+    clearing = (
+        figures.clearing(week_book, known(week_book, day)).filter(pl.col("account") == "in_flight").row(0, named=True)
+    )
+    rejects = figures.rejects(week_book, known(week_book, day), [])
     assert clearing["closing"] == summary["pending"]["points"] + summary["held"]["points"]
     assert clearing["closing"] == clearing["opening"] + clearing["points_in"] - clearing["points_out"]
     assert rejects["count"].sum() == summary["rejected"]["count"]
@@ -82,13 +85,15 @@ def test_what_waits_is_the_clearing_account_and_what_was_refused_the_rejects(wee
 
 
 def test_money_is_the_rate_of_the_programme_and_none_without_one(week_book: Lookups) -> None:
-    valued = figures.summary(week_book, TUESDAY, "EUR").filter(pl.col("state").is_in(["sent", "rejected"]))
+    valued = figures.summary(week_book, known(week_book, TUESDAY), "EUR").filter(
+        pl.col("state").is_in(["sent", "rejected"])
+    )
     assert valued.select("state", "minor").rows() == [("sent", 1540), ("rejected", 100)]
-    assert figures.summary(week_book, TUESDAY, "USD")["minor"].null_count() == len(STATES)
+    assert figures.summary(week_book, known(week_book, TUESDAY), "USD")["minor"].null_count() == len(STATES)
 
 
 def test_a_summary_that_does_not_add_up_is_refused(week_book: Lookups) -> None:
-    summary = figures.summary(week_book, TUESDAY, "EUR")
+    summary = figures.summary(week_book, known(week_book, TUESDAY), "EUR")
     wrong = summary.with_columns(points=pl.when(pl.col("state") == "held").then(301).otherwise("points"))
     with pytest.raises(CounterfoilError, match="MASS_BALANCE"):
         figures.prove_summary(wrong)
@@ -96,18 +101,22 @@ def test_a_summary_that_does_not_add_up_is_refused(week_book: Lookups) -> None:
 
 def test_rejects_have_the_partners_words_and_say_what_may_be_sent_again(week_book: Lookups, make_feed: Posts) -> None:
     feed = make_feed("handback", reason_texts={"0001": "Member not found"}, retryable_reasons=("0005",))
-    assert figures.rejects(week_book, TUESDAY, [feed]).rows() == [("p", "0001", "Member not found", 1, 200, False)]
-    assert figures.rejects(week_book, WEDNESDAY, [feed]).rows() == [("p", "0005", "", 1, 70, True)]
+    assert figures.rejects(week_book, known(week_book, TUESDAY), [feed]).rows() == [
+        ("p", "0001", "Member not found", 1, 200, False)
+    ]
+    assert figures.rejects(week_book, known(week_book, WEDNESDAY), [feed]).rows() == [("p", "0005", "", 1, 70, True)]
 
 
 def test_clearing_ages_what_still_waits(week_book: Lookups) -> None:
-    suspense = figures.clearing(week_book, TUESDAY).filter(pl.col("account") == "suspense")
+    suspense = figures.clearing(week_book, known(week_book, TUESDAY)).filter(pl.col("account") == "suspense")
     assert suspense.rows() == [("suspense", "p", 0, 0, 900, -900, TUESDAY, 0)]
-    assert figures.clearing(week_book, WEDNESDAY).filter(pl.col("account") == "suspense").rows() == [
+    assert figures.clearing(week_book, known(week_book, WEDNESDAY)).filter(pl.col("account") == "suspense").rows() == [
         ("suspense", "p", -900, 900, 0, 0, None, 0)
     ]
     later = MONDAY + timedelta(days=31)
-    in_flight = figures.clearing(week_book, later).filter(pl.col("account") == "in_flight").row(0, named=True)
+    in_flight = (
+        figures.clearing(week_book, known(week_book, later)).filter(pl.col("account") == "in_flight").row(0, named=True)
+    )
     assert (in_flight["oldest"], in_flight["over_30_days"], in_flight["closing"]) == (MONDAY, 1, 100)
 
 
@@ -156,17 +165,19 @@ def test_any_week_keeps_its_closed_days_and_its_sums(
 
 def prove_day(book: Lookups, day: date) -> None:
     """What must hold between the extracts of any day."""
-    points = {row[1]: row[3] for row in figures.summary(book, day, "EUR").iter_rows()}
-    for account, _, opening, into, out, closing, *_ in figures.clearing(book, day).iter_rows():
+    points = {row[1]: row[3] for row in figures.summary(book, known(book, day), "EUR").iter_rows()}
+    for account, _, opening, into, out, closing, *_ in figures.clearing(book, known(book, day)).iter_rows():
         assert closing == opening + into - out
         assert account != "in_flight" or closing == points["pending"] + points["held"]
-    assert figures.rejects(book, day, [])["points"].sum() == points.get("rejected", 0)
+    assert figures.rejects(book, known(book, day), [])["points"].sum() == points.get("rejected", 0)
     numbers = extracts.postings_of(book, day)["n"]
     answers = extracts.stage1(book, numbers).filter(pl.col("feed") == "p_handback")["accepted"].sum()
     matched = extracts.matches(book, numbers)
     assert matched.filter(pl.col("match_pass") != "theirs_first")["count"].sum() == answers
     assert matched.filter((pl.col("match_pass") == "exact") & (pl.col("difference") != 0)).is_empty()
-    moved = open_breaks.movements(book, day)
-    listed = codes(pl.concat([open_breaks.open_breaks(book, day), open_breaks.in_transit(book, day)]))
+    moved = open_breaks.movements(book, known(book, day))
+    listed = codes(
+        pl.concat([open_breaks.open_breaks(book, known(book, day)), open_breaks.in_transit(book, known(book, day))])
+    )
     assert dict(moved.filter(pl.col("carried") > 0).select("code", "carried").iter_rows()) == listed
     assert moved.filter((pl.col("opened") < 0) | (pl.col("cleared") < 0)).is_empty()

@@ -15,6 +15,7 @@ from counterfoil.identity import Verdict
 from counterfoil.landing.index import ArrivalIndex
 from counterfoil.landing.records import Arrival, Delivery, OutcomeState, Refusal
 from counterfoil.landing.store import LandingStore
+from counterfoil.ledger.known import moment
 from counterfoil.ledger.status import day_end, day_files, day_status
 from counterfoil.ledger.store import Book
 from counterfoil.ledger.writing import Writer
@@ -90,7 +91,9 @@ def days_of(writer: Writer, index: ArrivalIndex, feeds: list[Feed]) -> dict[str,
     found: dict[str, list[date]] = {}
     for number in range(-2, 12):
         day = MONDAY + timedelta(days=number)
-        for name in day_files(writer, index, feeds, day).filter(pl.col("state") != "posted")["name"]:
+        for name in day_files(writer, index, feeds, day, moment(writer, None)).filter(pl.col("state") != "posted")[
+            "name"
+        ]:
             found.setdefault(name, []).append(day)
     return found
 
@@ -147,8 +150,8 @@ def test_a_posted_file_counts_for_the_day_of_its_posting_with_the_figures_of_the
     index.record_outcome(
         delivery.order, OutcomeState.POSTED, n=1, code=None, message=None, at=CLOSED_MONDAY, run_id="test"
     )
-    assert day_files(writer, index, feeds, MONDAY).is_empty()
-    files = day_files(writer, index, feeds, TUESDAY)
+    assert day_files(writer, index, feeds, MONDAY, moment(writer, None)).is_empty()
+    files = day_files(writer, index, feeds, TUESDAY, moment(writer, None))
     assert dict(files.schema) == SCHEMAS["files"]
     row = files.row(0, named=True)
     assert (row["order"], row["state"], row["posting"], row["verdict"]) == (delivery.order, "posted", 1, "new")
@@ -168,7 +171,7 @@ def test_the_last_outcome_says_how_a_file_stands(
         index.record_outcome(
             delivery.order, outcome, n=None, code=code, message="wrong", at=CLOSED_MONDAY, run_id="test"
         )
-    row = day_files(writer, index, feeds, MONDAY).row(0, named=True)
+    row = day_files(writer, index, feeds, MONDAY, moment(writer, None)).row(0, named=True)
     assert (row["state"], row["code"], row["message"]) == (
         (state, "CONTROL_TOTAL_WRONG", "wrong") if outcome else (state, None, None)
     )
@@ -180,7 +183,7 @@ def test_the_same_content_again_is_a_replay(
 ) -> None:
     first = deliver("file", CLOSED_MONDAY, MONDAY)
     deliver("file", CLOSED_MONDAY, MONDAY, mtime_ns=1)
-    files = day_files(writer, index, feeds, MONDAY)
+    files = day_files(writer, index, feeds, MONDAY, moment(writer, None))
     assert files.select("order", "verdict", "state").rows() == [
         (first.order, "new", "waiting"),
         (first.order + 1, "replay", "replay"),
@@ -194,7 +197,7 @@ def test_a_day_at_a_glance_has_a_row_for_every_feed(
     deliver("waiting", CLOSED_MONDAY - timedelta(hours=1), MONDAY)
     unclaimed(deliver, CLOSED_MONDAY - timedelta(hours=1))
     post(writer, requests, [{"ref": "A", "points": 70}, {"ref": "A", "points": 70}], MONDAY)
-    before = {row["feed"]: row for row in day_status(writer, index, feeds, MONDAY).to_dicts()}
+    before = {row["feed"]: row for row in day_status(writer, index, feeds, MONDAY, moment(writer, None)).to_dicts()}
     assert set(before) == {"", "p_handback", "p_requests"}
     assert before["p_handback"] == dict.fromkeys(before[""], 0) | {
         "feed": "p_handback", "partner": "p", "expected": True, "closed": False, "files": 1, "waiting": 1,
@@ -204,7 +207,7 @@ def test_a_day_at_a_glance_has_a_row_for_every_feed(
     assert (before[""]["held"], before[""]["partner"]) == (1, "")
     missing = [{"day": MONDAY, "feed": "p_handback", "partner": "p", "status": "missing"}]
     post(writer, make_feed("calendar", partner="counterfoil"), missing, MONDAY)
-    after = {row["feed"]: row for row in day_status(writer, index, feeds, MONDAY).to_dicts()}
+    after = {row["feed"]: row for row in day_status(writer, index, feeds, MONDAY, moment(writer, None)).to_dicts()}
     assert set(after) == {"", "counterfoil_calendar", "p_handback", "p_requests"}
     assert all(row["closed"] for row in after.values())
     assert after["p_handback"]["open_breaks"] == 1
@@ -212,4 +215,4 @@ def test_a_day_at_a_glance_has_a_row_for_every_feed(
 
 def test_weekends_expect_nothing(writer: Writer, index: ArrivalIndex, feeds: list[Feed]) -> None:
     sunday = MONDAY - timedelta(days=1)
-    assert not day_status(writer, index, feeds, sunday)["expected"].any()
+    assert not day_status(writer, index, feeds, sunday, moment(writer, None))["expected"].any()

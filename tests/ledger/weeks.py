@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from counterfoil.ledger import extracts, figures, open_breaks
+from counterfoil.ledger.known import known
 from counterfoil.ledger.lookups import Lookups
 
 MONDAY = date(2026, 11, 16)
@@ -57,18 +58,19 @@ LATE_REQUESTS = [request("Z", 900), request("Y", 70), request("A", 100), request
 LAST_ANSWERS = [answer("F", 600), answer("N", 10, "held")]
 
 
-def snapshot(book: Lookups, day: date) -> Snapshot:
-    """Everything a report says of a day."""
-    numbers = extracts.postings_of(book, day)["n"]
+def snapshot(book: Lookups, day: date, n: int | None = None) -> Snapshot:
+    """Everything a report says of a day, as known at a posting or now."""
+    at = known(book, day, n)
+    numbers = extracts.postings_of(book, day, n)["n"]
     return {
-        "summary": figures.summary(book, day, "EUR").rows(),
-        "rejects": figures.rejects(book, day, []).rows(),
-        "clearing": figures.clearing(book, day).rows(),
+        "summary": figures.summary(book, at, "EUR").rows(),
+        "rejects": figures.rejects(book, at, []).rows(),
+        "clearing": figures.clearing(book, at).rows(),
         "matches": extracts.matches(book, numbers).rows(),
         "stage1": extracts.stage1(book, numbers).rows(),
-        "breaks": open_breaks.open_breaks(book, day).rows(),
-        "in_transit": open_breaks.in_transit(book, day).rows(),
-        "movements": open_breaks.movements(book, day).rows(),
+        "breaks": open_breaks.open_breaks(book, at).rows(),
+        "in_transit": open_breaks.in_transit(book, at).rows(),
+        "movements": open_breaks.movements(book, at).rows(),
     }
 
 

@@ -115,6 +115,7 @@ def in_shape(kind: FeedKind, rows: Iterable[Row] | pl.DataFrame, day: date) -> p
         FeedKind.CALENDAR: {"day": day, "feed": "p_handback", "partner": "p", "status": "received", "files": 1},
         FeedKind.RATES: {"basis": "programme", "currency": "EUR", "per_points": 100, "effective_from": day},
         FeedKind.MEMBERS: {"partner": "p", "value_date": day},
+        FeedKind.DECISIONS: {"points": 0, "reason": "agreed"},
     }
     filled = [{"line_no": number} | ordinary[kind] | dict(row) for number, row in enumerate(rows, start=2)]
     return pl.DataFrame(filled, schema=dict(ACCEPTED[kind]))
@@ -157,11 +158,24 @@ def make_feed() -> MakeFeed:
     return make
 
 
+def read_whole(accepted: pl.DataFrame, day: date) -> Parsed:
+    """A file of a header and these rows, all of them good."""
+    return Parsed(
+        marks=Marks(day, "", None, empty=accepted.is_empty()),
+        lines=accepted.height + 1,
+        envelope_lines=1,
+        accepted=accepted,
+        quarantined=empty(QUARANTINED),
+        control=empty(CONTROL),
+    )
+
+
 @pytest.fixture(scope="session")
 def post(rulebook: Rulebook) -> PostRows:
     """``post(writer, feed, rows, day)``: post accepted rows (dicts or a frame) as the next file of a feed.
 
-    ``corrects``: what it takes the place of; ``titles``: other columns of its posting.
+    ``corrects``: what it takes the place of; ``seal``: what is done before the commit; ``titles``: other columns of its
+    posting.
     """
     ordinary = ProgrammeSettings()
 
@@ -173,10 +187,12 @@ def post(rulebook: Rulebook) -> PostRows:
         *,
         policy: ProgrammeSettings = ordinary,
         corrects: Former | None = None,
+        seal: Callable[[], str] | None = None,
         **titles: Any,
     ) -> Posted:
         accepted = in_shape(feed.kind, rows, day)
         n = writer.last_posting() + 1
+        identity = titles.get("identity", f"{day}")
         work = Work(
             feed=feed,
             accepted=accepted,
@@ -189,14 +205,7 @@ def post(rulebook: Rulebook) -> PostRows:
             sender="test",
             former=corrects,
         )
-        parsed = Parsed(
-            marks=Marks(day, "", None, empty=accepted.is_empty()),
-            lines=accepted.height + 1,
-            envelope_lines=1,
-            accepted=accepted,
-            quarantined=empty(QUARANTINED),
-            control=empty(CONTROL),
-        )
+        parsed = read_whole(accepted, day)
         entitled = Entitled(
             n=n,
             delivery=n,
@@ -204,7 +213,7 @@ def post(rulebook: Rulebook) -> PostRows:
             kind=feed.kind.value,
             partner=feed.partner,
             name=f"{feed.feed}_{n}",
-            identity=f"{day}",
+            identity=identity,
             epoch="",
             sequence=None,
             business_date=day,
@@ -220,12 +229,12 @@ def post(rulebook: Rulebook) -> PostRows:
         )
         return writer.post(
             replace(entitled, **titles),
-            stages(work, writer, identity=f"{day}", skipped=[]),
+            stages(work, writer, identity=identity, skipped=[]),
             figures=partial(balance.stage_one, parsed),
             controls=parsed.control,
             rules=rulebook.rules,
             rule_hashes=rulebook.hashes,
-            seal=lambda: f"record {n}",
+            seal=seal or (lambda: f"record {n}"),
         )
 
     return post_rows

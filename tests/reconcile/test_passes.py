@@ -1,6 +1,6 @@
 """Finding the item an answer speaks of: exact key, members and merges, repeats inside a file, order of rows."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -9,7 +9,7 @@ from counterfoil.ledger.model import Event, ItemKind, MatchPass, Outcome, State
 from counterfoil.reconcile import passes
 
 DAY = date(2026, 11, 18)
-NO_ALIASES = pl.DataFrame(schema={"member": pl.String, "survivor": pl.String})
+NO_ALIASES = pl.DataFrame(schema={"member": pl.String, "survivor": pl.String, "since": pl.Date})
 ANSWER = {
     "line_no": pl.Int64,
     "ref": pl.String,
@@ -55,10 +55,12 @@ def items(*rows: tuple[str, int]) -> pl.DataFrame:
     )
 
 
-def decided(
-    given: pl.DataFrame, known: pl.DataFrame, aliases: pl.DataFrame = NO_ALIASES, **options: Any
-) -> list[Event]:
-    found, rest = passes.by_reference(given, known, aliases, MatchPass.EXACT)
+def aliases(*hops: tuple[str, str, date]) -> pl.DataFrame:
+    return pl.DataFrame(list(hops), schema=NO_ALIASES.schema, orient="row")
+
+
+def decided(given: pl.DataFrame, known: pl.DataFrame, merged: pl.DataFrame = NO_ALIASES, **options: Any) -> list[Event]:
+    found, rest = passes.by_reference(given, known, merged, MatchPass.EXACT)
     both = pl.concat([found, passes.unknown(rest).select(found.columns)]).sort("line_no")
     return [Event(event) for event in passes.decide(both, options.get("tolerance", 0))["event"]]
 
@@ -79,9 +81,18 @@ def test_a_difference_within_the_tolerance_is_accepted_and_beyond_it_is_not() ->
 
 def test_another_members_reference_is_not_a_match_unless_the_accounts_were_merged() -> None:
     given = answers(("a", 5, Outcome.ACCEPTED, "survivor"))
-    merged = pl.DataFrame({"member": ["ma"], "survivor": ["survivor"]})
     assert decided(given, items(("a", 5))) == [Event.UNKNOWN_ACCEPTED]
-    assert decided(given, items(("a", 5)), merged) == [Event.ACCEPTED]
+    assert decided(given, items(("a", 5)), aliases(("ma", "survivor", DAY))) == [Event.ACCEPTED]
+
+
+def test_a_merge_counts_from_its_day_on_and_hop_by_hop() -> None:
+    given = answers(("a", 5, Outcome.ACCEPTED, "survivor"))
+    tomorrow = DAY + timedelta(days=1)
+    assert decided(given, items(("a", 5)), aliases(("ma", "survivor", tomorrow))) == [Event.UNKNOWN_ACCEPTED]
+    both = [("ma", "mb", DAY), ("mb", "survivor", DAY), ("survivor", "mz", tomorrow)]
+    assert decided(given, items(("a", 5)), aliases(*both)) == [Event.ACCEPTED]
+    broken = [("ma", "mb", tomorrow), ("mb", "survivor", DAY)]
+    assert decided(given, items(("a", 5)), aliases(*broken)) == [Event.UNKNOWN_ACCEPTED]
 
 
 def test_equal_answers_in_one_file_settle_once() -> None:

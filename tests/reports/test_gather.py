@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from counterfoil import journey
 from counterfoil.errors import CounterfoilError
 from counterfoil.landing.outputs import Event
+from counterfoil.ledger.known import moment
+from counterfoil.ledger.lookups import Lookups
 from counterfoil.reports.facts import COVER, SCHEMAS, ReportFacts
 from counterfoil.reports.gather import gather
 from counterfoil.reports.ties import self_check
@@ -25,7 +28,20 @@ HANDBACK = "skybridge/incoming/SKYBRIDGE_{:%Y%m%d}.HANDBACK.txt"
 
 def facts_of(desk: Desk, day: date) -> ReportFacts:
     with desk.book.reading() as book:
-        return gather(book, desk.index, settings=desk.settings, feeds=desk.feeds(), day=day, version=1, restated=False)
+        return gathered(desk, book, day)
+
+
+def gathered(desk: Desk, book: Lookups, day: date, **changes: Any) -> ReportFacts:
+    given: dict[str, Any] = {"moment": moment(book, None), "version": 1, "restated": False}
+    return gather(
+        book,
+        desk.index,
+        settings=desk.settings,
+        feeds=desk.feeds(),
+        chart=desk.rulebook.chart,
+        day=day,
+        **given | changes,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +129,7 @@ def test_the_cover_names_the_posting_and_the_heads(desk: Desk, first_told: dict[
     assert cover["cut_off"].startswith("2026-11-18T0")
     assert cover["data_as_of"] == "2026-11-18T06:05:00.000Z"
     with desk.book.reading() as book:
-        later = gather(
-            book, desk.index, settings=desk.settings, feeds=desk.feeds(), day=TUESDAY, version=3, restated=True
-        )
+        later = gathered(desk, book, TUESDAY, version=3, restated=True)
     assert later.cover == cover | {"version": "3", "restated": "yes"}
 
 
@@ -210,4 +224,4 @@ def test_an_empty_book_has_no_report(tmp_path: Path) -> None:
 def test_without_a_rate_there_is_no_money(desk: Desk) -> None:
     foreign = replace(desk, settings=desk.settings.model_copy(update={"currency": "USD"}))
     with foreign.book.reading() as book, pytest.raises(CounterfoilError, match="RATE_MISSING"):
-        gather(book, desk.index, settings=foreign.settings, feeds=desk.feeds(), day=MONDAY, version=1, restated=False)
+        gathered(foreign, book, MONDAY)

@@ -11,7 +11,8 @@ import pytest
 from counterfoil.errors import Code, PermanentError
 from counterfoil.feed import FeedKind
 from counterfoil.landing.records import OutcomeState
-from counterfoil.ledger import decisions, histories
+from counterfoil.ledger import histories
+from counterfoil.ledger.decided import told
 from counterfoil.settings import Settings
 from counterfoil.steps.arrive import land_own
 from counterfoil.steps.close import close_days
@@ -335,7 +336,7 @@ def test_a_file_dated_far_off_posts_when_released(clerk: Clerk) -> None:
 def test_who_decided_what_stays_on_record(clerk: Clerk) -> None:
     clerk.decide("take", clerk.break_of(4, "R3"), 250, reason="agreed by telephone")
     with clerk.desk() as desk, desk.book.reading() as book:
-        (row,) = decisions.told(book).to_dicts()
+        (row,) = told(book).to_dicts()
     assert row["reason"] == "agreed by telephone"
     assert row["sender"] == clerk.office.settings().actor
     assert (row["action"], row["points"], row["undone_by"]) == ("take", 250, None)

@@ -1,0 +1,289 @@
+"""What must agree inside the book: transfers, dispositions, reversals, and working sets with the rows they follow from.
+
+Here: one set query a rule, over the whole book. Not here: digests and links (``verify``). A query gives n, line and ids
+of the rows that break its rule, never their values.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from counterfoil.feed import FeedKind
+from counterfoil.ledger.differences import NAMED_MAX, Finding
+from counterfoil.ledger.histories import open_now
+from counterfoil.ledger.lookups import Lookups
+from counterfoil.ledger.model import (
+    OPEN_ITEM,
+    OPEN_LOT,
+    RECORD_SPAN,
+    BreakCode,
+    BreakEvent,
+    Disposition,
+    Event,
+    ItemKind,
+    Side,
+    State,
+)
+from counterfoil.reconcile.balance import BECAME
+
+_OPEN_BREAK: Final = ("break_id", "code", "partner_id", "subject", "item_id", "theirs_id")
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What holds, where, and a query for what breaks it: n, line, row."""
+
+    check: str
+    table: str
+    found: str
+    expected: str
+    query: str
+
+
+def _item(column: str) -> str:
+    """SQL: where the record lies that an item was made by."""
+    return f"CAST({column} // {RECORD_SPAN} AS BIGINT) AS n, CAST({column} % {RECORD_SPAN} AS BIGINT) AS line"
+
+
+_ENTRIES: Final = (
+    _Rule(
+        "transfer",
+        "entry",
+        "a transfer that does not add up",
+        "legs that add up to zero",
+        """SELECT file_id AS n, min(line_no) AS line, concat('transfer_id ', transfer_id) AS row FROM book.entry
+           GROUP BY file_id, transfer_id HAVING sum(amount) <> 0 OR count(amount) < count(*)""",
+    ),
+    _Rule(
+        "reversal",
+        "reversal",
+        "an undoing that does not mirror what it undoes",
+        "the same legs turned round",
+        """WITH legs AS (
+               SELECT r.file_id, r.line_no, r.transfer_id, e.account_id, e.amount
+               FROM book.reversal r JOIN book.entry e ON e.transfer_id = r.transfer_id
+               UNION ALL
+               SELECT r.file_id, r.line_no, r.transfer_id, e.account_id, e.amount
+               FROM book.reversal r JOIN book.entry e ON e.transfer_id = r.reverses
+           ), uneven AS (
+               SELECT file_id, min(line_no) AS line, transfer_id FROM legs
+               GROUP BY file_id, transfer_id, account_id HAVING sum(amount) <> 0
+           )
+           SELECT file_id AS n, min(line) AS line, concat('transfer_id ', transfer_id) AS row FROM uneven
+           GROUP BY file_id, transfer_id""",
+    ),
+    _Rule(
+        "reversal",
+        "reversal",
+        "a transfer that is undone twice",
+        "one undoing at most",
+        """SELECT max(file_id) AS n, max(line_no) AS line, concat('reverses ', reverses) AS row FROM book.reversal
+           GROUP BY reverses HAVING count(*) > 1""",
+    ),
+)
+
+_KINDS: Final = " ".join(f"WHEN {kind.value} THEN '{kind.name.lower()}'" for kind in Disposition)
+_FIGURES: Final = ("records", "net", "positive", "negative")
+
+_RECORDS: Final = (
+    _Rule(
+        "disposition",
+        "disposition",
+        "a record with more than one disposition",
+        "one for each accepted record",
+        """SELECT file_id AS n, line_no AS line, '' AS row FROM book.disposition
+           GROUP BY file_id, line_no HAVING count(*) > 1""",
+    ),
+    _Rule(
+        "mass_balance",
+        "mass_balance",
+        "figures that its dispositions do not add up to",
+        "the figures of the dispositions",
+        f"""WITH made AS (
+                SELECT file_id, CASE disposition {_KINDS} END AS part, count(*) AS records,
+                       coalesce(sum(points), 0) AS net, coalesce(sum(points) FILTER (WHERE points > 0), 0) AS positive,
+                       coalesce(sum(points) FILTER (WHERE points < 0), 0) AS negative
+                FROM book.disposition GROUP BY ALL
+            ), told AS (
+                SELECT file_id, part, sum(records) AS records, sum(net) AS net, sum(positive) AS positive,
+                       sum(negative) AS negative
+                FROM book.mass_balance WHERE part IN ({", ".join(f"'{part}'" for part in BECAME)}) GROUP BY ALL
+            )
+            SELECT file_id AS n, CAST(NULL AS BIGINT) AS line, concat('part ', part) AS row
+            FROM told FULL JOIN made USING (file_id, part)
+            WHERE {" OR ".join(f"coalesce(told.{one}, 0) <> coalesce(made.{one}, 0)" for one in _FIGURES)}""",
+    ),
+    _Rule(
+        "mass_balance",
+        "mass_balance",
+        "records that are not accounted for",
+        "line = envelope + accepted + quarantined, and as many dispositions as accepted records",
+        f"""WITH told AS (
+                SELECT file_id, {
+            ", ".join(
+                f"sum(records) FILTER (WHERE part = '{part}') AS {part}"
+                for part in ("line", "envelope", "record", "accepted", "quarantined")
+            )
+        }
+                FROM book.mass_balance GROUP BY file_id
+            ), made AS (SELECT file_id, count(*) AS became FROM book.disposition GROUP BY file_id)
+            SELECT p.n, CAST(NULL AS BIGINT) AS line, '' AS row
+            FROM book.posting p LEFT JOIN told t ON t.file_id = p.n LEFT JOIN made m ON m.file_id = p.n
+            WHERE t.line IS DISTINCT FROM t.envelope + t.record OR t.record IS DISTINCT FROM t.accepted + t.quarantined
+               OR t.accepted IS DISTINCT FROM coalesce(m.became, 0)""",
+    ),
+    _Rule(
+        "posting",
+        "posting",
+        "another programme day than the one it fell on",
+        "its business date, or the first day that was open",
+        f"""WITH closed AS (SELECT file_id, max(day) AS day FROM book.closed_day GROUP BY file_id), until AS (
+                SELECT p.n, p.kind, p.business_date, p.on_day,
+                       max(c.day) OVER (ORDER BY p.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS day
+                FROM book.posting p LEFT JOIN closed c ON c.file_id = p.n
+            )
+            SELECT n, CAST(NULL AS BIGINT) AS line, '' AS row FROM until
+            WHERE on_day IS DISTINCT FROM CASE WHEN kind = '{FeedKind.CALENDAR}' OR day IS NULL THEN business_date
+                ELSE greatest(business_date, CAST(day + 1 AS DATE)) END""",
+    ),
+)
+
+_LOTS: Final = (
+    _Rule(
+        "open_lot",
+        "lot_use",
+        "more points used than the lot held, or of no lot",
+        "uses of a lot within what it held",
+        f"""SELECT {_item("u.lot_id")}, concat('lot_id ', u.lot_id) AS row
+            FROM (SELECT lot_id, sum(amount) AS used FROM book.lot_use WHERE lot_id IS NOT NULL GROUP BY lot_id) u
+            LEFT JOIN book.lot l ON l.lot_id = u.lot_id WHERE l.lot_id IS NULL OR u.used > l.amount""",
+    ),
+    _Rule(
+        "open_lot",
+        "open_lot",
+        "lots that hold more than their account",
+        "at most the balance of the account",
+        """SELECT CAST(NULL AS BIGINT) AS n, CAST(NULL AS BIGINT) AS line, concat('account_id ', l.account_id) AS row
+           FROM (SELECT account_id, sum(remaining) AS held FROM book.open_lot GROUP BY account_id) l
+           LEFT JOIN book.balance b ON b.account_id = l.account_id WHERE l.held > coalesce(b.balance, 0)""",
+    ),
+)
+
+_BREAKS: Final = (
+    _Rule(
+        "open_break",
+        "break_event",
+        "a break that is opened or cleared twice over",
+        "openings and clearings in turn",
+        f"""SELECT max(file_id) AS n, max(line_no) AS line, concat('break_id ', break_id) AS row
+            FROM book.break_event GROUP BY break_id
+            HAVING sum(CASE WHEN event = {BreakEvent.CLEARED:d} THEN -1 ELSE 1 END) NOT IN (0, 1)""",
+    ),
+)
+
+# What migration 0002 told of postings of schema 1, whose digests do not cover it.
+_TOLD_SINCE: Final = f"""
+    SELECT d.item_id, CAST({State.HELD:d} AS SMALLINT) AS state, abs(i.amount) AS remaining, d.file_id, d.line_no
+    FROM book.disposition d JOIN book.item i ON i.item_id = d.item_id
+    WHERE d.event = {Event.HELD:d} AND i.side = {Side.OURS:d}
+    UNION ALL
+    SELECT i.item_id, CAST({State.HELD:d} AS SMALLINT), abs(i.amount), k.file_id, k.line_no
+    FROM book.settled_key k JOIN book.item h ON h.item_id = k.item_id
+    JOIN book.item i ON i.item_id = (CAST(k.file_id AS BIGINT) * {RECORD_SPAN}) + k.line_no
+    WHERE k.state = {State.CLOSED:d} AND h.kind = {ItemKind.THEIR_HOLD:d} AND k.line_no > 0 AND i.side = {Side.OURS:d}
+    UNION ALL
+    SELECT b.theirs_id, CAST({State.UNIDENTIFIED:d} AS SMALLINT), CAST(0 AS BIGINT), b.file_id, b.line_no
+    FROM book.break b WHERE b.code = {BreakCode.POINTS_DIFFER:d} AND b.theirs_id // {RECORD_SPAN} < b.file_id"""
+
+
+def _derived(check: str, columns: tuple[str, ...], place: str, kept: str, derived: str) -> _Rule:
+    """A set that is kept beside the rows it follows from. ``kept`` and ``derived`` are queries for its columns, each
+    row once; ``place`` gives n, line and row from the first of them."""
+    names = ", ".join(columns)
+    return _Rule(
+        check,
+        check,
+        "a row that does not follow from what is sealed, or none where one follows",
+        "what follows from the sealed rows",
+        f"""WITH kept AS ({kept}), derived AS ({derived}), apart AS (
+                (SELECT {names} FROM kept EXCEPT ALL SELECT {names} FROM derived)
+                UNION ALL (SELECT {names} FROM derived EXCEPT ALL SELECT {names} FROM kept)
+            )
+            SELECT DISTINCT {place} FROM apart""",
+    )
+
+
+_WORKING_SETS: Final = (
+    _derived(
+        "balance",
+        ("account_id", "balance"),
+        "CAST(NULL AS BIGINT) AS n, CAST(NULL AS BIGINT) AS line, concat('account_id ', account_id) AS row",
+        "SELECT * FROM book.balance",
+        "SELECT account_id, CAST(sum(amount) AS BIGINT) AS balance FROM book.entry GROUP BY account_id",
+    ),
+    _derived(
+        "open_item",
+        tuple(OPEN_ITEM),
+        f"{_item('item_id')}, concat('item_id ', item_id) AS row",
+        "SELECT * FROM book.open_item",
+        f"SELECT i.*, d.state, d.remaining FROM ({open_now()}) d JOIN book.item i ON i.item_id = d.item_id",
+    ),
+    _derived(
+        "open_break",
+        _OPEN_BREAK,
+        "CAST(NULL AS BIGINT) AS n, CAST(NULL AS BIGINT) AS line, concat('break_id ', break_id) AS row",
+        "SELECT * FROM book.open_break",
+        f"""SELECT b.* FROM book.break b WHERE b.break_id IN (
+                SELECT break_id FROM book.break_event GROUP BY break_id
+                HAVING sum(CASE WHEN event = {BreakEvent.CLEARED:d} THEN -1 ELSE 1 END) > 0)""",
+    ),
+    _derived(
+        "open_lot",
+        tuple(OPEN_LOT),
+        f"{_item('lot_id')}, concat('lot_id ', lot_id) AS row",
+        "SELECT * FROM book.open_lot",
+        """SELECT l.lot_id, l.account_id, CAST(l.amount - coalesce(u.used, 0) AS BIGINT) AS remaining, l.earned,
+                  l.expires
+           FROM book.lot l LEFT JOIN (SELECT lot_id, sum(amount) AS used FROM book.lot_use GROUP BY lot_id) u
+             ON u.lot_id = l.lot_id
+           WHERE l.amount > coalesce(u.used, 0)""",
+    ),
+    _derived(
+        "item_change",
+        ("item_id", "state", "remaining", "file_id", "line_no"),
+        "CAST(file_id AS BIGINT) AS n, CAST(line_no AS BIGINT) AS line, concat('item_id ', item_id) AS row",
+        "SELECT c.* FROM book.item_change c JOIN book.posting p ON p.n = c.file_id WHERE p.book_schema = 1",
+        f"SELECT t.* FROM ({_TOLD_SINCE}) t JOIN book.posting p ON p.n = t.file_id WHERE p.book_schema = 1",
+    ),
+)
+
+RULES: Final = (*_ENTRIES, *_RECORDS, *_LOTS, *_BREAKS, *_WORKING_SETS)
+
+
+def contradictions(book: Lookups, say: Callable[[int, int], None]) -> Iterator[Finding]:
+    """Everything in the book that does not agree, rule by rule; of each rule the first NAMED_MAX.
+
+    ``say`` is told how many rules are done, and how many there are.
+    """
+    for number, rule in enumerate(RULES):
+        say(number, len(RULES))
+        broken = book.frame(f"SELECT n, line, row FROM ({rule.query}) ORDER BY ALL NULLS LAST LIMIT {NAMED_MAX}")
+        yield from _named(rule, broken)
+    say(len(RULES), len(RULES))
+
+
+def strangers(rows: pl.DataFrame, postings: pl.DataFrame) -> Iterator[Finding]:
+    """Rows of no posting. ``rows`` is ``verify.counted``, ``postings`` has n."""
+    known = postings["n"].cast(pl.Int64).implode()
+    loose = rows.filter(pl.col("n").is_null() | ~pl.col("n").is_in(known)).head(NAMED_MAX)
+    for table, n, count, line in loose.select("table", "n", "rows", "line").iter_rows():
+        yield Finding("rows", f"{count} of no posting", "rows of postings alone", posting=n, table=table, line=line)
+
+
+def _named(rule: _Rule, broken: pl.DataFrame) -> Iterator[Finding]:
+    for n, line, row in broken.iter_rows():
+        yield Finding(
+            rule.check, rule.found, rule.expected, posting=n, table=rule.table, line=line or None, row=row or None
+        )

@@ -1,0 +1,96 @@
+"""What the landing store holds, proved: records and sidecars that agree, and every payload by its hash.
+
+Here: reading all of it and telling what is hurt. Not here: what it must say of the book (``audit``).
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from counterfoil.errors import PermanentError
+from counterfoil.landing.records import Delivery, Outcome, PostingRecord, read_record_file
+from counterfoil.landing.store import LandingStore
+from counterfoil.ledger.differences import Finding
+from counterfoil.steps.desk import ProofDesk
+
+Sidecar = TypeVar("Sidecar", Delivery, Outcome)
+
+Records = dict[int, tuple[PostingRecord, str]]
+"""Posting records by number, each with the hash of its bytes."""
+
+_WITHOUT_SETTINGS = 1
+"""Records of this schema name their settings by hash; their bytes were not kept."""
+
+
+def records_from(landing: LandingStore, start: int) -> tuple[Records, list[Finding]]:
+    """The posting records from a number on, and those that are missing or cannot be read."""
+    records: Records = {}
+    findings = []
+    for n in range(max(start, 1), landing.last_n() + 1):
+        try:
+            records[n] = landing.read_record(n), landing.record_sha(n)
+        except PermanentError as error:
+            findings.append(Finding("record", error.found, error.expected, posting=n))
+    return records, findings
+
+
+def hurt(desk: ProofDesk, records: Records, start: int) -> tuple[int, list[Finding]]:
+    """Sidecars and payloads that are missing, changed or disagree; with how many payloads were hashed.
+
+    Those of postings before ``start`` are passed over.
+    """
+    landing = desk.landing
+    deliveries, findings = _sidecars(Delivery, landing.root / "deliveries")
+    outcomes, unread = _sidecars(Outcome, landing.root / "outcomes")
+    findings += [*unread, *_disagreeing(records, {one.order: one for one in deliveries}, outcomes, landing.last_n())]
+    first_order = min((record.order for record, _ in records.values()), default=0) if start > 1 else 0
+    named: dict[str, tuple[int | None, str]] = {
+        one.payload_sha: (None, one.name) for one in deliveries if one.order >= first_order
+    }
+    named |= {sha: (n, name) for sha, n, name in _named(landing, records)}
+    for done, (sha, (n, name)) in enumerate(named.items()):
+        desk.progress("landed files", done, len(named))
+        try:
+            landing.verify(sha)
+        except PermanentError as error:
+            findings.append(Finding("payload", f"{error.where}: {error.found}", error.expected, posting=n, file=name))
+    desk.progress("landed files", len(named), len(named))
+    return len(named), findings
+
+
+def _sidecars(kind: type[Sidecar], folder: Path) -> tuple[list[Sidecar], list[Finding]]:
+    read, findings = [], []
+    for path in sorted(folder.glob("[!.]*.json")):
+        try:
+            read.append(read_record_file(kind, path))
+        except PermanentError as error:
+            findings.append(Finding("sidecar", error.found, error.expected, file=f"{folder.name}/{path.name}"))
+    return read, findings
+
+
+def _disagreeing(
+    records: Records, deliveries: Mapping[int, Delivery], outcomes: list[Outcome], last: int
+) -> Iterator[Finding]:
+    for n, (record, _) in records.items():
+        delivery = deliveries.get(record.order)
+        if delivery is None:
+            yield Finding("sidecar", "no delivery", "the delivery that was posted", posting=n, file=record.name)
+        elif (delivery.payload_sha, delivery.feed, delivery.name) != (record.payload_sha, record.feed, record.name):
+            yield Finding("sidecar", "another file", "the file that was posted", posting=n, file=record.name)
+    for outcome in outcomes:
+        if outcome.n is None:
+            continue
+        posted = records.get(outcome.n)
+        if outcome.n > last or (posted is not None and posted[0].order != outcome.order):
+            told = f"delivery {outcome.order} posted under this number"
+            yield Finding("sidecar", told, "the posting record that says so", posting=outcome.n)
+
+
+def _named(landing: LandingStore, records: Records) -> Iterator[tuple[str, int, str]]:
+    """Every hash that a record names, with its posting and file; what several name, by the first of them last."""
+    for n, (record, _) in reversed(records.items()):
+        for what, sha in record.hashes.items():
+            unkept = what == "settings" and record.book_schema <= _WITHOUT_SETTINGS and not landing.path(sha).exists()
+            if sha and not unkept:
+                yield sha, n, record.name
+        yield record.payload_sha, n, record.name
