@@ -58,6 +58,9 @@ def undoable(records: pl.DataFrame, book: Lookups) -> pl.Series:
                    o.state NOT IN ({State.PENDING:d}, {State.SHORT:d}) OR t.item_id IN (
                        SELECT item_id FROM book.open_break WHERE item_id IS NOT NULL
                        AND code NOT IN ({BreakCode.OVERDUE:d}, {BreakCode.BALANCE_SHORT:d}))))
+            UNION SELECT t.file_id, t.line_no FROM touched t JOIN ({_events()}) e
+                ON e.item_id = t.item_id AND e.file_id = t.file_id AND e.step > 0 AND e.line_no <> 0
+            WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.file_id = e.file_id AND r.line_no = e.line_no)
             UNION SELECT r.file_id, r.line_no FROM records r JOIN book.alias a USING (file_id, line_no)
             UNION SELECT r.file_id, r.line_no FROM records r JOIN book.disposition d USING (file_id, line_no)
             WHERE d.event = {Event.CHANGED_TOO_LATE:d}""",
@@ -82,7 +85,10 @@ def compose(records: pl.DataFrame, work: Work, book: Lookups) -> posting.Changes
     stamp = {"file_id": pl.lit(work.file_id), "month": pl.lit(month_of(work.on_day))}
     ended = pl.concat(
         [
-            before.filter("ended").select("item_id", "state", "confirmed", "reversed", "reason_id", line_no="by_line"),
+            # At no line, so that what the same file does anew to the item counts as the later of the two.
+            before.filter("ended").select(
+                "item_id", "state", "confirmed", "reversed", "reason_id", line_no=pl.lit(0, pl.Int32)
+            ),
             made.select(
                 "item_id",
                 state=pl.when(pl.col("side") == Side.OURS.value)
@@ -144,7 +150,9 @@ def _before(moved: pl.DataFrame, chain: Sequence[int], book: Lookups) -> pl.Data
                 SELECT e.item_id, e.state, e.remaining, e.file_id AS was_in, e.line_no AS was_at, t.by_line,
                        row_number() OVER (PARTITION BY e.item_id ORDER BY e.file_id DESC, e.step DESC, e.line_no DESC)
                            AS place
-                FROM ({_events()}) e JOIN touched t ON t.item_id = e.item_id AND e.file_id < t.file_id
+                FROM ({_events()}) e JOIN (
+                    SELECT item_id, min(file_id) AS file_id, min(by_line) AS by_line FROM touched GROUP BY item_id
+                ) t ON t.item_id = e.item_id AND e.file_id < t.file_id
                 WHERE e.file_id NOT IN ({", ".join(map(str, chain))})
             )
             SELECT i.item_id, i.side, i.kind, w.state, i.partner_id, i.ref, i.member, i.source_account, i.amount,
