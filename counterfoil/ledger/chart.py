@@ -3,6 +3,7 @@
 Here: the typed rules and their checks. Not here: applying them to records (``posting``) or to journals (``journal``).
 """
 
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -110,9 +111,16 @@ class Rulebook:
         self.hashes = {"rules": sha256(rules_bytes).hexdigest(), "chart": sha256(chart_bytes).hexdigest()}
 
 
+@lru_cache(maxsize=8)
+def rulebook(rules_bytes: bytes, chart_bytes: bytes) -> Rulebook:
+    """A rulebook by its bytes; RULES_INVALID. A replay meets the same one in every posting, and reading YAML takes
+    longer than a small posting."""
+    return Rulebook(rules_bytes, chart_bytes)
+
+
 def load_rulebook(data: Path) -> Rulebook:
     """The newest rulebook of a data folder; RULES_INVALID names the file and the key."""
-    return Rulebook(*(_newest(data / "ledger", name) for name in ("posting", "chart")))
+    return rulebook(*(_newest(data / "ledger", name) for name in ("posting", "chart")))
 
 
 def _newest(folder: Path, name: str) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import lru_cache, partial
+from functools import partial
 from typing import Protocol
 
 import polars as pl
@@ -22,7 +22,7 @@ from counterfoil.invariants import require
 from counterfoil.landing.records import Delivery, PostingRecord, record_sha
 from counterfoil.landing.store import LandingStore, posting_time
 from counterfoil.ledger import audit
-from counterfoil.ledger.chart import Rulebook
+from counterfoil.ledger.chart import Rulebook, rulebook
 from counterfoil.ledger.compose import stages
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import BOOK_SCHEMA
@@ -148,13 +148,7 @@ def _recorded(desk: Archive, record: PostingRecord) -> _InForce:
     # The first version of the program named its settings and did not keep them.
     known = record.hashes["settings"] == desk.settings.settings_sha
     policy = desk.settings.settings_bytes if known else desk.landing.verify(record.hashes["settings"]).read_bytes()
-    return _InForce(desk.reader.feed_from_bytes(layout), _rulebook(rules, chart), landed_settings(policy))
-
-
-@lru_cache(maxsize=8)
-def _rulebook(rules: bytes, chart: bytes) -> Rulebook:
-    """A replay meets the same rules in every posting, and reading YAML takes longer than a small posting."""
-    return Rulebook(rules, chart)
+    return _InForce(desk.reader.feed_from_bytes(layout), rulebook(rules, chart), landed_settings(policy))
 
 
 def _read(desk: Archive, record: PostingRecord, feed: Feed) -> Parsed:

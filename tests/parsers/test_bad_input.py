@@ -368,17 +368,21 @@ def test_requests_move_points(read: Read) -> None:
 
 
 def test_own_feeds_are_whole_or_refused(read: Read, layouts: dict[str, Layout], code_of: CodeOf) -> None:
-    header = b"entry,account,owner,partner,ref,points,value_date\n"
+    header = b"entry,account,owner,partner,ref,points,value_date,expires\n"
     rows = [
-        (b"balance,member,,,,5,2026-01-01\n", "FIELD_MISSING", "owner"),
-        (b"balance,payable,,,,5,2026-01-01\n", "FIELD_MISSING", "partner"),
-        (b"item,member,m1,,r1,5,2026-01-01\n", "FIELD_MISSING", "partner"),
-        (b"item,member,m1,p1,,5,2026-01-01\n", "FIELD_MISSING", "ref"),
-        (b"item,member,m1,p1,r1,0,2026-01-01\n", "POINTS_ZERO", "points"),
-        (b"lot,member,m1,p1,r1,1,2026-01-01\n", "CODE_UNKNOWN", "entry"),
-        (b"balance,purse,m1,p1,r1,1,2026-01-01\n", "CODE_UNKNOWN", "account"),
+        (b"balance,member,,,,5,2026-01-01,\n", "FIELD_MISSING", "owner"),
+        (b"balance,payable,,,,5,2026-01-01,\n", "FIELD_MISSING", "partner"),
+        (b"item,member,m1,,r1,5,2026-01-01,\n", "FIELD_MISSING", "partner"),
+        (b"item,member,m1,p1,,5,2026-01-01,\n", "FIELD_MISSING", "ref"),
+        (b"item,member,m1,p1,r1,0,2026-01-01,\n", "POINTS_ZERO", "points"),
+        (b"lot,member,m1,p1,r1,1,2026-01-01,\n", "CODE_UNKNOWN", "entry"),
+        (b"balance,purse,m1,p1,r1,1,2026-01-01,\n", "CODE_UNKNOWN", "account"),
+        (b"balance,member,m1,p1,,5,2026-01-01,31.12.2026\n", "DATE_INVALID", "expires"),
+        (b"balance,member,m1,p1,,-5,2026-01-01,2026-12-31\n", "NOT_BLANK", "expires"),
+        (b"balance,payable,,p1,,5,2026-01-01,2026-12-31\n", "NOT_BLANK", "expires"),
+        (b"item,member,m1,p1,r1,5,2026-01-01,2026-12-31\n", "NOT_BLANK", "expires"),
     ]
-    good = b"balance,issued,,,,5,2026-01-01\n" * 100
+    good = b"balance,issued,,,,5,2026-01-01,\n" * 100
     for row, code, field in rows:
         parsed = read("opening", header + good + row)
         assert verdicts(parsed) == [(102, code, field)]

@@ -65,7 +65,7 @@ def refused(reader: LayoutReader, payload: Path, **changes: str) -> PermanentErr
 def test_the_protocol_is_kept(reader: LayoutReader) -> None:
     kept: Reader = reader
     assert [feed.feed for feed in kept.feeds()] == sorted(feed.feed for feed in kept.feeds())
-    assert len(kept.feeds()) == 7
+    assert len(kept.feeds()) == 10
 
 
 def test_the_same_name_goes_out_and_comes_back(reader: LayoutReader, payload: Payload, sponsor_file: Any) -> None:
@@ -89,9 +89,9 @@ def test_candidates_need_no_bytes(reader: LayoutReader) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"folder": "skybridge/outgoing"}, "skybridge_handback v1: it is expected in folder skybridge/incoming"),
-        ({"connection": "other"}, "skybridge_handback v1: it is expected on connection inbox"),
-        ({"name": "SKYBRIDGE.txt"}, "calendar v1: its name does not fit"),
+        ({"folder": "skybridge/outgoing"}, "skybridge_handback v2: it is expected in folder skybridge/incoming"),
+        ({"connection": "other"}, "skybridge_handback v2: it is expected on connection inbox"),
+        ({"name": "SKYBRIDGE.txt"}, "approvals v1: its name does not fit"),
     ],
 )
 def test_unclaimed(reader: LayoutReader, payload: Payload, changes: dict[str, str], reason: str) -> None:
@@ -230,3 +230,10 @@ def test_no_layouts_at_all(tmp_path: Path, payload: Payload) -> None:
     reader = LayoutReader(tmp_path)
     assert reader.feeds() == []
     assert refused(reader, payload(HANDBACK)).found.endswith("nearest: none")
+
+
+def test_an_opening_is_read_by_the_version_whose_columns_it_has(reader: LayoutReader, payload: Payload) -> None:
+    for header, version in ((b"", 1), (b",expires", 2)):
+        path = payload(b"entry,account,owner,partner,ref,points,value_date" + header + b"\n")
+        feed = reader.claim(connection="inbox", folder="opening", name="opening_20261116.csv", payload=path)
+        assert (feed.feed, feed.version) == ("opening", version)

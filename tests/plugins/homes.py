@@ -117,8 +117,9 @@ class Office:
     def book_day(self, day: date) -> None:
         """The night of a day as far as the book: nothing is handed on or reported."""
         self.now = max(self.now, datetime(day.year, day.month, day.day, 6, tzinfo=UTC) + timedelta(days=1))
-        self.look()
         with self.desk() as desk:
+            journey.arrive(desk, "inbox", patient=False)
+            self.now += timedelta(minutes=5)
             journey.arrive(desk, "inbox", patient=False)
             for feed in [*desk.feeds(journey.OWN_FIRST), *desk.feeds()]:
                 journey.intake(desk, feed.feed, day)
