@@ -24,17 +24,30 @@ def points_of(book: Lookups, decision: str) -> int:
     return int(row[0])
 
 
-def told(book: Lookups) -> pl.DataFrame:
-    """Every decision, oldest first: decision (``posting:line``), decided_at, sender, action, subject, points, reason,
-    undone_by (``posting:line`` or null). The subject is a break, a file's hash, a decision or a period."""
+def told(book: Lookups, numbers: pl.Series | None = None) -> pl.DataFrame:
+    """Every decision, or those of some postings, oldest first.
+
+    decision (``posting:line``), decided_at, sender, action, subject (a break, a file's hash, a decision or a period),
+    points, minor? (their value then), reason, approved_by? (who approved its file), undone_by? (``posting:line``).
+    """
     names = " ".join(f"WHEN {action:d} THEN '{action.name.lower()}'" for action in Action)
-    return book.frame(
-        f"""SELECT concat(d.file_id, ':', d.line_no) AS decision,
+    found = book.frame(
+        f"""WITH approved AS (
+                SELECT a.subject AS payload_sha, min(p.sender) AS approver
+                FROM book.decision a JOIN book.posting p ON p.n = a.file_id
+                WHERE a.action = {Action.APPROVE:d} GROUP BY a.subject
+            )
+            SELECT concat(d.file_id, ':', d.line_no) AS decision,
                    strftime(p.posted_at, '%Y-%m-%dT%H:%M:%SZ') AS decided_at, p.sender,
-                   CASE d.action {names} END AS action, d.subject, d.points, d.reason,
-                   concat(u.file_id, ':', u.line_no) AS undone_by
+                   CASE d.action {names} END AS action, d.subject, d.points, d.minor, d.reason,
+                   a.approver AS approved_by,
+                   CASE WHEN u.file_id IS NOT NULL THEN concat(u.file_id, ':', u.line_no) END AS undone_by,
+                   d.file_id AS n
             FROM book.decision d JOIN book.posting p ON p.n = d.file_id
+            LEFT JOIN approved a ON a.payload_sha = p.payload_sha
             LEFT JOIN book.decision u ON u.action = {Action.UNDO:d}
                  AND u.subject = concat(d.file_id, ':', d.line_no)
             ORDER BY d.file_id, d.line_no"""
-    ).with_columns(undone_by=pl.when(pl.col("undone_by") != ":").then("undone_by"))
+    )
+    wanted = found if numbers is None else found.filter(pl.col("n").is_in(numbers.cast(pl.Int32).implode()))
+    return wanted.drop("n")

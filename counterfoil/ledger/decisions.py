@@ -13,7 +13,18 @@ import polars as pl
 from counterfoil.errors import Code, PermanentError
 from counterfoil.ledger import periods, posting, undoing
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import TABLES, Action, BreakCode, Disposition, Event, ItemKind, MatchPass, Side, State
+from counterfoil.ledger.model import (
+    RECORD_SPAN,
+    TABLES,
+    Action,
+    BreakCode,
+    Disposition,
+    Event,
+    ItemKind,
+    MatchPass,
+    Side,
+    State,
+)
 from counterfoil.ledger.names import Names
 from counterfoil.ledger.work import Work, month_of
 from counterfoil.money import value_points
@@ -89,7 +100,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
             **names.rows(),
         },
         closed=pl.concat([ended.filter("was_open").select("item_id"), emptied.select("item_id")]),
-        clearing=_cleared(on_breaks, book),
+        clearing=_cleared(on_breaks, emptied, book),
     )
 
 
@@ -250,33 +261,47 @@ def _settled(ended: pl.DataFrame, emptied: pl.DataFrame, work: Work) -> pl.DataF
 def _emptied(done: pl.DataFrame, book: Lookups) -> pl.DataFrame:
     """Items that wait no longer: item_id, line_no.
 
-    The answer that a decision speaks of; every other answer without a suspense entry under the reference of a request
-    that it ends; and a request that was refused for want of balance, once its break is closed.
+    The answer that a decision speaks of, but not where its break is only closed and another stands on the same answer;
+    answers that came with it and have no break of their own; every other answer without a suspense entry under the
+    reference of a request that it ends; and a request that was refused for want of balance, once that break is closed.
     """
     return book.frame(
-        f"""SELECT item_id, min(line_no) AS line_no FROM (
+        f"""WITH listed AS (
+                SELECT theirs_id FROM book.open_break
+                WHERE theirs_id IS NOT NULL AND break_id NOT IN (SELECT break_id FROM done)
+            )
+            SELECT item_id, min(line_no) AS line_no FROM (
                 SELECT o.item_id, d.line_no FROM done d JOIN book.open_item o ON o.item_id = d.theirs_id
+                WHERE d.event <> {Event.RESOLVED:d} OR o.item_id NOT IN (SELECT theirs_id FROM listed)
+                UNION ALL
+                SELECT o.item_id, d.line_no FROM done d JOIN book.item t ON t.item_id = d.theirs_id
+                JOIN book.open_item o ON o.partner_id = t.partner_id AND o.ref = t.ref
+                WHERE o.side = {Side.THEIRS:d} AND o.remaining = 0 AND o.item_id NOT IN (SELECT theirs_id FROM listed)
+                  AND o.item_id // {RECORD_SPAN} = t.item_id // {RECORD_SPAN}
                 UNION ALL
                 SELECT o.item_id, d.line_no FROM done d JOIN book.item i ON i.item_id = d.item_id
                 JOIN book.open_item o ON o.partner_id = i.partner_id AND o.ref = i.ref
                 WHERE d.next_state IS NOT NULL AND o.side = {Side.THEIRS:d} AND o.remaining = 0
                 UNION ALL
                 SELECT o.item_id, d.line_no FROM done d JOIN book.open_item o ON o.item_id = d.item_id
-                WHERE d.event = {Event.RESOLVED:d} AND o.state = {State.SHORT:d}
+                WHERE d.event = {Event.RESOLVED:d} AND d.code = {BreakCode.BALANCE_SHORT:d}
+                  AND o.state = {State.SHORT:d}
             ) GROUP BY item_id ORDER BY item_id""",
-        done=done.select("line_no", "item_id", "theirs_id", "next_state", "event"),
+        done=done.select("line_no", "break_id", "code", "item_id", "theirs_id", "next_state", "event"),
     )
 
 
-def _cleared(done: pl.DataFrame, book: Lookups) -> pl.DataFrame:
+def _cleared(done: pl.DataFrame, emptied: pl.DataFrame, book: Lookups) -> pl.DataFrame:
     """The breaks decided on, and all others of a request that ends or of an answer that goes with it."""
     return book.frame(
-        f"""SELECT DISTINCT b.break_id, b.code FROM book.open_break b JOIN done d
+        f"""SELECT b.break_id, b.code FROM book.open_break b JOIN done d
                 ON b.break_id = d.break_id OR (d.next_state IS NOT NULL AND b.item_id = d.item_id
                     AND (b.theirs_id IS NULL OR b.theirs_id NOT IN (
                         SELECT item_id FROM book.open_item WHERE side = {Side.THEIRS:d} AND remaining <> 0)))
-            ORDER BY b.break_id""",
+            UNION SELECT b.break_id, b.code FROM book.open_break b JOIN emptied e ON b.theirs_id = e.item_id
+            ORDER BY break_id""",
         done=done.select("break_id", "item_id", "next_state"),
+        emptied=emptied,
     )
 
 

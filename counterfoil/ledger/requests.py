@@ -139,11 +139,11 @@ def _effects(asked: pl.DataFrame) -> pl.DataFrame:
 def _later_effects(met: pl.DataFrame) -> list[pl.DataFrame]:
     """What the waiting answers book once their request is known.
 
-    An equal acceptance goes from in flight to suspense in one move (identified). Anything else first takes the
-    suspense entry back and then books as an ordinary answer.
+    An equal acceptance in suspense goes there from in flight in one move (identified). Anything else first takes the
+    suspense entry back, if there is one, and then books as an ordinary answer.
     """
-    straight = pl.col("event") == Event.ACCEPTED.value
     equal = pl.col("their_points") == pl.col("points")
+    straight = (pl.col("event") == Event.ACCEPTED.value) & equal & (pl.col("booked") != 0)
     columns = {
         "source_account": pl.col("source_account"),
         "target_account": pl.lit(None, pl.Int32),
@@ -151,16 +151,16 @@ def _later_effects(met: pl.DataFrame) -> list[pl.DataFrame]:
         "answered": pl.col("their_points").abs(),
         "value_date": pl.col("their_date"),
     }
-    identified = met.filter(straight & equal).select(
+    identified = met.filter(straight).select(
         "line_no", ordinal=pl.lit(1, pl.Int64), event=pl.lit(Event.IDENTIFIED.value, pl.Int16), **columns
     )
-    unbooked = met.filter(~(straight & equal) & (pl.col("booked") != 0)).select(
+    unbooked = met.filter(~straight & (pl.col("booked") != 0)).select(
         "line_no",
         ordinal=pl.lit(1, pl.Int64),
         event=pl.lit(Event.UNBOOKED.value, pl.Int16),
         **{**columns, "answered": pl.col("booked")},
     )
-    answered = met.filter(~(straight & equal)).select("line_no", ordinal=pl.lit(2, pl.Int64), event="event", **columns)
+    answered = met.filter(~straight).select("line_no", ordinal=pl.lit(2, pl.Int64), event="event", **columns)
     return [identified, unbooked, answered]
 
 

@@ -33,6 +33,20 @@ MADE_BASE: Final = 1 << 30
 _ORDINAL: Final = 1
 """Transfers that are not what a record itself books have an ordinal above 0."""
 
+_ONLY_TOLD: Final = ", ".join(
+    f"{event:d}"
+    for event in (
+        Event.AMOUNT_DIFFERS,
+        Event.CONFLICT,
+        Event.ACCEPTED_AFTER_END,
+        Event.DUPLICATE_ANSWER,
+        Event.AGREED_AFTER_END,
+        Event.UNKNOWN_ACCEPTED,
+        Event.UNKNOWN_OTHER,
+    )
+)
+"""Events of answers that leave the item they speak of as it is, and were judged by how it stood."""
+
 _TOUCHED: Final = f"""
     SELECT r.file_id, r.line_no, r.by_line, i.item_id, i.side, true AS made
     FROM records r JOIN book.item i ON i.item_id = CAST(r.file_id AS BIGINT) * {RECORD_SPAN} + r.line_no
@@ -63,7 +77,9 @@ def undoable(records: pl.DataFrame, book: Lookups) -> pl.Series:
             WHERE NOT EXISTS (SELECT 1 FROM records r WHERE r.file_id = e.file_id AND r.line_no = e.line_no)
             UNION SELECT r.file_id, r.line_no FROM records r JOIN book.alias a USING (file_id, line_no)
             UNION SELECT r.file_id, r.line_no FROM records r JOIN book.disposition d USING (file_id, line_no)
-            WHERE d.event = {Event.CHANGED_TOO_LATE:d}""",
+            WHERE d.event = {Event.CHANGED_TOO_LATE:d}
+            UNION SELECT t.file_id, t.line_no FROM touched t JOIN book.disposition d ON d.item_id = t.item_id
+            WHERE d.file_id > t.file_id AND d.event IN ({_ONLY_TOLD})""",
         records=records,
     ).select(pl.struct("file_id", "line_no").alias("place"))
     places = records.select(place=pl.struct("file_id", "line_no")).to_series()
@@ -169,7 +185,10 @@ def _before(moved: pl.DataFrame, chain: Sequence[int], book: Lookups) -> pl.Data
 
 
 def _cleared_breaks(records: pl.DataFrame, chain: Sequence[int], book: Lookups) -> pl.DataFrame:
-    """Breaks that the records cleared and that are still cleared: break_id, code, theirs_id, file_id, by_line."""
+    """Breaks that the records cleared and that are still cleared: break_id, code, theirs_id, file_id, by_line.
+
+    An answer nobody asked for takes the place of a hold that waited under its reference, and clears the hold's break.
+    """
     return book.frame(
         f"""WITH touched AS ({_TOUCHED}), told AS (
                 SELECT d.break_id, r.file_id, r.by_line FROM book.decision d JOIN records r USING (file_id, line_no)
@@ -177,7 +196,10 @@ def _cleared_breaks(records: pl.DataFrame, chain: Sequence[int], book: Lookups) 
             SELECT b.break_id, b.code, b.theirs_id, min(t.file_id) AS file_id, min(t.by_line) AS by_line
             FROM book.break b JOIN (
                 SELECT e.break_id, s.file_id, s.by_line FROM book.break_event e JOIN touched s ON s.file_id = e.file_id
-                JOIN book.break c ON c.break_id = e.break_id AND (c.item_id = s.item_id OR c.theirs_id = s.item_id)
+                JOIN book.item i ON i.item_id = s.item_id
+                JOIN book.break c ON c.break_id = e.break_id AND (c.item_id = s.item_id OR c.theirs_id = s.item_id
+                    OR (s.made AND s.side = {Side.THEIRS:d} AND c.code = {BreakCode.UNKNOWN_THEIRS:d}
+                        AND c.partner_id = i.partner_id AND c.subject = i.ref))
                 WHERE e.event = {BreakEvent.CLEARED:d} AND c.file_id NOT IN ({", ".join(map(str, chain))})
                 UNION SELECT * FROM told
             ) t ON t.break_id = b.break_id

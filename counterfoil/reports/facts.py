@@ -82,6 +82,8 @@ _COLUMNS: Final[dict[str, str]] = {
     "movements": "code text, title text, opened whole, cleared whole, carried whole",
     "quarantine": "order whole, feed text, name text, code text, summary text, count whole",
     "rejects": "partner text, reason text, text text, count whole, points whole, retryable truth",
+    "decisions": """decision text, decided_at text, sender text, action text, subject text, points whole,
+        minor whole?, reason text, approved_by text?, undone_by text?""",
     "clearing": """account text, partner text, opening whole, points_in whole, points_out whole, closing whole,
         oldest date?, over_30_days whole""",
     "journals": """journal_id text, accounting_date date, lines whole, currency text, debit_minor whole,
@@ -127,6 +129,7 @@ class ReportFacts:
       theirs where both are known; ``bucket``: ``counterfoil.reconcile.breaks.BUCKETS``.
     - movements: per code since the last report; ``carried`` is what is carried forward, so it equals the rows of
       ``breaks``; brought forward = carried - opened + cleared.
+    - decisions: those posted on the day, in order; ``minor`` is null without a rate.
     - clearing: closing = opening + points_in - points_out, the two movements at least 0.
     - journals: one row a journal, currency and target.
     - downstream: one row a batch and object.
@@ -143,6 +146,7 @@ class ReportFacts:
     movements: pl.DataFrame
     quarantine: pl.DataFrame
     rejects: pl.DataFrame
+    decisions: pl.DataFrame
     clearing: pl.DataFrame
     journals: pl.DataFrame
     downstream: pl.DataFrame

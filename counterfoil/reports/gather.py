@@ -18,7 +18,7 @@ from counterfoil.feed import Feed
 from counterfoil.landing.index import ArrivalIndex
 from counterfoil.landing.outputs import Range
 from counterfoil.landing.records import Journal
-from counterfoil.ledger import extracts, figures, open_breaks, outlets
+from counterfoil.ledger import decided, extracts, figures, open_breaks, outlets
 from counterfoil.ledger.chart import Chart
 from counterfoil.ledger.journal import journal
 from counterfoil.ledger.known import Moment, known
@@ -70,6 +70,7 @@ def gather(
         "movements": open_breaks.movements(book, at),
         "quarantine": _described(extracts.quarantine(book, numbers)),
         "rejects": figures.rejects(book, at, feeds),
+        "decisions": decided.told(book, numbers),
         "clearing": figures.clearing(book, at),
         "journals": _journals(book, settings, chart, [made for made in journals if made.date == day]),
         "downstream": _downstream(settings, ranges, stage2),

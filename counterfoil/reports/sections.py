@@ -47,6 +47,8 @@ def sections(facts: ReportFacts) -> tuple[Section, ...]:
                 (_break_list(facts),), wide=True),
         Section("8", "Rejects", "What the partner refused; the points went back to where they came from.",
                 (_rejects(facts),)),
+        Section("9", "Decisions", "What people decided on the day: who, why, and who approved it.", (_decisions(facts),),
+                wide=True),
         Section("10", "Suspense and clearing", "Clearing returns to zero for each request; what stays is open.",
                 (_clearing(facts),)),
         Section("11", "Journals", "Money, each currency for itself; points are a memo quantity.", (_journals(facts),)),
@@ -220,6 +222,17 @@ def _rejects(facts: ReportFacts) -> Table:
         text("Partner", "partner"), text("Reason", "reason"), text("Partner's words", "text"),
         count("Requests", "count"), points("Points", "points"), Column("Send again?", ("retryable",), "truth"),
     ], csv="rejects.csv")  # fmt: skip
+
+
+def _decisions(facts: ReportFacts) -> Table:
+    currency = facts.cover["currency"]
+    return make_table("9.1 Decisions, adjustments and write-offs", facts.decisions, [
+        text("Decision, undone by", "decision", "undone_by"), text("When", "decided_at"), text("Who", "sender"),
+        words("What", "action"), Column("About", ("subject",), "hash"), points("Points", "points", total=False),
+        money(f"Money, {currency}", "minor", currency=currency), text("Why", "reason"),
+        text("Approved by", "approved_by"),
+    ], note="A decision is named by its posting and line; about: a break, a file's hash, a decision or a month.",
+        csv="decisions.csv", css="dense")  # fmt: skip
 
 
 def _clearing(facts: ReportFacts) -> Table:

@@ -200,7 +200,9 @@ def _published(place: Book, postings: pl.DataFrame) -> Iterator[Finding]:
         return
     heads = published(place)
     if heads is None:
-        yield Finding("head_file", "no published head that can be read", "the heads of the last posting", file=_file(place))
+        yield Finding(
+            "head_file", "no published head that can be read", "the heads of the last posting", file=_file(place)
+        )
         return
     known = {0: (GENESIS, GENESIS)} | {
         n: (content, chain) for n, content, chain in postings.select("n", "content_head", "chain_head").iter_rows()

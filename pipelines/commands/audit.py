@@ -47,7 +47,7 @@ def verify(
     home: HomeOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Re-derive every digest, head, balance and open item, hash every payload, and name what differs; writes nothing."""
+    """Re-derive every digest, head, balance and open item, hash each payload, and name what differs. Writes nothing."""
     with progress() as say:
         proof = audit(proof_desk(load_settings(home), progress=say), since=_since(since), head=head)
     if output is Format.JSON:

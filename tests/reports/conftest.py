@@ -237,6 +237,11 @@ def realistic() -> ReportFacts:
             (37, "skybridge_handback", BACK, "OUTCOME_UNKNOWN", UNLISTED, 3),
             (38, "skybridge_handback", AGAIN, "OUTCOME_UNKNOWN", UNLISTED, 3),
         ]),
+        decisions=rows("decisions", [
+            ("41:2", "2026-11-20T09:15:00Z", "os:erin", "take", "4f2a90c1d37be685", 1200, 600, "Agreed by mail",
+             "os:frank", None),
+            ("41:3", "2026-11-20T09:15:00Z", "os:erin", "lock", "2026-10", 0, None, "October is closed", None, "44:2"),
+        ]),
         rejects=rows("rejects", [
             ("northstar", "1", "bad account", 1_904, 970_250, False),
             ("northstar", "5", "closed account", 407, 210_000, False),
