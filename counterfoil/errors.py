@@ -33,6 +33,8 @@ class Code(StrEnum):
     FILE_TOO_LARGE = "FILE_TOO_LARGE", "a file is larger than its limit"
     LISTING_TOO_LONG = "LISTING_TOO_LONG", "a folder holds more files than the limit"
     DISK_FULL = "DISK_FULL", "there was no room to write"
+    DISK_FAULT = "DISK_FAULT", "the disk did not take what was written"
+    OUT_OF_MEMORY = "OUT_OF_MEMORY", "there was not enough memory"
     PAYLOAD_DAMAGED = "PAYLOAD_DAMAGED", "bytes in the landing store do not have the hash they are kept under"
     SIDECAR_DAMAGED = "SIDECAR_DAMAGED", "a record in the landing store cannot be read"
     INDEX_BUSY = "INDEX_BUSY", "another process holds the arrival index"

@@ -21,6 +21,8 @@ from counterfoil.limits import MEBIBYTE
 _NO_ROOM: Final = {errno.ENOSPC: "the file system is full", errno.EDQUOT: "a quota is used up"} | {
     errno.EFBIG: "the file would pass the size limit of the file system or the process"
 }
+_FAULTY: Final = {errno.EIO, errno.EROFS, errno.ESTALE}
+"""A disk that fails, one that the system has therefore made read-only, a server that lost the file."""
 
 
 def canonical_json(value: object) -> bytes:
@@ -41,10 +43,15 @@ def sha256_file(path: Path) -> str:
 
 @contextmanager
 def room_for_write(folder: Path) -> Iterator[None]:
-    """Turn a full disk, a used-up quota or a file size limit into DISK_FULL (transient), naming ``folder``."""
+    """Turn what stops a write into an error that names ``folder``; both are transient.
+
+    DISK_FULL: a full disk, a used-up quota, a file size limit. DISK_FAULT: a disk that does not take it.
+    """
     try:
         yield
     except OSError as error:
+        if error.errno in _FAULTY:
+            raise disk_fault(folder, os.strerror(error.errno)) from error
         reason = _NO_ROOM.get(error.errno or 0)
         if reason is None:
             raise
@@ -55,6 +62,17 @@ def room_for_write(folder: Path) -> Iterator[None]:
             expected="room for the whole file",
             remedy="Free space there or raise the limit, then run again; the unfinished file was not accepted",
         ) from error
+
+
+def disk_fault(where: Path, found: str) -> TransientError:
+    """A write that the disk did not take, ``found`` being what the system or a database says of it."""
+    return TransientError(
+        Code.DISK_FAULT,
+        str(where),
+        found=found,
+        expected="a disk that keeps what is written to it",
+        remedy="See that it is sound and not mounted read-only, then run again; nothing was half accepted",
+    )
 
 
 def sync_folder(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from counterfoil.errors import Code, PermanentError, TransientError
-from counterfoil.files import ensure_folder
+from counterfoil.files import disk_fault, ensure_folder
 
 Values = Mapping[str, Any]
 
@@ -101,7 +101,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """One writer at a time; all of it or nothing. INDEX_BUSY, DISK_FULL."""
+        """One writer at a time; all of it or nothing. INDEX_BUSY, DISK_FULL, DISK_FAULT."""
         with self._errors():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -176,6 +176,8 @@ class Database:
                 raise _busy(self.path) from error
             if family == sqlite3.SQLITE_FULL:
                 raise _full(self.path) from error
+            if family in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}:
+                raise disk_fault(self.path, f"the arrival index could not be written: {error}") from error
             if family in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
                 remedy = "Move it away and run again: all but the looks is rebuilt from the landing store"
                 raise _unusable(self.path, "a file SQLite cannot read", "the index as it was left", remedy) from error

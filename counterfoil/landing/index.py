@@ -77,7 +77,7 @@ class ArrivalIndex(OutputIndex):
     Deliveries, outcomes, report versions and journals are written to the landing store first, so the index can be lost:
     a new one fills itself from the store, and from the manifests below ``batches`` (``<target>/<batch id>/``). Only
     looks, events and ranges that were allotted but never written are not restored.
-    All methods may raise INDEX_BUSY, DISK_FULL (transient), INDEX_UNUSABLE and SIDECAR_DAMAGED.
+    All methods may raise INDEX_BUSY, DISK_FULL, DISK_FAULT (transient), INDEX_UNUSABLE, SIDECAR_DAMAGED.
     """
 
     def __init__(self, path: Path, store: LandingStore, *, batches: Path) -> None:
@@ -196,6 +196,7 @@ class ArrivalIndex(OutputIndex):
         One that waits for a gap is left out once another delivery has replaced it. Their verdicts are those of
         arrival: ``judge`` each before posting.
         """
+        self._adopt_waiting()
         self._adopt_outcomes()
         query = """SELECT * FROM deliveries WHERE "order" IN (
                 SELECT "order" FROM standing WHERE effect = 'waiting' AND verdict IN ('new', 'replacement')
@@ -258,11 +259,20 @@ class ArrivalIndex(OutputIndex):
 
     def _adopt_deliveries(self) -> int:
         """Index sidecars that a crash left without a row; returns the last order number."""
-        last = int(self._db.value('SELECT coalesce(max("order"), 0) FROM deliveries'))
+        last = self._last_order()
         while (stray := self._store.read_delivery(last + 1)) is not None:
             self._db.execute(_INSERT_DELIVERY, record_fields(stray))
             last += 1
         return last
+
+    def _adopt_waiting(self) -> None:
+        """Index a sidecar that a crash left without a row, and that nobody may ever deliver again."""
+        if self._store.read_delivery(self._last_order() + 1) is not None:
+            with self._db.transaction():
+                self._adopt_deliveries()
+
+    def _last_order(self) -> int:
+        return int(self._db.value('SELECT coalesce(max("order"), 0) FROM deliveries'))
 
     def _adopt_outcomes(self) -> None:
         """Index outcomes that a crash left without a row, where their absence would look like work to do."""

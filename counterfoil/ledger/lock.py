@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from counterfoil.errors import Code, TransientError
+from counterfoil.files import room_for_write
 
 _FIRST_PAUSE_S = 0.005
 _LONGEST_PAUSE_S = 0.2
@@ -20,14 +21,16 @@ _LONGEST_PAUSE_S = 0.2
 
 @contextmanager
 def held(path: Path, *, exclusive: bool, wait_s: float, purpose: str) -> Iterator[None]:
-    """Hold the lock; BOOK_BUSY (transient) after ``wait_s`` names the last writer that took it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
+    """Hold the lock; BOOK_BUSY (transient) after ``wait_s`` names the last writer that took it. DISK_FULL, DISK_FAULT."""
+    with room_for_write(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+b", buffering=0)
+    with file:
         _acquire(file.fileno(), path, exclusive=exclusive, wait_s=wait_s)
         if exclusive:
-            file.truncate(0)
-            file.write(json.dumps({"pid": os.getpid(), "purpose": purpose}))
-            file.flush()
+            with room_for_write(path.parent):
+                file.truncate(0)
+                file.write(json.dumps({"pid": os.getpid(), "purpose": purpose}).encode())
         try:
             yield
         finally:

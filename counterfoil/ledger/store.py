@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -19,7 +19,7 @@ import duckdb
 
 from counterfoil import limits
 from counterfoil.errors import Code, PermanentError, TransientError, UsageError
-from counterfoil.files import canonical_json, copy_synced, sync_folder, write_durably
+from counterfoil.files import canonical_json, copy_synced, disk_fault, room_for_write, sync_folder, write_durably
 from counterfoil.invariants import require
 from counterfoil.ledger import audit, lock, migrating
 from counterfoil.ledger.lookups import Lookups
@@ -48,7 +48,10 @@ class Copied:
     continues: bool
 
 
+_NO_MEMORY: Final = ("Out of Memory", "llocate", "bad allocation")
+_FAULTY: Final = ("Input/output error", "Read-only file system", "Stale file handle", "fsync failed")
 _NO_ROOM: Final = ("No space left", "File too large", "Could not write", "quota")
+"""What DuckDB's messages hold, the system's own words among them; its types of errors do not tell these apart."""
 
 _SEEN_CURRENT: Final[set[tuple[int, int, Traversable]]] = set()
 """Books (device, inode, steps) this process has found at the newest schema: no program goes back to an older one."""
@@ -208,17 +211,18 @@ class Book:
         the old book or the new one. The old file stays beside it under a name that tells its schema.
         """
         aside = replace(self, path=self.path.with_suffix(".making"))
-        aside._remove()  # what a killed migration left
-        if not self.path.exists():
-            _wal(self.path).unlink(missing_ok=True)  # of a book that is gone: it must not be read into the new one
-            aside._make()
-        elif self._pending():
-            self._fold()
-            self._keep(aside._make(self.path))
-        else:
-            return  # another process was first
-        aside.path.replace(self.path)
-        sync_folder(self.path.parent)
+        with room_for_write(self.path.parent):
+            aside._remove()  # what a killed migration left
+            if not self.path.exists():
+                _wal(self.path).unlink(missing_ok=True)  # of a book that is gone: it must not be read into the new one
+                aside._make()
+            elif self._pending():
+                self._fold()
+                self._keep(aside._make(self.path))
+            else:
+                return  # another process was first
+            aside.path.replace(self.path)
+            sync_folder(self.path.parent)
 
     def _make(self, old: Path | None = None) -> int:
         """Make this file at the newest schema, from nothing or from a copy of ``old``; returns the schema it began at.
@@ -238,7 +242,7 @@ class Book:
             require(not _wal(self.path).exists(), "a closed book has no log beside it", code=Code.MIGRATION_FAILED)
         except BaseException as error:
             self._remove()
-            if old is not None and isinstance(error, TransientError):
+            if old is not None and isinstance(error, TransientError) and error.code is Code.DISK_FULL:
                 raise _no_room_to_migrate(old) from error
             raise
         return began
@@ -278,19 +282,28 @@ class Book:
     @contextmanager
     def _attached(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        connection = duckdb.connect(":memory:", config={"memory_limit": MEMORY_LIMIT})
         try:
-            connection.execute(f"SET temp_directory = '{_quoted(self.path.parent / 'spill')}'")
-            connection.execute(f"ATTACH '{_quoted(self.path)}' AS book{' (READ_ONLY)' if read_only else ''}")
-            yield connection
-        except duckdb.Error as error:
+            with closing(duckdb.connect(":memory:", config={"memory_limit": MEMORY_LIMIT})) as connection:
+                connection.execute(f"SET temp_directory = '{_quoted(self.path.parent / 'spill')}'")
+                connection.execute(f"ATTACH '{_quoted(self.path)}' AS book{' (READ_ONLY)' if read_only else ''}")
+                yield connection
+        except (duckdb.Error, MemoryError) as error:
             raise self._told(error) from error
-        finally:
-            connection.close()
 
-    def _told(self, error: duckdb.Error) -> Exception:
-        """DuckDB's own errors in ours: no room is transient, a file it cannot read is damage, the rest is a bug."""
+    def _told(self, error: duckdb.Error | MemoryError) -> Exception:
+        """DuckDB's own errors in ours: no memory, no room and a faulty disk are transient, a file it cannot read is
+        damage, the rest is a bug."""
         text = str(error)
+        if isinstance(error, MemoryError) or any(sign in text for sign in _NO_MEMORY):
+            return TransientError(
+                Code.OUT_OF_MEMORY,
+                self.path.name,
+                found="not enough memory for what was being done with the book",
+                expected=f"{MEMORY_LIMIT} for the book and as much for the rest",
+                remedy="Free memory or raise the limit of the process, then run again; nothing was half posted",
+            )
+        if any(sign in text for sign in _FAULTY):
+            return disk_fault(self.path, "the book could not be written")
         if any(sign in text for sign in _NO_ROOM):
             return TransientError(
                 Code.DISK_FULL,

@@ -26,7 +26,7 @@ _UNREADABLE = {Code.FILE_EMPTY, Code.HEADER_MISSING, Code.ENVELOPE_INVALID}
 """Whole files that the partner must send again; anything else about a claim is for us to settle."""
 
 
-_STOPS_ALL = {Code.CONNECTION_LOST, Code.DISK_FULL}
+_STOPS_ALL = {Code.CONNECTION_LOST, Code.DISK_FULL, Code.DISK_FAULT}
 """Troubles that the next file would meet as well; it is not charged with them."""
 
 OWN_KINDS: Final = {

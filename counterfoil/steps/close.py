@@ -22,8 +22,11 @@ COLUMNS = ("day", "feed", "partner", "status", "files", "name")
 def close_days(desk: Desk, through: date) -> list[Posted]:
     """Close every programme day that is still open up to ``through``, in order, and post each close.
 
+    What a crash left is finished first: a close that landed says what was true then, and no other is made beside it.
     Raises DATE_OUTSIDE: permanent for a day before the programme's first, transient while a day has not ended.
     """
+    (calendar,) = desk.feeds([FeedKind.CALENDAR])
+    postings = settle(desk, [calendar.feed], through, {}).postings
     with desk.book.reading() as book:
         first = book.open_day() or desk.settings.start_date
     if through < desk.settings.start_date:
@@ -35,11 +38,10 @@ def close_days(desk: Desk, through: date) -> list[Posted]:
             remedy="Set start_date in counterfoil.yaml before the first run",
         )
     _require_over(desk, through)
-    postings: list[Posted] = []
     for number in range((through - first).days + 1):
         day = first + timedelta(days=number)
         desk.progress(f"closing {day}", number, (through - first).days + 1)
-        postings += _close(desk, day).postings
+        postings += _close(desk, calendar, day).postings
     return postings
 
 
@@ -55,8 +57,7 @@ def _require_over(desk: Desk, day: date) -> None:
         )
 
 
-def _close(desk: Desk, day: date) -> Settled:
-    (calendar,) = desk.feeds([FeedKind.CALENDAR])
+def _close(desk: Desk, calendar: Feed, day: date) -> Settled:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
