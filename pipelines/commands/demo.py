@@ -36,6 +36,9 @@ USER = "partner"
 QUIET = timedelta(minutes=5)
 """Between two looks at a day's files, by the demo's own clock: longer than any layout asks for."""
 
+LIMITS = {"approval_points": 10**12, "approval_minor": 10**12}
+"""A demo has nobody to approve its opening balances."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
@@ -101,6 +104,7 @@ def _settings_file(place: Home, scenario: Scenario, port: int, host_key: str) ->
         "programme": "Meridian Rewards",
         "entity": "MER1",
         "start_date": scenario.days[0],
+        **LIMITS,
         "connections": {INBOX: {"sftp": server}},
     }
     write_durably(place.settings_file, yaml.safe_dump(content, sort_keys=False).encode())

@@ -13,7 +13,8 @@ from pipelines.jobs import DAY, INTAKE, intake_keys
 from tests.plugins.homes import MONDAY, Office
 
 TUESDAY = MONDAY + timedelta(days=1)
-FEEDS = ("northstar_handback", "northstar_requests", "opening", "rates", "skybridge_handback", "skybridge_requests")
+OWN = ("approvals", "decisions", "members", "opening", "rates")
+FEEDS = (*OWN, "northstar_handback", "northstar_requests", "skybridge_handback", "skybridge_requests")
 
 
 @pytest.fixture

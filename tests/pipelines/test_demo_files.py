@@ -20,6 +20,7 @@ from counterfoil.steps.arrive import receive
 from counterfoil.steps.close import close_days
 from counterfoil.steps.post import settle
 from parsers.registry import LayoutReader
+from pipelines.commands.demo import LIMITS
 from pipelines.demo.found import found
 from pipelines.demo.northstar import overpunched
 from pipelines.demo.plan import EXPECTATIONS, FRIDAY, RECORDS_MIN, THURSDAY, TUESDAY, UNREADABLE, WEDNESDAY
@@ -217,6 +218,8 @@ def test_overpunched_numbers_are_those_of_the_published_table(value: int, text: 
 @pytest.mark.slow
 def test_what_is_reported_is_what_was_planted(scenario: Scenario, office: Office) -> None:
     """The week through arrival, gate and book, day by day."""
+    office.home.mkdir(parents=True)
+    (office.home / "counterfoil.yaml").write_text("".join(f"{name}: {limit}\n" for name, limit in LIMITS.items()))
     waiting: list[RemoteFile] = []
     for day in scenario.days:
         for file in (scenario.opening, scenario.rates, *scenario.files):
