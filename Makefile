@@ -25,7 +25,7 @@ demo: $(BIN)/.project
 	@$(BIN)/counterfoil demo --home $(HOME_DIR) $(ARGS)
 
 test: $(BIN)/.project
-	@$(BIN)/python -m pytest -m "not crash" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m "not crash" $(ARGS)
 
 crash: $(BIN)/.project
 	@$(BIN)/python -m pytest tests/crash $(ARGS)
