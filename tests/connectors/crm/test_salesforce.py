@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from connectors.crm.salesforce import SalesforceFiles
 from counterfoil.errors import Code, PermanentError
+from counterfoil.ledger.updates import TOLD
 from counterfoil.protocols import Batch, Updates
 
 JOURNAL = """\
@@ -225,7 +226,7 @@ def test_the_mapping_bytes_are_those_of_the_file(salesforce_mapping: Path) -> No
 
 
 def test_no_state_of_a_redemption_becomes_pending(salesforce_mapping: Path) -> None:
-    states = ["confirmed", "rejected", "reversed", "held", "refunded", "written_off"]
+    states = [state.name.lower() for state in TOLD]
     mapped = SalesforceFiles(salesforce_mapping)._mapping.objects[0]
     status = next(column for column in mapped.columns if column.field == "Status")
     assert sorted(status.codes) == sorted(states)
