@@ -71,7 +71,7 @@ def disk_fault(where: Path, found: str) -> TransientError:
         str(where),
         found=found,
         expected="a disk that keeps what is written to it",
-        remedy="See that it is sound and not mounted read-only, then run again; nothing was half accepted",
+        remedy="See that it is sound, has room and is not mounted read-only, then run again; nothing was half accepted",
     )
 
 

@@ -21,12 +21,20 @@ _LONGEST_PAUSE_S = 0.2
 
 @contextmanager
 def held(path: Path, *, exclusive: bool, wait_s: float, purpose: str) -> Iterator[None]:
-    """Hold the lock; BOOK_BUSY (transient) after ``wait_s`` names the last writer that took it. DISK_FULL, DISK_FAULT."""
+    """Hold the lock; BOOK_BUSY (transient) after ``wait_s`` names the last writer that took it. DISK_FULL, DISK_FAULT.
+
+    Who waits to write is next: readers that come later wait behind him. So whoever reads must not begin to read again
+    before it is done.
+    """
+    deadline = time.monotonic() + wait_s
     with room_for_write(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+b", buffering=0)
     with file:
-        _acquire(file.fileno(), path, exclusive=exclusive, wait_s=wait_s)
+        with _in_line(path.parent) as line:
+            for descriptor in (line, file.fileno()):
+                if not _acquired(descriptor, exclusive=exclusive, deadline=deadline):
+                    raise _busy(path, wait_s)
         if exclusive:
             with room_for_write(path.parent):
                 file.truncate(0)
@@ -37,22 +45,36 @@ def held(path: Path, *, exclusive: bool, wait_s: float, purpose: str) -> Iterato
             fcntl.flock(file.fileno(), fcntl.LOCK_UN)
 
 
-def _acquire(descriptor: int, path: Path, *, exclusive: bool, wait_s: float) -> None:
+@contextmanager
+def _in_line(folder: Path) -> Iterator[int]:
+    """A descriptor of the folder, whose own lock is held only while waiting for the other."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _acquired(descriptor: int, *, exclusive: bool, deadline: float) -> bool:
     mode = (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB
-    deadline = time.monotonic() + wait_s
     pause = _FIRST_PAUSE_S
     while True:
         try:
             fcntl.flock(descriptor, mode)
-            return
-        except BlockingIOError as error:
+        except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise TransientError(
-                    Code.BOOK_BUSY,
-                    path.name,
-                    found=f"it was held for {wait_s:.0f} s, last by {path.read_text() or 'a reader'}",
-                    expected="it to be free",
-                    remedy="Wait for that process, then run again",
-                ) from error
+                return False
+        else:
+            return True
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+
+def _busy(path: Path, wait_s: float) -> TransientError:
+    return TransientError(
+        Code.BOOK_BUSY,
+        path.name,
+        found=f"it was held for {wait_s:.0f} s, last by {path.read_text() or 'a reader'}",
+        expected="it to be free",
+        remedy="Wait for that process, then run again",
+    )
