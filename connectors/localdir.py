@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self, cast
 
 from connectors import confined
-from connectors.names import MOVE_TRIES, decoded, folder_parts, free_name, place_of, require_safe
+from connectors.names import MOVE_TRIES, decoded, folder_parts, free_name, given_before, place_of, require_safe
 from connectors.outcomes import cut_short, listing_too_long, missing, moved, refused, require_offset
 from counterfoil.invariants import require
 from counterfoil.limits import FETCH_CHUNK_BYTES, LISTING_FILES_MAX
@@ -168,12 +168,13 @@ def _require_unchanged(file: RemoteFile, found: os.stat_result, where: str) -> N
 
 def _move(name: str, found: os.stat_result, *, source: int, target: int) -> None:
     """Into the archive under a free name; a crash in the middle of an earlier move left only the old name to remove."""
-    there = confined.lstat_below(target, name)
+    new_name = free_name(name, lambda candidate: confined.lstat_below(target, candidate) is not None)
+    last = given_before(name, new_name)
+    there = confined.lstat_below(target, last) if last is not None else None
     if there is not None and os.path.samestat(found, there):
         os.unlink(name, dir_fd=source)
         os.fsync(source)
         return
-    new_name = free_name(name, lambda candidate: confined.lstat_below(target, candidate) is not None)
     confined.move_without_replacing(name, new_name, source=source, target=target)
 
 

@@ -97,6 +97,12 @@ def free_name(name: str, taken: Callable[[str], bool]) -> str:
     )
 
 
+def given_before(name: str, free: str) -> str | None:
+    """The name that ``free_name`` gave out before this one; None where ``name`` itself is free."""
+    number = int(free.removeprefix(f"{name}.")) if free != name else 0
+    return f"{name}.{number - 1}" if number > 1 else (name if number else None)
+
+
 def _lowest_free(name: str, taken: Callable[[str], bool], *, low: int, high: int) -> int:
     """Halve between a number that is taken (0 is the plain name) and one that is free."""
     while high - low > 1:

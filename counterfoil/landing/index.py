@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from counterfoil.clock import utc_text
-from counterfoil.feed import Feed
 from counterfoil.identity import Earlier, Effect, Judgement, judgement_message, verdict
 from counterfoil.invariants import require
 from counterfoil.landing.database import Database
@@ -28,7 +27,7 @@ from counterfoil.landing.records import (
     record_from_row,
 )
 from counterfoil.landing.store import LandingStore
-from counterfoil.protocols import Marks, RemoteFile
+from counterfoil.protocols import RemoteFile
 
 _INSERT_DELIVERY = """INSERT INTO deliveries VALUES (:order, :connection, :folder, :name, :size, :mtime_ns,
     :payload_sha, :feed, :layout_version, :layout_sha, :business_date, :epoch, :sequence, :empty, :identity,
@@ -147,6 +146,12 @@ class ArrivalIndex(OutputIndex):
             return int(self._db.value(query, values))
 
     # Deliveries
+
+    def delivered(self, connection: str, file: RemoteFile) -> bool:
+        """Whether exactly this file, by its name, size and time, was delivered."""
+        query = """SELECT EXISTS (SELECT 1 FROM deliveries WHERE connection = :connection AND folder = :folder
+            AND name = :name AND size = :size AND mtime_ns = :mtime_ns)"""
+        return bool(self._db.value(query, _file_values(connection, file)))
 
     def record_delivery(self, arrival: Arrival, refusal: Refusal | None = None) -> Delivery:
         """Give a landed file its order number and verdict, and write its sidecar.

@@ -48,7 +48,7 @@ class Copied:
     continues: bool
 
 
-_NO_MEMORY: Final = ("Out of Memory", "llocate", "bad allocation")
+_NO_MEMORY: Final = ("Out of Memory", "llocate", "bad allocation", "launch worker thread")
 _FAULTY: Final = ("Input/output error", "Read-only file system", "Stale file handle", "fsync failed")
 _NO_ROOM: Final = ("No space left", "File too large", "Could not write", "quota")
 """What DuckDB's messages hold, the system's own words among them; its types of errors do not tell these apart."""

@@ -188,10 +188,13 @@ def _cleared_breaks(records: pl.DataFrame, chain: Sequence[int], book: Lookups) 
     """Breaks that the records cleared and that are still cleared: break_id, code, theirs_id, file_id, by_line.
 
     An answer nobody asked for takes the place of a hold that waited under its reference, and clears the hold's break.
+    A break that another decision of the same file was on stays cleared: that decision stands.
     """
     return book.frame(
         f"""WITH touched AS ({_TOUCHED}), told AS (
                 SELECT d.break_id, r.file_id, r.by_line FROM book.decision d JOIN records r USING (file_id, line_no)
+            ), stands AS (
+                SELECT d.break_id, d.file_id FROM book.decision d ANTI JOIN records r USING (file_id, line_no)
             )
             SELECT b.break_id, b.code, b.theirs_id, min(t.file_id) AS file_id, min(t.by_line) AS by_line
             FROM book.break b JOIN (
@@ -200,6 +203,7 @@ def _cleared_breaks(records: pl.DataFrame, chain: Sequence[int], book: Lookups) 
                 JOIN book.break c ON c.break_id = e.break_id AND (c.item_id = s.item_id OR c.theirs_id = s.item_id
                     OR (s.made AND s.side = {Side.THEIRS:d} AND c.code = {BreakCode.UNKNOWN_THEIRS:d}
                         AND c.partner_id = i.partner_id AND c.subject = i.ref))
+                ANTI JOIN stands d ON d.break_id = e.break_id AND d.file_id = e.file_id
                 WHERE e.event = {BreakEvent.CLEARED:d} AND c.file_id NOT IN ({", ".join(map(str, chain))})
                 UNION SELECT * FROM told
             ) t ON t.break_id = b.break_id

@@ -85,6 +85,8 @@ def receive(desk: Desk, connection: str, *, patient: bool) -> Received:
             try:
                 received.delivered.append(_deliver(desk, source, connection, file))
             except CounterfoilError as error:
+                if error.code is Code.REMOTE_MISSING and desk.index.delivered(connection, file):
+                    continue  # another run was faster, and has cleared it away
                 desk.index.note_failure(connection, file, error.code)
                 received.troubles.append(error)
                 if error.code in _STOPS_ALL:
@@ -117,19 +119,20 @@ class Sight:
 def look(desk: Desk, source: Source, connection: str, troubles: list[CounterfoilError]) -> list[Sight]:
     """One look at every folder: the files that are not delivered yet, in order of name.
 
-    A folder that cannot be listed is added to ``troubles`` and stops no other.
+    A folder that cannot be listed is added to ``troubles`` and stops no other; one that is not there, and in which no
+    file is ever due, is as good as empty.
     """
     feeds = [feed for feed in _sent(desk) if feed.arrival.connection == connection]
     seen: list[Sight] = []
     for folder in sorted({feed.arrival.folder for feed in feeds}):
         now = desk.now()
-        markers = tuple(
-            {feed.arrival.marker_suffix for feed in feeds if feed.arrival.folder == folder and _marked(feed)}
-        )
+        here = [feed for feed in feeds if feed.arrival.folder == folder]
+        markers = tuple({feed.arrival.marker_suffix for feed in here if _marked(feed)})
         try:
             listing = source.listing(folder)
         except PermanentError as error:
-            troubles.append(error)
+            if error.code is not Code.REMOTE_MISSING or any(feed.expected for feed in here):
+                troubles.append(error)
             continue
         names = {file.name for file in listing}
         for known in desk.index.note_looks(connection, listing, now):

@@ -61,3 +61,13 @@ def test_a_version_that_was_not_fetched_is_never_archived(office: Office) -> Non
         assert [delivery.size for delivery in received.delivered] == [len(newer) - 20]
     assert target.read_bytes() == newer, "the new version waits where it is"
     assert not list((office.home / "inbox/skybridge/incoming/archive").glob("*"))
+
+
+def test_a_folder_in_which_nothing_is_due_need_not_be_there(office: Office) -> None:
+    root = office.home / "elsewhere"
+    (root / "opening").mkdir(parents=True)
+    with office.desk() as desk:
+        received = journey.arrive(with_source(desk, LocalSource(alias="inbox", root=root)), "inbox", patient=False)
+    missing = {trouble.where for trouble in received.troubles if trouble.code is Code.REMOTE_MISSING}
+    assert "inbox:skybridge/incoming" in missing, "a hand-back is due each day"
+    assert not {"inbox:members", "inbox:decisions", "inbox:approvals"} & missing

@@ -492,20 +492,29 @@ def check():
 kept = to.with_name("kept")
 if what == "backup":
     shutil.copytree(to, kept)
-instant = 0
+def as_before():
+    shutil.rmtree(again, ignore_errors=True)
+    if what == "backup":
+        shutil.rmtree(to)
+        shutil.copytree(kept, to)
+
+instant, step, close = 0, every, 3
 action = {"backup": back_up, "restore": bring_back}[what]
-while child(lambda: until(instant, action)):
+while step:
+    if not child(lambda: until(instant, action)):
+        # Past the end: the last stretch again in small steps, for there the new backup takes the place of the old.
+        instant, step = instant - step + close, close if step > close else 0
+        as_before()
+        continue
     assert not child(check)
-    shutil.rmtree(again)
     if what == "backup":
         assert not child(back_up), "and the next backup is made"
         kept_now = [f"{number:08d}" for number in manifests(to)]
         names = [path.name for path in to.iterdir() if path.is_file() and path.name != "backup.lock"]
         assert len(kept_now) == 2 and len(names) == 8, names
         assert all(name.split("-")[1][:8] in kept_now for name in names), names
-        shutil.rmtree(to)
-        shutil.copytree(kept, to)
-    instant += every
+    as_before()
+    instant += step
 """
 
 
