@@ -27,8 +27,9 @@ demo: $(BIN)/.project
 test: $(BIN)/.project
 	@$(BIN)/python -m pytest -n 2 -m "not crash" $(ARGS)
 
+# At several times as many instants as the suite has time for.
 crash: $(BIN)/.project
-	@$(BIN)/python -m pytest tests/crash $(ARGS)
+	@COUNTERFOIL_KILLS=60 COUNTERFOIL_INSTANTS=300 COUNTERFOIL_EVERY=4 $(BIN)/python -m pytest tests/crash $(ARGS)
 
 check: $(BIN)/.project
 	$(BIN)/ruff check
