@@ -60,6 +60,18 @@ class Expected(Contract):
     weekdays: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7)
 
 
+class Window(Contract):
+    """How many days an answer may date before and after its request.
+
+    ``business`` counts Monday to Friday but for the partner's ``holidays``; otherwise every day counts.
+    """
+
+    early_days: int = Field(default=0, ge=0, le=400)
+    late_days: int = Field(ge=0, le=400)
+    business: bool = False
+    holidays: tuple[date, ...] = ()
+
+
 class Limits(Contract):
     """Bounds on one file of the feed."""
 
@@ -99,6 +111,16 @@ class Feed(Contract):
     """Requests only: calendar days after the value date until an unanswered request is overdue (B02)."""
     tolerance_points: int = Field(default=0, ge=0)
     """Hand-backs only: the largest difference that still confirms."""
+    tolerance_basis_points: int = Field(default=0, ge=0, le=10_000)
+    """Hand-backs only: the same as hundredths of a per cent of the points sent; the wider of the two counts."""
+    tolerance_monthly_points: int | None = Field(default=None, ge=0)
+    """Hand-backs only: differences, signs apart, that a month may tolerate; beyond it they are breaks (B04)."""
+    answer_window: Window | None = None
+    """Hand-backs only: when an answer may date; one outside it is a break (B06). Without it dates are not compared."""
+    split_max: int = Field(default=1, ge=1, le=5)
+    """Hand-backs only: answers in which a partner may credit one request, all under its reference."""
+    net_max: int = Field(default=1, ge=1, le=5)
+    """Hand-backs only: requests of one member that a partner may answer as one, under a reference of its own."""
     reference_lifetime_days: int = Field(default=400, ge=1)
     """How far back a reference is looked up among settled requests."""
     reason_texts: dict[str, str] = Field(default_factory=dict)

@@ -4,7 +4,7 @@ Here: enumerations kept in the book and the columns of every table a posting add
 event books (``data/ledger/posting.yaml``). A code that has landed keeps its number for ever.
 """
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Final
 
 import polars as pl
@@ -108,6 +108,14 @@ class Event(IntEnum):
     MERGED = 91
     MERGE_KNOWN = 92
     MERGE_REFUSED = 93
+    ACCEPTED_PART = 100
+    PARTS_MET = 101
+    NETTED = 102
+    DATE_DIFFERS = 103
+    MATCHED = 104
+    ASSIGNED = 105
+    POSTPONED = 106
+    DECLINED = 107
 
 
 FIRST_OF_VERSION_TWO: Final = 70
@@ -129,6 +137,10 @@ class Action(IntEnum):
     APPROVE = 10
     LOCK = 11
     REOPEN = 12
+    MATCH = 13
+    ASSIGN = 14
+    WAIT = 15
+    DECLINE = 16
 
 
 class LotUse(IntEnum):
@@ -158,12 +170,44 @@ class Disposition(IntEnum):
 
 
 class MatchPass(IntEnum):
-    """The pass that matched a record, in the order they run. NONE: nothing to match."""
+    """The pass that matched a record. NONE: nothing to match, or nothing found.
+
+    EXACT, DATE_WINDOW and TOLERANCE are by reference; SETTLED_KEY is an item that had ended, THEIRS_FIRST an answer
+    that waited. SPLIT: several answers to one request; NETTED: one answer to several. SUGGESTED, AMBIGUOUS and GAVE_UP
+    settle nothing: one candidate, several, or more work than a posting may take.
+    """
 
     NONE = 0
     EXACT = 1
     SETTLED_KEY = 2
     THEIRS_FIRST = 3
+    DATE_WINDOW = 4
+    TOLERANCE = 5
+    SPLIT = 6
+    NETTED = 7
+    SUGGESTED = 8
+    AMBIGUOUS = 9
+    GAVE_UP = 10
+
+
+class MatchRole(IntEnum):
+    """What an item is to the record that was matched; ``match.role``."""
+
+    MATCHED = 1
+    """The record speaks of it alone."""
+    PART = 2
+    """One of the group that the record closes or belongs to."""
+    CANDIDATE = 3
+    """Considered and not taken: it is one of several, or only a person can tell."""
+
+
+class Agreed(IntFlag):
+    """Fields in which a record and an item agree; ``match.agreed``."""
+
+    REF = 1
+    MEMBER = 2
+    POINTS = 4
+    DATE = 8
 
 
 class BreakCode(IntEnum):
@@ -173,14 +217,26 @@ class BreakCode(IntEnum):
     OVERDUE = 2
     UNKNOWN_THEIRS = 3
     POINTS_DIFFER = 4
+    MONEY_DIFFERS = 5
     DATE_DIFFERS = 6
     DUPLICATE_THEIRS = 7
     DUPLICATE_OURS = 8
     REJECTED = 9
     OTHER_ACCOUNT = 10
     CONFLICT = 11
+    CONTROL_WRONG = 12
     SEQUENCE = 13
+    WALLET_DIFFERS = 14
+    LEDGER_DIFFERS = 15
     BALANCE_SHORT = 16
+
+
+class BreakState(IntEnum):
+    """What people have done about an open break; ``break_state.state``. One that nobody touched is open."""
+
+    OPEN = 1
+    ASSIGNED = 2
+    PENDING = 3
 
 
 class BreakEvent(IntEnum):
@@ -330,10 +386,30 @@ TABLES: Final[dict[str, dict[str, type[pl.DataType]]]] = {
         "file_id": I32,
         "line_no": I32,
     },
+    "match": {
+        "file_id": I32,
+        "line_no": I32,
+        "item_id": I64,
+        "match_pass": I16,
+        "role": I16,
+        "agreed": I16,
+        "difference": I64,
+        "days": I32,
+    },
+    "break_state": {
+        "break_id": TEXT,
+        "state": I16,
+        "owner": TEXT,
+        "until": DAY,
+        "file_id": I32,
+        "line_no": I32,
+    },
 }
 """Every append-only table in the order of the digest; columns in schema order."""
 
-SINCE_SCHEMA_TWO: Final = ("item_change", "reversal", "decision", "lot", "lot_use", "merge")
+SINCE_SCHEMA_TWO: Final = (
+    "item_change", "reversal", "decision", "lot", "lot_use", "merge", "match", "break_state",
+)  # fmt: skip
 """Tables that a posting of schema 1 does not seal."""
 
 BOOK_SCHEMA: Final = 2
@@ -359,6 +435,8 @@ ORDER: Final[dict[str, tuple[str, ...]]] = {
     "lot": ("lot_id",),
     "lot_use": ("line_no", "lot_id", "item_id", "use", "amount"),
     "merge": ("line_no", "from_account"),
+    "match": ("line_no", "item_id"),
+    "break_state": ("line_no", "break_id"),
 }
 """The canonical order of one posting's rows in each table, since schema 2; before, they lay as they were composed."""
 

@@ -26,13 +26,17 @@ KINDS: Final[dict[BreakCode, Kind]] = {
     BreakCode.OVERDUE: Kind("Answer overdue", "operations", "Ask the partner for the missing answer", 1),
     BreakCode.UNKNOWN_THEIRS: Kind("Unknown to us", "operations", "Identify the request or refuse the item", 3),
     BreakCode.POINTS_DIFFER: Kind("Points differ", "operations", "Agree the amount with the partner", 3),
-    BreakCode.DATE_DIFFERS: Kind("Booked in a later period", "finance", "Judge whether the period needs an accrual", 1),
+    BreakCode.MONEY_DIFFERS: Kind("Money differs", "finance", "Check the partner's rate card", 3),
+    BreakCode.DATE_DIFFERS: Kind("Date differs", "finance", "Judge whether the period needs an accrual", 1),
     BreakCode.DUPLICATE_THEIRS: Kind("Answered twice", "partner desk", "Tell the partner; nothing was booked twice", 5),
     BreakCode.DUPLICATE_OURS: Kind("Requested twice", "operations", "Recall the second request", 1),
     BreakCode.REJECTED: Kind("Rejected by partner", "member services", "Correct and send again, or tell the member", 5),
     BreakCode.OTHER_ACCOUNT: Kind("Accepted to another account", "member services", "Update the member's number", 5),
     BreakCode.CONFLICT: Kind("Answers conflict", "operations", "Agree the outcome with the partner", 1),
+    BreakCode.CONTROL_WRONG: Kind("Control total wrong", "operations", "Ask the partner for a whole file", 1),
     BreakCode.SEQUENCE: Kind("File missing or repeated", "operations", "Ask the partner for the file", 1),
+    BreakCode.WALLET_DIFFERS: Kind("Wallet differs from vouchers", "finance", "Claim the refund from the supplier", 3),
+    BreakCode.LEDGER_DIFFERS: Kind("Ledger differs from GL", "finance", "Find the entry that one side lacks", 1),
     BreakCode.BALANCE_SHORT: Kind("Balance short", "operations", "Find out why points were sent without cover", 1),
 }
 

@@ -79,9 +79,9 @@ class Requests(Records):
 
 
 class Handback(Records):
-    """What a partner answered."""
+    """What a partner answered; ``ref`` is null where the partner names none."""
 
-    ref: str = _text()
+    ref: str = _text(nullable=True)
     member: str = _text(nullable=True)
     points: int = _points()
     outcome: str = _one_of(OUTCOMES)
@@ -150,6 +150,8 @@ class Decisions(Records):
     ref: str = _text(nullable=True)
     points: int = _points()
     reason: str = _text()
+    owner: str = _text(nullable=True)
+    until: pl.Date = _day(nullable=True)
 
 
 class Approvals(Records):

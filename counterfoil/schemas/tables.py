@@ -73,6 +73,8 @@ ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
                 "ref": pl.String,
                 "points": pl.Int64,
                 "reason": pl.String,
+                "owner": pl.String,
+                "until": pl.Date,
             }
         ),
         FeedKind.APPROVALS: MappingProxyType({"line_no": pl.Int64, "payload": pl.String, "reason": pl.String}),
@@ -92,11 +94,11 @@ ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
 NULLABLE: Final[Mapping[FeedKind, frozenset[str]]] = MappingProxyType(
     {
         FeedKind.REQUESTS: frozenset(),
-        FeedKind.HANDBACK: frozenset({"member", "reason", "to_account"}),
+        FeedKind.HANDBACK: frozenset({"ref", "member", "reason", "to_account"}),
         FeedKind.OPENING: frozenset({"owner", "partner", "ref", "expires"}),
         FeedKind.CALENDAR: frozenset({"name"}),
         FeedKind.RATES: frozenset(),
-        FeedKind.DECISIONS: frozenset({"ref"}),
+        FeedKind.DECISIONS: frozenset({"ref", "owner", "until"}),
         FeedKind.APPROVALS: frozenset(),
         FeedKind.MEMBERS: frozenset(),
     }
@@ -134,6 +136,10 @@ ACTIONS: Final = (
     "discard",
     "lock",
     "reopen",
+    "match",
+    "assign",
+    "wait",
+    "decline",
 )
 """What a row of a decisions file may ask for; see the how-to on decisions."""
 DAY_STATUSES: Final = ("received", "empty", "missing", "held", "not_due")

@@ -6,7 +6,7 @@ or who may take them.
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +20,7 @@ from counterfoil.steps.desk import Desk
 from counterfoil.steps.post import gross_points, read, settle
 
 COLUMNS: Final[Mapping[FeedKind, tuple[str, ...]]] = {
-    FeedKind.DECISIONS: ("action", "subject", "ref", "points", "reason", "decided_at"),
+    FeedKind.DECISIONS: ("action", "subject", "ref", "points", "reason", "decided_at", "owner", "until"),
     FeedKind.APPROVALS: ("payload", "reason"),
 }
 
@@ -36,22 +36,33 @@ class Decided:
     outcomes: tuple[tuple[Delivery, Outcome], ...]
 
 
-def decide(desk: Desk, *, action: str, subject: str, reason: str, points: int = 0, ref: str = "") -> Decided:
+def decide(
+    desk: Desk,
+    *,
+    action: str,
+    subject: str,
+    reason: str,
+    points: int = 0,
+    ref: str = "",
+    owner: str = "",
+    until: str = "",
+) -> Decided:
     """Decide one thing: land it, post it, and let post what it lets post."""
-    row = {
-        "action": action,
-        "subject": subject,
-        "ref": ref,
-        "points": points,
-        "reason": reason,
-        "decided_at": utc_text(desk.now()),
-    }
-    return _landed(desk, FeedKind.DECISIONS, [row], concerning=subject)
+    told = {"action": action, "subject": subject, "ref": ref, "points": points, "owner": owner, "until": until}
+    return decide_all(desk, [told], reason=reason)
+
+
+def decide_all(desk: Desk, told: Sequence[Mapping[str, object]], *, reason: str) -> Decided:
+    """Decide several things in one file, which takes effect as a whole or not at all."""
+    stamp = {"reason": reason, "decided_at": utc_text(desk.now())}
+    blank = dict.fromkeys(COLUMNS[FeedKind.DECISIONS], "")
+    rows = [{**blank, **row, **stamp} for row in told]
+    return _landed(desk, FeedKind.DECISIONS, rows, concerning={str(row["subject"]) for row in rows})
 
 
 def approve(desk: Desk, payload_sha: str, reason: str) -> Decided:
     """Approve a file that another person sent."""
-    return _landed(desk, FeedKind.APPROVALS, [{"payload": payload_sha, "reason": reason}], concerning=payload_sha)
+    return _landed(desk, FeedKind.APPROVALS, [{"payload": payload_sha, "reason": reason}], concerning={payload_sha})
 
 
 def held_file(desk: Desk, prefix: str) -> Delivery:
@@ -75,7 +86,9 @@ def released_points(desk: Desk, delivery: Delivery) -> int:
     return gross_points(read(desk, delivery))
 
 
-def _landed(desk: Desk, kind: FeedKind, rows: Sequence[Mapping[str, object]], *, concerning: str) -> Decided:
+def _landed(
+    desk: Desk, kind: FeedKind, rows: Sequence[Mapping[str, object]], *, concerning: Collection[str]
+) -> Decided:
     (feed,) = desk.feeds([kind])
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS[kind], lineterminator="\n")
@@ -85,7 +98,7 @@ def _landed(desk: Desk, kind: FeedKind, rows: Sequence[Mapping[str, object]], *,
     day = local_date(desk.now(), desk.settings.zone)
     delivery = land_own(desk, feed, name=f"{feed.feed}_{day:%Y%m%d}_{sha256_bytes(data)[:8]}.csv", data=data)
     outcomes = settle(desk, [feed.feed], day, {}).outcomes
-    of_payload = [one for one in desk.index.deliveries() if one.payload_sha == concerning and one.feed]
+    of_payload = [one for one in desk.index.deliveries() if one.payload_sha in concerning and one.feed]
     for one in of_payload:
         outcomes = [*outcomes, *settle(desk, [one.feed or ""], one.business_date or day, {}).outcomes]
     concerned = {delivery.order, *(one.order for one in of_payload)}

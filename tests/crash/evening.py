@@ -16,12 +16,14 @@ from typing import Any, Final
 
 from counterfoil import journey
 from counterfoil.clock import fixed_clock
+from counterfoil.feed import FeedKind
 from counterfoil.files import sha256_bytes, sha256_file
 from counterfoil.ledger import histories
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.store import Book
 from counterfoil.settings import Home, Settings, load_settings
 from counterfoil.steps.close import close_days
+from counterfoil.steps.decide import COLUMNS
 from counterfoil.steps.desk import Desk
 from counterfoil.steps.publish import publish_crm, publish_journal
 from pipelines.wiring import open_desk, proof_desk
@@ -107,8 +109,8 @@ def set_scene(home: Path, scene: str) -> None:
         case "decision":
             with opened(Home(home)) as book:
                 unknown = book.frame("SELECT break_id FROM book.open_break WHERE subject = 'X9'").item()
-            told = f"refuse,{unknown},,5,agreed by mail,2026-12-02T05:00:00Z\n"
-            put(home, f"decisions/decisions_{DAY:%Y%m%d}.csv", f"action,subject,ref,points,reason,decided_at\n{told}")
+            told = f"refuse,{unknown},,5,agreed by mail,2026-12-02T05:00:00Z,,\n"
+            put(home, f"decisions/decisions_{DAY:%Y%m%d}.csv", f"{','.join(COLUMNS[FeedKind.DECISIONS])}\n{told}")
     look(home, scene)
 
 

@@ -53,7 +53,7 @@ def test_shipped_layouts_say_what_their_partners_agreed(layouts: dict[str, Layou
         ("skybridge_handback", {"fields.amount.required": "false"}, "record.points: may not be null"),
         ("skybridge_handback", {"fields.amount.pad": "zero"}, "pad: Input should be 'zeros' or 'blanks'"),
         ("skybridge_handback", {"fields.transfer_date.format": "YYYY/MM/DD"}, "fields.transfer_date.date.format"),
-        ("skybridge_handback", {"record.ref": None}, "record.ref: missing, and handback needs it"),
+        ("skybridge_handback", {"record.outcome": None}, "record.outcome: missing, and handback needs it"),
         ("skybridge_handback", {"record.colour": "amount"}, "record: colour is no column of handback"),
         ("skybridge_handback", {"record.ref": "nothing"}, "record.ref: there is no field nothing"),
         ("skybridge_handback", {"record.ref": "amount"}, "record.ref: field amount is of another type"),
@@ -71,7 +71,7 @@ def test_shipped_layouts_say_what_their_partners_agreed(layouts: dict[str, Layou
         ),
         (
             "skybridge_handback",
-            {"record.ref.when": {"outcome": ["held"]}, "record.ref.field": "reference"},
+            {"record.points": {"field": "amount", "when": {"outcome": ["held"]}}},
             "may not be",
         ),
         ("skybridge_handback", {"record_key": ["member"]}, "record_key: member is not in record"),

@@ -29,7 +29,7 @@ def test_a_frame_that_holds_comes_back_untouched(handback: pl.DataFrame) -> None
     ("changes", "complaint"),
     [
         ({"ref": pl.lit("")}, "ref: not_equal_to() at line 2, 3, 5"),
-        ({"ref": pl.lit(None, pl.String)}, "ref: not_nullable at line 2, 3, 5"),
+        ({"outcome": pl.lit(None, pl.String)}, "outcome: not_nullable at line 2, 3, 5"),
         ({"outcome": pl.lit("maybe")}, "outcome: isin("),
         ({"points": pl.col("points").cast(pl.Int32)}, "points: dtype('Int64')"),
         ({"points": pl.lit(10**15 + 1)}, "points: less_than_or_equal_to(1000000000000000) at line"),

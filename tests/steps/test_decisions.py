@@ -16,7 +16,7 @@ from counterfoil.ledger.decided import told
 from counterfoil.settings import Settings
 from counterfoil.steps.arrive import land_own
 from counterfoil.steps.close import close_days
-from counterfoil.steps.decide import Decided, approve, decide, held_file, released_points
+from counterfoil.steps.decide import COLUMNS, Decided, approve, decide, held_file, released_points
 from counterfoil.steps.desk import Desk
 from counterfoil.steps.post import settle
 from pipelines.wiring import open_desk
@@ -183,8 +183,8 @@ def test_a_decision_that_does_not_fit_has_no_effect(
 
 
 def test_one_row_that_does_not_fit_refuses_its_whole_file(clerk: Clerk) -> None:
-    rows = [f"take,{clerk.break_of(4, 'R3')},,250,yes,", f"refuse,{clerk.break_of(3, 'X9')},,76,wrong points,"]
-    text = "action,subject,ref,points,reason,decided_at\n" + "\n".join(rows) + "\n"
+    rows = [f"take,{clerk.break_of(4, 'R3')},,250,yes,,,", f"refuse,{clerk.break_of(3, 'X9')},,76,wrong points,,,"]
+    text = ",".join(COLUMNS[FeedKind.DECISIONS]) + "\n" + "\n".join(rows) + "\n"
     with clerk.desk() as desk:
         (feed,) = desk.feeds([FeedKind.DECISIONS])
         day = MONDAY + timedelta(days=1)

@@ -22,6 +22,14 @@ CREATE TABLE book.merge (
     partner_id INTEGER, member VARCHAR, survivor VARCHAR, from_account INTEGER, to_account INTEGER, since DATE,
     file_id INTEGER, line_no INTEGER
 );
+-- What the passes beyond the exact key looked at: items that a record was matched with, and those it might have been.
+CREATE TABLE book.match (
+    file_id INTEGER, line_no INTEGER, item_id BIGINT, match_pass SMALLINT, role SMALLINT, agreed SMALLINT,
+    difference BIGINT, days INTEGER
+);
+CREATE TABLE book.break_state (
+    break_id VARCHAR, state SMALLINT, owner VARCHAR, until DATE, file_id INTEGER, line_no INTEGER
+);
 CREATE TABLE book.open_lot (lot_id BIGINT, account_id INTEGER, remaining BIGINT, earned DATE, expires DATE);
 
 -- What schema 1 told only by dispositions (event 12: held by the partner), by the hold that waited for its request
