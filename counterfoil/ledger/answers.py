@@ -9,11 +9,12 @@ from typing import Protocol
 
 import polars as pl
 
-from counterfoil.ledger import merged, posting
+from counterfoil.ledger import later_passes, merged, posting
 from counterfoil.ledger.model import BreakCode, Disposition, Event, ItemKind, MatchPass, Outcome, Side, State
 from counterfoil.ledger.names import Dimensions, Names
 from counterfoil.ledger.work import Work, month_of
 from counterfoil.reconcile import breaks, life, passes
+from counterfoil.reconcile.terms import Terms
 
 WAITING = [state.value for state in life.WAITING]
 ENDS = [State.CONFIRMED.value, State.REJECTED.value, State.REVERSED.value]
@@ -23,6 +24,8 @@ BOOKS_SUSPENSE = [Event.UNKNOWN_ACCEPTED.value, Event.ACCEPTED_AFTER_END.value]
 class Lookups(Dimensions, Protocol):
     """What composing asks of the open book; every frame is limited to one partner and to what is open or named."""
 
+    def requests_of(self, partner_id: int, members: pl.Series) -> pl.DataFrame: ...
+    def tolerated(self, partner: str, day: date) -> int: ...
     def named_items(self, partner_id: int, refs: pl.Series, members: pl.Series) -> pl.DataFrame: ...
     def awaiting(self, partner_id: int, refs: pl.Series) -> pl.DataFrame: ...
     def open_items(self, partner_id: int, side: Side) -> pl.DataFrame: ...
@@ -39,12 +42,16 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     names = Names(book, file_id=work.file_id, unit=work.unit)
     partner_id = names.partner(work.feed.partner)
     waiting = book.open_items(partner_id, Side.THEIRS)
-    decided = _against_open_theirs(_decided(work, book, partner_id), waiting)
-    outdated = _outdated_holds(decided, waiting)
-    decided = _numbered(decided, names, partner_id, work)
-    ended = _ended(decided, work)
+    known = merged.aliases(work, book, partner_id)
+    by_reference = _against_open_theirs(_decided(work, book, partner_id), waiting)
+    later = later_passes.run(by_reference, waiting, work, book, partner_id=partner_id, aliases=known)
+    outdated = _outdated_holds(later.decided, waiting)
+    decided = _numbered(later.decided, names, partner_id, work)
+    ended = pl.concat([_ended(decided, work), _ended_by_groups(later.ends, work)], how="vertical_relaxed")
     theirs = _theirs(decided, partner_id, work)
     aliases, moved = _merges(work, book, partner_id, decided)
+    own = _effects(decided)
+    effects = pl.concat([own, later.effects.select(own.columns)])
     clearing = book.clearable_breaks(partner_id).filter(
         pl.col("item_id").is_in(ended["item_id"].implode()) | pl.col("theirs_id").is_in(outdated.implode())
     )
@@ -55,7 +62,8 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
             "item": theirs,
             "settled_key": pl.concat([ended.drop("was_open"), _emptied(emptied, work)], how="vertical_relaxed"),
             "disposition": _dispositions(decided, work.file_id),
-            "entry": posting.entries(_effects(decided), work.rules, names.roles(partner_id), work.file_id),
+            "entry": posting.entries(effects, work.rules, names.roles(partner_id), work.file_id),
+            "match": later.matches.with_columns(file_id=pl.lit(work.file_id)),
             "item_change": decided.filter(pl.col("event") == Event.HELD.value).select(
                 "item_id",
                 "line_no",
@@ -69,6 +77,21 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
         closed=pl.concat([ended.filter("was_open").select("item_id"), emptied.select(item_id="theirs_id")]),
         breaking=pl.concat([_breaks(decided, partner_id), moved]),
         clearing=clearing,
+    )
+
+
+def _ended_by_groups(ends: pl.DataFrame, work: Work) -> pl.DataFrame:
+    """Settled keys of requests that several answers settled, or one with others."""
+    return ends.select(
+        "item_id",
+        state=pl.lit(State.CONFIRMED.value),
+        confirmed="confirmed",
+        reversed=pl.lit(0),
+        reason_id=pl.lit(None),
+        month=pl.lit(month_of(work.on_day)),
+        file_id=pl.lit(work.file_id),
+        line_no="line_no",
+        was_open=pl.lit(value=True),
     )
 
 
@@ -91,12 +114,17 @@ def _decided(work: Work, book: Lookups, partner_id: int) -> pl.DataFrame:
     answers = work.accepted.with_columns(
         outcome=pl.col("outcome").replace_strict(passes.OUTCOMES, return_dtype=pl.Int16)
     )
+    if answers["ref"].null_count():
+        # One without a reference goes by its place, so that genuine equal ones are not taken for one another.
+        answers = answers.with_columns(pl.col("ref").fill_null(pl.format(f"?{work.file_id}:{{}}", "line_no")))
     matched = passes.placed(answers, book.named_items(partner_id, answers["ref"], answers["member"]))
     rest = answers.filter(matched["item_id"].is_null())
     if rest.height:
         matched = passes.resolved(matched, _resolve(rest, work, book, partner_id))
     paid = matched.with_columns(merged.redirected("source_account", book))
-    return passes.decide(paid, work.feed.tolerance_points)
+    monthly = work.feed.tolerance_monthly_points
+    used = book.tolerated(work.feed.partner, work.on_day) if monthly is not None else 0
+    return passes.decide(paid, Terms.of(work.feed, used))
 
 
 def _resolve(rest: pl.DataFrame, work: Work, book: Lookups, partner_id: int) -> pl.DataFrame:
@@ -126,7 +154,9 @@ def _against_open_theirs(decided: pl.DataFrame, theirs: pl.DataFrame) -> pl.Data
         .group_by("line_no")
         .agg(same=((kind == pl.col("their_kind")) & (pl.col("points") == pl.col("their_points"))).any())
     )
-    return passes.overrule(decided, again=judged.filter("same"), against=judged.filter(~pl.col("same")))
+    return passes.overrule(
+        decided, {life.DUPLICATE: judged.filter("same"), life.CONFLICT: judged.filter(~pl.col("same"))}
+    )
 
 
 def _outdated_holds(decided: pl.DataFrame, theirs: pl.DataFrame) -> pl.Series:

@@ -9,7 +9,17 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from counterfoil.ledger.model import OPEN_ITEM, Action, BreakCode, Side, State
+from counterfoil.ledger.model import (
+    OPEN_ITEM,
+    RECORD_SPAN,
+    TRANSFERS_PER_RECORD,
+    Action,
+    BreakCode,
+    ItemKind,
+    MatchPass,
+    Side,
+    State,
+)
 from counterfoil.ledger.periods import locked_after
 from counterfoil.reconcile import breaks
 
@@ -183,10 +193,11 @@ class Lookups:
 
     def named_items(self, partner_id: int, refs: pl.Series, members: pl.Series) -> pl.DataFrame:
         """Our open items that answers name by reference, the member being the same or not said, in any order: row (of
-        the answers), item_id, kind, state, source_account, sent. To read all open items and match them outside takes
-        three times as long."""
+        the answers), item_id, kind, state, source_account, sent, asked_on. To read all open items and match them
+        outside takes three times as long."""
         return self.frame(
-            f"""SELECT a.row, o.item_id, o.kind, o.state, o.source_account, o.amount AS sent
+            f"""SELECT a.row, o.item_id, o.kind, o.state, o.source_account, o.amount AS sent,
+                       o.value_date AS asked_on
                 FROM named a JOIN book.open_item o ON o.ref = a.ref
                 WHERE o.partner_id = {partner_id} AND o.side = {Side.OURS:d}
                   AND (a.member IS NULL OR a.member = o.member)""",
@@ -196,7 +207,8 @@ class Lookups:
     def awaiting(self, partner_id: int, refs: pl.Series) -> pl.DataFrame:
         """Our open items among references, as candidates for answers: ref, item_member and ``passes.ITEM_COLUMNS``."""
         return self.frame(
-            f"""SELECT o.ref, o.member AS item_member, o.item_id, o.kind, o.state, o.source_account, o.amount AS sent
+            f"""SELECT o.ref, o.member AS item_member, o.item_id, o.kind, o.state, o.source_account, o.amount AS sent,
+                       o.value_date AS asked_on
                 FROM wanted w JOIN book.open_item o ON o.ref = w.ref
                 WHERE o.partner_id = {partner_id} AND o.side = {Side.OURS:d} ORDER BY o.item_id""",
             wanted=pl.DataFrame({"ref": refs}),
@@ -204,7 +216,7 @@ class Lookups:
 
     def settled_items(self, partner_id: int, refs: pl.Series, since: date) -> pl.DataFrame:
         """Our ended items among references, since a month: ref, item_id, kind, state, item_member, source_account,
-        sent, confirmed, reversed. The newest settled key of an item counts."""
+        sent, asked_on, confirmed, reversed. The newest settled key of an item counts."""
         return self.frame(
             f"""WITH named AS (
                     SELECT i.* FROM book.item i JOIN wanted w ON w.ref = i.ref
@@ -216,11 +228,38 @@ class Lookups:
                     ANTI JOIN book.open_item o ON o.item_id = n.item_id
                     WHERE k.month >= {since.year * 100 + since.month}
                 )
-                SELECT ref, item_id, kind, state, member AS item_member, source_account, amount AS sent, confirmed,
-                       reversed
+                SELECT ref, item_id, kind, state, member AS item_member, source_account, amount AS sent,
+                       value_date AS asked_on, confirmed, reversed
                 FROM ended WHERE age = 1 AND state <> {State.WITHDRAWN:d} ORDER BY item_id""",
             wanted=pl.DataFrame({"ref": refs}),
         )
+
+    def requests_of(self, partner_id: int, members: pl.Series) -> pl.DataFrame:
+        """Requests of ours that await an answer, by their members: item_id, ref, member, amount, value_date."""
+        return self.frame(
+            f"""SELECT o.item_id, o.ref, o.member, o.amount, o.value_date
+                FROM (SELECT DISTINCT member FROM wanted) w JOIN book.open_item o ON o.member = w.member
+                WHERE o.partner_id = {partner_id} AND o.side = {Side.OURS:d} AND o.kind = {ItemKind.REQUEST:d}
+                  AND o.state IN ({State.PENDING:d}, {State.HELD:d}) ORDER BY o.item_id""",
+            wanted=pl.DataFrame({"member": members}, schema={"member": pl.String}),
+        )
+
+    def tolerated(self, partner: str, day: date) -> int:
+        """Points of difference that answers of a partner were off and settled all the same, signs apart, in the month
+        of a programme day; what was taken back since does not count."""
+        row = self.row(
+            f"""SELECT CAST(coalesce(sum(abs(m.difference)), 0) AS BIGINT)
+                FROM book.match m JOIN book.posting p ON p.n = m.file_id
+                WHERE m.match_pass = {MatchPass.TOLERANCE:d} AND p.partner = ?
+                  AND p.on_day BETWEEN date_trunc('month', CAST(? AS DATE)) AND last_day(CAST(? AS DATE))
+                  AND NOT EXISTS (
+                      SELECT 1 FROM book.reversal r WHERE r.reverses // {TRANSFERS_PER_RECORD} =
+                          CAST(m.file_id AS BIGINT) * {RECORD_SPAN} + m.line_no)""",
+            partner,
+            day,
+            day,
+        )
+        return int(row[0]) if row else 0
 
     def aliases(self, partner_id: int) -> pl.DataFrame:
         """Merged accounts, each with what stands for it from a day on, one hop a row: member, survivor, since."""
@@ -254,12 +293,10 @@ class Lookups:
     def overdue(self, day: date) -> pl.DataFrame:
         """Our open items that nobody has answered by the end of the day they were due, and that have no B02 yet.
 
-        item_id, partner_id, ref, amount, value_date. One that was answered in a way that settles nothing (B04, B11)
-        has its break already.
+        item_id, partner_id, ref, amount, value_date. One that was answered in a way that settles nothing has its break
+        already.
         """
-        answered = ", ".join(
-            str(code.value) for code in (BreakCode.OVERDUE, BreakCode.POINTS_DIFFER, BreakCode.CONFLICT)
-        )
+        answered = ", ".join(str(code.value) for code in breaks.ANSWERED)
         return self.frame(
             f"""SELECT o.item_id, o.partner_id, o.ref, o.amount, o.value_date FROM book.open_item o
                 WHERE o.side = {Side.OURS:d} AND o.state IN ({State.PENDING:d}, {State.HELD:d})

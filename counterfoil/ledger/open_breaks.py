@@ -43,9 +43,6 @@ LISTED: Final = (
 )
 """Columns of a list of breaks, in order."""
 
-_ANSWERED: Final = (BreakCode.OVERDUE, BreakCode.POINTS_DIFFER, BreakCode.CONFLICT)
-"""A request with one of these has a break of its own, so it is not listed as in transit as well."""
-
 _KINDS: Final = pl.DataFrame(
     [(code.value, breaks.label(code), *kind) for code, kind in breaks.KINDS.items()],
     schema={
@@ -181,7 +178,7 @@ def movements(book: Lookups, at: Known) -> pl.DataFrame:
 def _maybe_back(at: Known) -> str:
     """A query for requests of earlier days that may have come to be in transit again on a day: those it opened again,
     and those whose own break it cleared."""
-    answered = ", ".join(f"{code:d}" for code in _ANSWERED)
+    answered = ", ".join(f"{code:d}" for code in breaks.ANSWERED)
     return f"""
         SELECT item_id FROM book.item_change WHERE {at.on_day()} AND NOT {at.on_day(made_in("item_id"))}
         UNION
@@ -205,7 +202,7 @@ def _standing(at: Known) -> str:
 
 def _unanswered(at: Known) -> str:
     """A condition on ``item_id``: at the end of a day it has no break that says more than that it waits."""
-    answered = ", ".join(f"{code:d}" for code in _ANSWERED)
+    answered = ", ".join(f"{code:d}" for code in breaks.ANSWERED)
     return f"""item_id NOT IN (SELECT item_id FROM ({_standing(at)})
                                WHERE code IN ({answered}) AND item_id IS NOT NULL)"""
 

@@ -41,6 +41,7 @@ _WAITS: Final = "awaiting the answer"
 _AGAIN: Final = "the same answer again"
 _DIFFERS: Final = "stays open until the difference is agreed"
 _CONFLICT: Final = "answers conflict, so none counts"
+_WITH_LAST: Final = "the request is told with the last of its answers"
 _UNKNOWN: Final = "no request of ours"
 _NO_POINTS: Final = "a decision that moves no points"
 _UNDID: Final = "what it undid had moved no points"
@@ -90,6 +91,14 @@ OUTLETS: Final[Mapping[Event, Outlet]] = MappingProxyType(
         Event.MERGED: Outlet("the account that was merged held no points", None),
         Event.MERGE_KNOWN: Outlet("the merge is known", "the merge is known"),
         Event.MERGE_REFUSED: Outlet("the merge is not possible", "the merge is not possible"),
+        Event.ACCEPTED_PART: Outlet(_WITH_LAST, None),
+        Event.PARTS_MET: Outlet(None, None),
+        Event.NETTED: Outlet(None, None),
+        Event.DATE_DIFFERS: Outlet(_DIFFERS, _DIFFERS),
+        Event.MATCHED: Outlet(_WITH_LAST, None),
+        Event.ASSIGNED: Outlet(_NO_POINTS, _NO_POINTS),
+        Event.POSTPONED: Outlet(_NO_POINTS, _NO_POINTS),
+        Event.DECLINED: Outlet(_NO_POINTS, _NO_POINTS),
     }
 )
 """Every event. A request that a member paid for has that member's balance as its CRM key, so its cause is for those

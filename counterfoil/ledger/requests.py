@@ -10,13 +10,28 @@ import polars as pl
 
 from counterfoil.ledger import merged, posting
 from counterfoil.ledger.answers import Lookups
-from counterfoil.ledger.model import BreakCode, Disposition, Event, ItemKind, MatchPass, Side, State
+from counterfoil.ledger.model import (
+    TABLES,
+    Agreed,
+    BreakCode,
+    Disposition,
+    Event,
+    ItemKind,
+    MatchPass,
+    MatchRole,
+    Relation,
+    Side,
+    State,
+)
 from counterfoil.ledger.names import HOUSE, Names
 from counterfoil.ledger.work import Work, month_of
-from counterfoil.reconcile import breaks, passes
+from counterfoil.reconcile import breaks, groups, life, passes
+from counterfoil.reconcile.terms import Terms
 
 ASKS = [Event.REQUEST.value, Event.RECALL.value]
 ENDS = [State.CONFIRMED.value, State.REJECTED.value]
+_PARTS = {**TABLES["match"], "line_no": pl.Int64, "theirs_id": pl.Int64}
+"""Answers in parts that a request met: rows of ``match``, and the answer."""
 
 
 def compose(work: Work, book: Lookups) -> posting.Changes:
@@ -24,15 +39,17 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     names = Names(book, file_id=work.file_id, unit=work.unit)
     partner_id = names.partner(work.feed.partner)
     asked = _sourced(_known(work, book, partner_id), work, names, partner_id, book)
-    met = _met(asked, book.open_items(partner_id, Side.THEIRS), merged.aliases(work, book, partner_id), work)
+    met, parts = _met(asked, book.open_items(partner_id, Side.THEIRS), merged.aliases(work, book, partner_id), work)
     items = _items(asked, met, partner_id, work)
     taken = met.filter(pl.col("next_state").is_in([*ENDS, State.HELD.value]))
+    answered = pl.concat([taken.select("line_no", "theirs_id"), parts.select("line_no", "theirs_id")]).drop_nulls()
     return posting.changes(
         {
             "member": _members(asked, book, partner_id, work),
             "item": items,
-            "settled_key": _settled(taken, work),
-            "disposition": _dispositions(asked, work.file_id),
+            "settled_key": _settled(taken, answered, work),
+            "disposition": _dispositions(asked, parts, work.file_id),
+            "match": parts,
             "item_change": _changed(met, work.file_id),
             "entry": posting.entries(
                 pl.concat([_effects(asked), *_later_effects(met)]), work.rules, names.roles(partner_id), work.file_id
@@ -40,10 +57,11 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
             **names.rows(),
         },
         opened=items.filter(~pl.col("state").is_in(ENDS)),
-        closed=taken.select(item_id="theirs_id"),
+        closed=answered.select(item_id="theirs_id"),
         breaking=_breaks(asked, met, partner_id),
         clearing=book.clearable_breaks(partner_id).filter(
-            (pl.col("code") == BreakCode.UNKNOWN_THEIRS.value) & pl.col("theirs_id").is_in(met["theirs_id"].implode())
+            (pl.col("code") == BreakCode.UNKNOWN_THEIRS.value)
+            & pl.col("theirs_id").is_in(pl.concat([met["theirs_id"], parts["theirs_id"]]).drop_nulls().implode())
         ),
     )
 
@@ -77,8 +95,10 @@ def _sourced(asked: pl.DataFrame, work: Work, names: Names, partner_id: int, boo
     return passes.within_balance(sourced, accounts.unique("source_account"))
 
 
-def _met(asked: pl.DataFrame, theirs: pl.DataFrame, aliases: pl.DataFrame, work: Work) -> pl.DataFrame:
-    """Requests that an answer was waiting for."""
+def _met(
+    asked: pl.DataFrame, theirs: pl.DataFrame, aliases: pl.DataFrame, work: Work
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Requests that an answer was waiting for, and rows of ``match`` (with ``theirs_id``) of answers in parts."""
     kind = (
         pl.when(pl.col("event") == Event.RECALL.value)
         .then(pl.lit(ItemKind.RECALL.value, pl.Int16))
@@ -87,7 +107,53 @@ def _met(asked: pl.DataFrame, theirs: pl.DataFrame, aliases: pl.DataFrame, work:
     asking = asked.filter(pl.col("event").is_in(ASKS)).select(
         "line_no", "item_id", "ref", "member", "points", "value_date", "source_account", kind=kind
     )
-    return passes.answered_before(asking, theirs, aliases, work.feed.tolerance_points)
+    met = passes.answered_before(asking, theirs, aliases, Terms.of(work.feed))
+    if work.feed.split_max == 1:
+        return met, pl.DataFrame(schema=_PARTS)
+    together, parts = _in_parts(asking, theirs, aliases, work)
+    return pl.concat([met, together.select(met.columns)], how="vertical_relaxed"), parts
+
+
+def _in_parts(
+    asking: pl.DataFrame, theirs: pl.DataFrame, aliases: pl.DataFrame, work: Work
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The same where several answers wait: one row a request that they are together, one an answer where more is to
+    come. An answer that is together with others has no row of its own in the first frame, and one in the second."""
+    accepted = (pl.col("kind") == ItemKind.THEIR_ACCEPT.value) & (pl.col("remaining") != 0)
+    several = theirs.filter((pl.len().over("ref") > 1) & accepted.all().over("ref"))
+    requests = asking.filter(pl.col("kind") == ItemKind.REQUEST.value)
+    waiting = passes.waiting_for(requests, several, aliases)
+    found = groups.gathered(waiting, work.feed.split_max)
+    judged = waiting.join(found.lines, on="line_no", maintain_order="left")
+    in_sum = judged.join(found.members, left_on=["line_no", "theirs_id"], right_on=["line_no", "part"], how="semi")
+    whole = (
+        in_sum.filter(pl.col("verdict") == groups.Verdict.SETTLED.value)
+        .group_by("line_no", maintain_order=True)
+        .agg(pl.all().exclude("their_date").first(), pl.col("their_date").max())
+        .with_columns(
+            theirs_id=pl.lit(None, pl.Int64), their_points="points", booked="points", relation=_relation(Relation.EQUAL)
+        )
+    )
+    short = judged.filter(pl.col("verdict") == groups.Verdict.WAITS.value).with_columns(
+        relation=_relation(Relation.BEYOND)
+    )
+    pending = pl.concat([whole.select(short.columns), short]).with_columns(state=pl.lit(State.PENDING.value, pl.Int16))
+    parts = in_sum.join(whole, on="line_no", how="semi").select(
+        "line_no",
+        "theirs_id",
+        item_id="theirs_id",
+        match_pass=pl.lit(MatchPass.SPLIT.value),
+        role=pl.lit(MatchRole.PART.value),
+        agreed=pl.lit(Agreed.REF.value),
+        difference=pl.lit(None),
+        days=(pl.col("their_date") - pl.col("value_date")).dt.total_days(),
+        file_id=pl.lit(work.file_id),
+    )
+    return life.advance(pending), posting.shaped(parts, _PARTS)
+
+
+def _relation(relation: Relation) -> pl.Expr:
+    return pl.lit(relation.value, pl.Int16)
 
 
 def _items(asked: pl.DataFrame, met: pl.DataFrame, partner_id: int, work: Work) -> pl.DataFrame:
@@ -120,7 +186,8 @@ def _items(asked: pl.DataFrame, met: pl.DataFrame, partner_id: int, work: Work) 
 
 def _ending(met: pl.DataFrame) -> pl.DataFrame:
     """item_id, next_state of requests that their waiting answer moves on; one that it conflicts with stays pending."""
-    return met.filter(pl.col("next_state") != State.UNKNOWN.value).select("item_id", "next_state")
+    moved = met.filter(pl.col("next_state") != State.UNKNOWN.value)
+    return moved.select("item_id", "next_state").unique("item_id", keep="first", maintain_order=True)
 
 
 def _effects(asked: pl.DataFrame) -> pl.DataFrame:
@@ -154,7 +221,10 @@ def _later_effects(met: pl.DataFrame) -> list[pl.DataFrame]:
     identified = met.filter(straight).select(
         "line_no", ordinal=pl.lit(1, pl.Int64), event=pl.lit(Event.IDENTIFIED.value, pl.Int16), **columns
     )
-    unbooked = met.filter(~straight & (pl.col("booked") != 0)).select(
+    # Of answers that come in parts, all of them at once: a record has one transfer of a kind.
+    in_suspense = met.filter(~straight & (pl.col("booked") != 0))
+    taken_back = in_suspense.with_columns(pl.col("booked").sum().over("line_no")).unique("line_no", maintain_order=True)
+    unbooked = taken_back.select(
         "line_no",
         ordinal=pl.lit(1, pl.Int64),
         event=pl.lit(Event.UNBOOKED.value, pl.Int16),
@@ -169,7 +239,7 @@ def _changed(met: pl.DataFrame, file_id: int) -> pl.DataFrame:
     held = met.filter(pl.col("next_state") == State.HELD.value).select(
         "item_id", "line_no", state="next_state", remaining=pl.col("points").abs(), file_id=pl.lit(file_id)
     )
-    differing = met.filter(pl.col("event") == Event.AMOUNT_DIFFERS.value).select(
+    differing = met.filter(pl.col("event").is_in([Event.AMOUNT_DIFFERS.value, Event.DATE_DIFFERS.value])).select(
         "line_no",
         item_id="theirs_id",
         state=pl.lit(State.UNIDENTIFIED.value, pl.Int16),
@@ -179,8 +249,8 @@ def _changed(met: pl.DataFrame, file_id: int) -> pl.DataFrame:
     return pl.concat([held, differing.select(held.columns)])
 
 
-def _settled(taken: pl.DataFrame, work: Work) -> pl.DataFrame:
-    """Settled keys: of requests that their waiting answer ends, and of those answers."""
+def _settled(taken: pl.DataFrame, answered: pl.DataFrame, work: Work) -> pl.DataFrame:
+    """Settled keys: of requests that what waited for them ends, and of those answers."""
     stamp = {
         "reversed": pl.lit(0),
         "reason_id": pl.lit(None, pl.Int32),
@@ -192,11 +262,13 @@ def _settled(taken: pl.DataFrame, work: Work) -> pl.DataFrame:
     ours = taken.filter(pl.col("next_state").is_in(ENDS)).select(
         "item_id", state=pl.col("next_state").cast(pl.Int32), confirmed=confirmed, **stamp
     )
-    theirs = taken.select(item_id="theirs_id", state=pl.lit(State.CLOSED.value), confirmed=pl.lit(0, pl.Int64), **stamp)
+    theirs = answered.select(
+        item_id="theirs_id", state=pl.lit(State.CLOSED.value), confirmed=pl.lit(0, pl.Int64), **stamp
+    )
     return pl.concat([ours, theirs])
 
 
-def _dispositions(asked: pl.DataFrame, file_id: int) -> pl.DataFrame:
+def _dispositions(asked: pl.DataFrame, parts: pl.DataFrame, file_id: int) -> pl.DataFrame:
     disposition = (
         pl.when(pl.col("event") == Event.DUPLICATE_REQUEST.value)
         .then(pl.lit(Disposition.DUPLICATE.value))
@@ -209,7 +281,9 @@ def _dispositions(asked: pl.DataFrame, file_id: int) -> pl.DataFrame:
         "line_no",
         disposition=disposition,
         event="event",
-        match_pass=pl.lit(MatchPass.NONE.value),
+        match_pass=pl.when(pl.col("line_no").is_in(parts["line_no"].implode()))
+        .then(pl.lit(MatchPass.SPLIT.value))
+        .otherwise(pl.lit(MatchPass.NONE.value)),
         item_id=pl.when(duplicate).then("known_id").otherwise("item_id"),
         points="points",
         reason_id=pl.lit(None),

@@ -48,7 +48,7 @@ class Copied:
     continues: bool
 
 
-_NO_MEMORY: Final = ("Out of Memory", "llocate", "bad allocation", "launch worker thread")
+_NO_MEMORY: Final = ("Out of Memory", "llocate", "bad allocation", "worker thread", "start new thread")
 _FAULTY: Final = ("Input/output error", "Read-only file system", "Stale file handle", "fsync failed")
 _NO_ROOM: Final = ("No space left", "File too large", "Could not write", "quota")
 """What DuckDB's messages hold, the system's own words among them; its types of errors do not tell these apart."""
@@ -287,12 +287,12 @@ class Book:
                 connection.execute(f"SET temp_directory = '{_quoted(self.path.parent / 'spill')}'")
                 connection.execute(f"ATTACH '{_quoted(self.path)}' AS book{' (READ_ONLY)' if read_only else ''}")
                 yield connection
-        except (duckdb.Error, MemoryError) as error:
+        except (duckdb.Error, MemoryError, RuntimeError) as error:
             raise self._told(error) from error
 
-    def _told(self, error: duckdb.Error | MemoryError) -> Exception:
-        """DuckDB's own errors in ours: no memory, no room and a faulty disk are transient, a file it cannot read is
-        damage, the rest is a bug."""
+    def _told(self, error: duckdb.Error | MemoryError | RuntimeError) -> Exception:
+        """Such errors in ours: no memory (or none for a thread), no room and a faulty disk are transient, a file that
+        DuckDB cannot read is damage, the rest is a bug."""
         text = str(error)
         if isinstance(error, MemoryError) or any(sign in text for sign in _NO_MEMORY):
             return TransientError(

@@ -40,8 +40,14 @@ KINDS: Final[dict[BreakCode, Kind]] = {
     BreakCode.BALANCE_SHORT: Kind("Balance short", "operations", "Find out why points were sent without cover", 1),
 }
 
-CLEARABLE: Final = (BreakCode.OVERDUE, BreakCode.UNKNOWN_THEIRS, BreakCode.POINTS_DIFFER, BreakCode.SEQUENCE)
+CLEARABLE: Final = (
+    BreakCode.OVERDUE, BreakCode.UNKNOWN_THEIRS, BreakCode.POINTS_DIFFER, BreakCode.DATE_DIFFERS, BreakCode.SEQUENCE,
+    BreakCode.CONTROL_WRONG,
+)  # fmt: skip
 """Codes that a later file can close; the others wait for a decision."""
+
+ANSWERED: Final = (BreakCode.OVERDUE, BreakCode.POINTS_DIFFER, BreakCode.DATE_DIFFERS, BreakCode.CONFLICT)
+"""Codes of a request that say more of it than that it waits: it is no longer listed as in transit as well."""
 
 BUCKETS: Final = ((1, "0-1"), (3, "2-3"), (7, "4-7"), (30, "8-30"), (60, "31-60"), (90, "61-90"))
 OLDEST_BUCKET: Final = "over 90"

@@ -34,6 +34,9 @@ _REJECT = Step(Event.REJECTED, State.REJECTED, Disposition.REJECTED, BreakCode.R
 _RECALLED = Step(Event.RECALL_ACCEPTED, State.CONFIRMED, Disposition.SETTLED, None)
 _RECALL_REFUSED = Step(Event.RECALL_REJECTED, State.REJECTED, Disposition.REJECTED, BreakCode.REJECTED)
 DUPLICATE: Final = Step(Event.DUPLICATE_ANSWER, State.UNKNOWN, Disposition.DUPLICATE, BreakCode.DUPLICATE_THEIRS)
+OTHER_DATE: Final = Step(Event.DATE_DIFFERS, State.UNKNOWN, Disposition.OPEN_THEIRS, BreakCode.DATE_DIFFERS)
+PART: Final = Step(Event.ACCEPTED_PART, State.UNKNOWN, Disposition.SETTLED_GROUP, None)
+NETTED: Final = Step(Event.NETTED, State.UNKNOWN, Disposition.SETTLED_GROUP, None)
 CONFLICT: Final = Step(Event.CONFLICT, State.UNKNOWN, Disposition.OPEN_THEIRS, BreakCode.CONFLICT)
 _ACCEPTED_AFTER_END = Step(Event.ACCEPTED_AFTER_END, State.UNKNOWN, Disposition.OPEN_THEIRS, BreakCode.CONFLICT)
 _AGREED_AFTER_END = Step(Event.AGREED_AFTER_END, State.UNKNOWN, Disposition.INFORMATION, None)
@@ -41,6 +44,9 @@ _HOLD = Step(Event.HELD, State.HELD, Disposition.HELD, None)
 _LATE_ACCEPT = Step(Event.LATE_ACCEPT, State.CONFIRMED, Disposition.SETTLED, None)
 _LATE_REJECT = Step(Event.LATE_REJECT, State.REJECTED, Disposition.REJECTED, BreakCode.REJECTED)
 _REVERSE = Step(Event.REVERSED, State.REVERSED, Disposition.REVERSED, None)
+
+
+PART_WAITS: Final = Step(Event.AMOUNT_DIFFERS, State.UNKNOWN, Disposition.OPEN_THEIRS, BreakCode.POINTS_DIFFER)
 
 
 def _differs(state: State) -> Step:

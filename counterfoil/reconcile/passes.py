@@ -4,11 +4,16 @@ Here: the exact key, repeats inside a file, settled references and the aliases o
 match means (``life``) or where frames come from (``ledger``). Later passes are added below the exact one.
 """
 
+from collections.abc import Mapping
+from typing import Final
+
 import polars as pl
 
+from counterfoil.feed import Window
 from counterfoil.invariants import require
 from counterfoil.ledger.model import Event, ItemKind, MatchPass, Outcome, Relation, State
 from counterfoil.reconcile import life
+from counterfoil.reconcile.terms import Terms, inside, within_budget
 
 OUTCOMES = {
     "accepted": Outcome.ACCEPTED.value,
@@ -17,8 +22,14 @@ OUTCOMES = {
     "reversed": Outcome.REVERSED.value,
 }
 
-ITEM_COLUMNS = ("item_id", "kind", "state", "source_account", "sent", "confirmed", "reversed")
+ITEM_COLUMNS = ("item_id", "kind", "state", "source_account", "sent", "asked_on", "confirmed", "reversed")
 """What a candidate brings to a match; ``sent`` is signed, ``confirmed`` and ``reversed`` are 0 for open items."""
+
+
+_SETTLING: Final = [
+    event.value for event in (Event.ACCEPTED, Event.REJECTED, Event.RECALL_ACCEPTED, Event.RECALL_REJECTED)
+]
+"""What ends a request that waits, if its day allows it."""
 
 
 def surviving(members: pl.Series, on: pl.Series, aliases: pl.DataFrame) -> pl.Series:
@@ -58,7 +69,8 @@ def by_reference(
 def placed(answers: pl.DataFrame, named: pl.DataFrame) -> pl.DataFrame:
     """Answers with what the exact key found: ITEM_COLUMNS and ``match_pass``; item columns are null where nothing.
 
-    ``named``: row (of ``answers``, each at most once, in any order), item_id, kind, state, source_account, sent.
+    ``named``: row (of ``answers``, each at most once, in any order), item_id, kind, state, source_account, sent,
+    asked_on.
     """
     columns = [column for column in named.iter_columns() if column.name != "row"]
     blank = (pl.repeat(None, answers.height, dtype=column.dtype, eager=True) for column in columns)
@@ -86,38 +98,65 @@ def unknown(rest: pl.DataFrame) -> pl.DataFrame:
         state=pl.lit(State.UNKNOWN.value, pl.Int16),
         source_account=pl.lit(None, pl.Int32),
         sent=pl.lit(None, pl.Int64),
+        asked_on=pl.lit(None, pl.Date),
         confirmed=pl.lit(0, pl.Int64),
         reversed=pl.lit(0, pl.Int64),
         match_pass=pl.lit(MatchPass.NONE.value, pl.Int16),
     )
 
 
-def decide(matched: pl.DataFrame, tolerance_points: int) -> pl.DataFrame:
+def decide(matched: pl.DataFrame, terms: Terms) -> pl.DataFrame:
     """What each answer does: the rows of ``by_reference`` plus ``relation, event, next_state, disposition, opens``.
 
-    All answers to one item, or under one unknown reference, must be among the rows.
+    All answers to one item, or under one unknown reference, must be among the rows. ``match_pass`` becomes TOLERANCE or
+    DATE_WINDOW where points or day differ and the answer settles all the same.
     """
     base = (
         pl.when(pl.col("state").is_in([State.CONFIRMED.value, State.REVERSED.value]))
         .then(pl.col("confirmed"))
         .otherwise(pl.col("sent"))
     )
-    off = (pl.col("points") - base).abs()
     left = pl.col("confirmed") - pl.col("reversed")
     relation = (
         pl.when(pl.col("outcome") == Outcome.REVERSED.value)
         .then(
             pl.when(pl.col("points").abs() <= left)
-            .then(pl.lit(Relation.EQUAL.value))
-            .otherwise(pl.lit(Relation.BEYOND.value))
+            .then(pl.lit(Relation.EQUAL.value, pl.Int16))
+            .otherwise(pl.lit(Relation.BEYOND.value, pl.Int16))
         )
-        .when(base.is_null() | (off == 0))
-        .then(pl.lit(Relation.EQUAL.value))
-        .when((off <= tolerance_points) & (pl.col("points").sign() == base.sign()))
-        .then(pl.lit(Relation.WITHIN.value))
-        .otherwise(pl.lit(Relation.BEYOND.value))
+        .otherwise(terms.relation(pl.col("points"), base))
     )
-    return _repeats(life.advance(matched.with_columns(relation=relation.cast(pl.Int16))))
+    return _limited(_repeats(life.advance(matched.with_columns(relation=relation))), terms)
+
+
+def _limited(decided: pl.DataFrame, terms: Terms) -> pl.DataFrame:
+    """Settle no more than the month's budget tolerates, and nothing outside the window; name the pass of the rest."""
+    if terms.tolerant:
+        decided = _within_budget(decided, terms)
+    if terms.window is not None:
+        decided = _within_window(decided, terms.window)
+    return decided
+
+
+def _within_budget(decided: pl.DataFrame, terms: Terms) -> pl.DataFrame:
+    off = (pl.col("relation") == Relation.WITHIN.value) & (pl.col("event") == Event.ACCEPTED.value)
+    tolerated = decided.filter(off).with_columns(match_pass=pl.lit(MatchPass.TOLERANCE.value, pl.Int16))
+    if terms.budget is None or tolerated.is_empty():
+        return with_verdicts(decided, tolerated)
+    fits = within_budget(tolerated, terms.budget)
+    beyond = decided.filter(off).filter(~fits).with_columns(relation=pl.lit(Relation.BEYOND.value, pl.Int16))
+    again = life.advance(beyond.drop("event", "next_state", "disposition", "opens"))
+    return with_verdicts(decided, pl.concat([tolerated.filter(fits), again.select(tolerated.columns)]))
+
+
+def _within_window(decided: pl.DataFrame, window: Window) -> pl.DataFrame:
+    moved = decided.filter(pl.col("event").is_in(_SETTLING) & (pl.col("asked_on") != pl.col("value_date")))
+    fits = moved.select(inside(window, pl.col("asked_on"), pl.col("value_date"))).to_series()
+    timed = moved.filter(fits & (moved["match_pass"] == MatchPass.EXACT.value))
+    return with_verdicts(
+        overrule(decided, {life.OTHER_DATE: moved.filter(~fits)}),
+        timed.with_columns(match_pass=pl.lit(MatchPass.DATE_WINDOW.value, pl.Int16)),
+    )
 
 
 def _repeats(decided: pl.DataFrame) -> pl.DataFrame:
@@ -138,9 +177,8 @@ def _repeats(decided: pl.DataFrame) -> pl.DataFrame:
         first=pl.col("line_no") == pl.col("line_no").min().over(group),
         agree=(says.n_unique().over(group) == 1) & (pl.col("outcome") != Outcome.REVERSED.value),
     )
-    return overrule(
-        decided, again=judged.filter(pl.col("agree") & ~pl.col("first")), against=judged.filter(~pl.col("agree"))
-    )
+    again = judged.filter(pl.col("agree") & ~pl.col("first"))
+    return overrule(decided, {life.DUPLICATE: again, life.CONFLICT: judged.filter(~pl.col("agree"))})
 
 
 def _twice(keys: pl.Series) -> pl.Series:
@@ -148,9 +186,13 @@ def _twice(keys: pl.Series) -> pl.Series:
     return keys.clear() if keys.n_unique() == keys.len() else keys.filter(keys.is_duplicated()).unique()
 
 
-def overrule(decided: pl.DataFrame, *, again: pl.DataFrame, against: pl.DataFrame) -> pl.DataFrame:
-    """Make the lines of ``again`` duplicates and those of ``against`` conflicts, whatever was decided for them."""
-    verdicts = pl.concat([_verdict(again, life.DUPLICATE), _verdict(against, life.CONFLICT)])
+def overrule(decided: pl.DataFrame, steps: Mapping[life.Step, pl.DataFrame]) -> pl.DataFrame:
+    """Give the lines of each frame the step that they stand under, whatever was decided for them."""
+    return with_verdicts(decided, pl.concat([_verdict(lines, step) for step, lines in steps.items()]))
+
+
+def with_verdicts(decided: pl.DataFrame, verdicts: pl.DataFrame) -> pl.DataFrame:
+    """Put columns of ``verdicts``, by ``line_no``, in the place of those that were decided."""
     if verdicts.is_empty():
         return decided
     # Few rows change, so they are written in place of copying the whole frame.
@@ -216,16 +258,26 @@ THEIR_KINDS = {
 THEIR_OUTCOMES = {kind: outcome for outcome, kind in THEIR_KINDS.items()}
 
 
-def answered_before(
-    requests: pl.DataFrame, theirs: pl.DataFrame, aliases: pl.DataFrame, tolerance_points: int
-) -> pl.DataFrame:
+def answered_before(requests: pl.DataFrame, theirs: pl.DataFrame, aliases: pl.DataFrame, terms: Terms) -> pl.DataFrame:
     """Requests whose answer already waits as *theirs*, in the shape of ``decide``.
 
-    ``requests``: line_no, ref, member, points, kind; ``theirs``: open items. A reference under which several answers
-    wait is ambiguous and left alone; merges count on the answer's value date. Adds ``theirs_id, their_points, booked``
-    (what waits in suspense) and ``their_date``.
+    ``requests``: line_no, ref, member, points, kind, value_date; ``theirs``: open items. A reference under which
+    several answers wait is left alone; merges count on the answer's value date. Adds ``theirs_id, their_points,
+    booked`` (what waits in suspense) and ``their_date``.
     """
-    waiting = theirs.filter(pl.len().over("ref") == 1).select(
+    met = waiting_for(requests, theirs.filter(pl.len().over("ref") == 1), aliases)
+    relation = terms.relation(pl.col("their_points"), pl.col("points"))
+    advanced = life.advance(met.with_columns(state=pl.lit(State.PENDING.value, pl.Int16), relation=relation))
+    if terms.window is None:
+        return advanced
+    outside = ~inside(terms.window, pl.col("value_date"), pl.col("their_date")) & pl.col("event").is_in(_SETTLING)
+    return overrule(advanced, {life.OTHER_DATE: advanced.filter(outside)})
+
+
+def waiting_for(requests: pl.DataFrame, theirs: pl.DataFrame, aliases: pl.DataFrame) -> pl.DataFrame:
+    """Each request with each answer that waits under its reference and speaks of its member or of none: adds
+    ``theirs_id, their_points, booked, their_date, outcome``."""
+    waiting = theirs.select(
         "ref",
         theirs_id="item_id",
         their_member="member",
@@ -236,13 +288,4 @@ def answered_before(
     )
     met = requests.join(waiting, on="ref", maintain_order="left")
     ours, theirs_named = (surviving(met[name], met["their_date"], aliases) for name in ("member", "their_member"))
-    met = met.filter(pl.col("their_member").is_null() | (pl.lit(ours) == pl.lit(theirs_named)))
-    off = (pl.col("their_points") - pl.col("points")).abs()
-    relation = (
-        pl.when(off == 0)
-        .then(pl.lit(Relation.EQUAL.value))
-        .when(off <= tolerance_points)
-        .then(pl.lit(Relation.WITHIN.value))
-        .otherwise(pl.lit(Relation.BEYOND.value))
-    )
-    return life.advance(met.with_columns(state=pl.lit(State.PENDING.value, pl.Int16), relation=relation.cast(pl.Int16)))
+    return met.filter(pl.col("their_member").is_null() | (pl.lit(ours) == pl.lit(theirs_named)))

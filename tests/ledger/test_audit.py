@@ -25,10 +25,10 @@ PINNED = {
     "a frame of every type": "4c6777a30461383543214843c0353f9adefed77b1488c20674dc87f0022731c0",
     "no rows": "fe9429325b9fd449bfcd5c0ecfa80f10c31453e585236bb937662d304cb41ef9",
     "an empty posting of schema 1": "7e2f3b1d904587de891658bb1e2ead5c41680c97902dc8d2f748e678f318e3a5",
-    "an empty posting of schema 2": "512f8eb5a20b45a5d781e1b72531734e49b7cf43929efaadb1329de9a8260f00",
+    "an empty posting of schema 2": "9eef4f126dbda8376ce0a8c8362c009765ff58c117f4ff0efdd628e1c1f7863d",
     "genesis": "1d1b878fed4c2bea3d60156575af7df56d42c9488599d6df93e258c0db6ac457",
-    "content head": "8e80402542eca789fa07775e82c3d950d088183b0fa0009878920b316835751d",
-    "chain head": "4c9ef7a77545a8fc5d60fc79b6ae0a4f186dacf17ec18ce27fa6221b8f893ad2",
+    "content head": "73dc971d58b84f681a92ef2a7a5623df21a8b6cdcb1368e06d09003dc0e8e364",
+    "chain head": "6db7c1e46249b3611959aa4e8032bbed5c938be43a9246536eb9a4006b7e71b5",
 }
 
 

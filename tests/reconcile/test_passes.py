@@ -7,6 +7,7 @@ import polars as pl
 
 from counterfoil.ledger.model import Event, ItemKind, MatchPass, Outcome, State
 from counterfoil.reconcile import passes
+from counterfoil.reconcile.terms import Terms
 
 DAY = date(2026, 11, 18)
 NO_ALIASES = pl.DataFrame(schema={"member": pl.String, "survivor": pl.String, "since": pl.Date})
@@ -28,6 +29,7 @@ ITEM = {
     "item_member": pl.String,
     "source_account": pl.Int32,
     "sent": pl.Int64,
+    "asked_on": pl.Date,
     "confirmed": pl.Int64,
     "reversed": pl.Int64,
 }
@@ -47,7 +49,7 @@ def answers(*rows: tuple[str, int, Outcome] | tuple[str, int, Outcome, str]) -> 
 def items(*rows: tuple[str, int]) -> pl.DataFrame:
     return pl.DataFrame(
         [
-            (ref, 100 + number, ItemKind.REQUEST, State.PENDING, f"m{ref}", 7, points, 0, 0)
+            (ref, 100 + number, ItemKind.REQUEST, State.PENDING, f"m{ref}", 7, points, DAY, 0, 0)
             for number, (ref, points) in enumerate(rows)
         ],
         schema=ITEM,
@@ -62,7 +64,7 @@ def aliases(*hops: tuple[str, str, date]) -> pl.DataFrame:
 def decided(given: pl.DataFrame, known: pl.DataFrame, merged: pl.DataFrame = NO_ALIASES, **options: Any) -> list[Event]:
     found, rest = passes.by_reference(given, known, merged, MatchPass.EXACT)
     both = pl.concat([found, passes.unknown(rest).select(found.columns)]).sort("line_no")
-    return [Event(event) for event in passes.decide(both, options.get("tolerance", 0))["event"]]
+    return [Event(event) for event in passes.decide(both, Terms(points=options.get("tolerance", 0)))["event"]]
 
 
 def test_the_exact_key_needs_reference_and_points() -> None:
