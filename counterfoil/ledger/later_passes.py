@@ -108,6 +108,7 @@ def _splits(later: Later, waiting: pl.DataFrame, work: Work) -> Later:
         life.PART: _of(found, Verdict.SETTLED),
         life.PART_WAITS: _of(found, Verdict.WAITS),
         life.CONFLICT: _of(found, Verdict.AGAINST, Verdict.AMBIGUOUS),
+        life.UNKNOWN_PART: _unknown_parts(later.decided, waiting),
     }
     decided = _named(passes.overrule(later.decided, steps), found, MatchPass.SPLIT)
     settled = _of(found, Verdict.SETTLED).join(today, on="line_no")
@@ -126,6 +127,14 @@ def _splits(later: Later, waiting: pl.DataFrame, work: Work) -> Later:
         closing.rename({"group": "item_id"}),
         _met_effects(met, later.decided),
     )
+
+
+def _unknown_parts(decided: pl.DataFrame, waiting: pl.DataFrame) -> pl.DataFrame:
+    """Lines of acceptances under references that nobody knows yet: parts of a request that may still come."""
+    nobodys = decided.filter(pl.col("item_id").is_null())
+    accepted = (pl.col("outcome") == Outcome.ACCEPTED.value) & (pl.col("points") > 0)
+    others = waiting.filter(pl.col("kind") != ItemKind.THEIR_ACCEPT.value).select("ref")
+    return nobodys.filter(accepted.all().over("ref")).join(others, on="ref", how="anti").select("line_no")
 
 
 def _unclear(found: Groups) -> pl.DataFrame:
@@ -159,8 +168,9 @@ def _met_effects(met: pl.DataFrame, decided: pl.DataFrame) -> pl.DataFrame:
 def _standing(
     unknown: pl.DataFrame, later: Later, book: Requests, partner_id: int, aliases: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The answers, and the open requests of their members that no answer of the file names (part, the item; amount,
-    value_date), with the member that stands for each when the newest of them was given."""
+    """The answers (line_no, ref, member, points, value_date), and the open requests of their members that no answer of
+    the file names (part, the item; member, amount, value_date), each with the member that stands for it when the newest
+    answer was given."""
     hops = chain_ends(aliases.filter(pl.col("since") <= unknown["value_date"].max()))
 
     def stands(members: pl.Series) -> pl.Series:
@@ -171,7 +181,8 @@ def _standing(
     found = book.requests_of(partner_id, pl.concat([named, merged_away]))
     spoken_of = pl.concat([later.decided["item_id"].drop_nulls(), later.ends["item_id"]])
     free = found.filter(~pl.col("item_id").is_in(spoken_of.implode())).rename({"item_id": "part"})
-    return unknown.with_columns(stands(unknown["member"])), free.with_columns(stands(free["member"]))
+    answers = unknown.select("line_no", "ref", "member", "points", "value_date")
+    return answers.with_columns(stands(answers["member"])), free.with_columns(stands(free["member"]))
 
 
 def _nets(later: Later, unknown: pl.DataFrame, ours: pl.DataFrame, work: Work) -> Later:
@@ -202,7 +213,8 @@ def _nets(later: Later, unknown: pl.DataFrame, ours: pl.DataFrame, work: Work) -
 
 
 def _suggestions(later: Later, unknown: pl.DataFrame, ours: pl.DataFrame, work: Work) -> Later:
-    still = (pl.col("event") == Event.UNKNOWN_ACCEPTED.value) & (pl.col("match_pass") == MatchPass.NONE.value)
+    nobody = pl.col("match_pass").is_in([MatchPass.NONE.value, MatchPass.GAVE_UP.value])
+    still = (pl.col("event") == Event.UNKNOWN_ACCEPTED.value) & nobody
     theirs = unknown.join(later.decided.filter(still), on="line_no", how="semi").rename({"line_no": "theirs_id"})
     free = ours.filter(~pl.col("part").is_in(later.ends["item_id"].implode())).rename({"part": "item_id"})
     found = suggestions.candidates(theirs, free, work.feed.answer_window or SUGGESTING).rename({"theirs_id": "line_no"})

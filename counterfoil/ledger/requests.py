@@ -4,7 +4,9 @@ Here: known references, balances, and answers that came before their request. No
 (``answers``) or booking (``posting``).
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Final
 
 import polars as pl
 
@@ -30,7 +32,7 @@ from counterfoil.reconcile.terms import Terms
 
 ASKS = [Event.REQUEST.value, Event.RECALL.value]
 ENDS = [State.CONFIRMED.value, State.REJECTED.value]
-_PARTS = {**TABLES["match"], "line_no": pl.Int64, "theirs_id": pl.Int64}
+_PARTS: Final[Mapping[str, type[pl.DataType]]] = {**TABLES["match"], "line_no": pl.Int64, "theirs_id": pl.Int64}
 """Answers in parts that a request met: rows of ``match``, and the answer."""
 
 
@@ -109,7 +111,7 @@ def _met(
     )
     met = passes.answered_before(asking, theirs, aliases, Terms.of(work.feed))
     if work.feed.split_max == 1:
-        return met, pl.DataFrame(schema=_PARTS)
+        return met, posting.shaped(None, _PARTS)
     together, parts = _in_parts(asking, theirs, aliases, work)
     return pl.concat([met, together.select(met.columns)], how="vertical_relaxed"), parts
 

@@ -19,6 +19,7 @@ from counterfoil.ledger.model import (
     BreakCode,
     BreakEvent,
     Event,
+    MatchRole,
     Side,
     State,
 )
@@ -54,9 +55,10 @@ _TOUCHED: Final = f"""
     SELECT r.file_id, r.line_no, r.by_line, i.item_id, i.side, false FROM (
         SELECT file_id, line_no, item_id FROM book.item_change
         UNION ALL SELECT file_id, line_no, item_id FROM book.settled_key
+        UNION ALL SELECT file_id, line_no, item_id FROM book.match WHERE role = {MatchRole.PART:d}
     ) m JOIN records r USING (file_id, line_no) JOIN book.item i ON i.item_id = m.item_id
     WHERE i.item_id <> CAST(r.file_id AS BIGINT) * {RECORD_SPAN} + r.line_no"""
-"""Items that the records made, and items that they moved on."""
+"""Items that the records made, and items that they moved on or settled together with others."""
 
 
 def undoable(records: pl.DataFrame, book: Lookups) -> pl.Series:
@@ -78,6 +80,10 @@ def undoable(records: pl.DataFrame, book: Lookups) -> pl.Series:
             UNION SELECT r.file_id, r.line_no FROM records r JOIN book.alias a USING (file_id, line_no)
             UNION SELECT r.file_id, r.line_no FROM records r JOIN book.disposition d USING (file_id, line_no)
             WHERE d.event = {Event.CHANGED_TOO_LATE:d}
+            UNION SELECT r.file_id, r.line_no FROM records r JOIN book.match m USING (file_id, line_no)
+            JOIN book.match o ON o.file_id = m.file_id AND o.item_id = m.item_id AND o.role = m.role
+            WHERE m.role = {MatchRole.PART:d}
+              AND NOT EXISTS (SELECT 1 FROM records s WHERE s.file_id = o.file_id AND s.line_no = o.line_no)
             UNION SELECT t.file_id, t.line_no FROM touched t JOIN book.disposition d ON d.item_id = t.item_id
             WHERE d.file_id > t.file_id AND d.event IN ({_ONLY_TOLD})""",
         records=records,

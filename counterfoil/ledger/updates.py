@@ -14,7 +14,7 @@ from counterfoil.feed import FeedKind
 from counterfoil.identity import Verdict
 from counterfoil.invariants import require
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import RECORD_SPAN, Event, ItemKind, Side, State
+from counterfoil.ledger.model import RECORD_SPAN, Event, ItemKind, MatchRole, Side, State
 from counterfoil.protocols import Updates
 from counterfoil.reconcile import life
 
@@ -103,13 +103,15 @@ def other_changes(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
                   AND verdict <> '{Verdict.CORRECTION}'
             ), others AS (
                 SELECT n FROM book.posting WHERE {_within("n", from_n, to_n)} AND n NOT IN (FROM answers)
+            ), together AS (
+                SELECT item_id FROM book.match WHERE {_within("file_id", from_n, to_n)} AND role = {MatchRole.PART:d}
             ), keys AS (
                 SELECT item_id, state, reason_id, file_id, line_no,
                        CASE WHEN state IN ({State.CONFIRMED:d}, {State.REVERSED:d})
                             THEN confirmed - reversed END AS answered
                 FROM book.settled_key
                 WHERE {_within("file_id", from_n, to_n)} AND state IN ({_TOLD_CODES})
-                  AND (state = {State.REVERSED:d} OR file_id NOT IN (FROM answers))
+                  AND (state = {State.REVERSED:d} OR file_id NOT IN (FROM answers) OR item_id IN (FROM together))
                 UNION ALL  -- a request taken back; one that the same file asks anew under its reference is no news
                 SELECT k.item_id, k.state, NULL, k.file_id, k.line_no, NULL
                 FROM book.settled_key k JOIN book.item i ON i.item_id = k.item_id
@@ -145,7 +147,7 @@ def other_changes(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
 
 def _met(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
     """Answers that a request of the range found waiting: file_id, line_no (the request's), kind, answered_on,
-    reason_id."""
+    reason_id. Of several that are one request's parts, the newest."""
     closed = book.frame(
         f"""SELECT file_id, line_no, item_id FROM book.settled_key
             WHERE {_within("file_id", from_n, to_n)} AND state = {State.CLOSED:d} AND line_no > 0"""
@@ -154,7 +156,9 @@ def _met(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
         f"""SELECT c.file_id, c.line_no, i.kind, d.value_date AS answered_on, d.reason_id FROM closed c
             JOIN ({_items(_spans(closed), "item_id, kind")}) i ON i.item_id = c.item_id
             JOIN book.disposition d ON d.file_id = CAST(c.item_id // {RECORD_SPAN} AS INTEGER)
-                                   AND d.line_no = CAST(c.item_id % {RECORD_SPAN} AS INTEGER)""",
+                                   AND d.line_no = CAST(c.item_id % {RECORD_SPAN} AS INTEGER)
+            QUALIFY row_number() OVER (PARTITION BY c.file_id, c.line_no
+                                       ORDER BY d.value_date DESC, c.item_id DESC) = 1""",
         closed=closed,
     )
 

@@ -57,6 +57,9 @@ def _unknown(event: Event) -> Step:
     return Step(event, State.UNIDENTIFIED, Disposition.OPEN_THEIRS, BreakCode.UNKNOWN_THEIRS)
 
 
+UNKNOWN_PART: Final = _unknown(Event.UNKNOWN_ACCEPTED)
+
+
 _LISTED: Final[tuple[tuple[tuple[ItemKind, ...], tuple[State, ...], Outcome, tuple[Relation, ...], Step], ...]] = (
     # A request waits for its answer.
     ((ItemKind.REQUEST,), WAITING, Outcome.ACCEPTED, FITS, _CONFIRM),
