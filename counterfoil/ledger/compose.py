@@ -135,11 +135,11 @@ def _late(entries: pl.DataFrame, dated: pl.DataFrame, work: Work, identity: str,
 
 
 def _arrived(work: Work, book: Lookups, identity: str) -> pl.DataFrame:
-    """B13 that waited for this very file."""
+    """B12 and B13 that waited for this very file."""
     if work.feed.kind is FeedKind.CALENDAR:
         return pl.DataFrame(schema=CLEARING)
     subjects = [f"{work.feed.feed}:{work.business_date}", f"{work.feed.feed}:{identity}"]
-    return shaped(book.sequence_breaks().filter(pl.col("subject").is_in(subjects)), CLEARING)
+    return shaped(book.file_breaks().filter(pl.col("subject").is_in(subjects)), CLEARING)
 
 
 def _skipped(work: Work, skipped: Sequence[str], partner_id: int) -> pl.DataFrame:

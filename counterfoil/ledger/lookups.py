@@ -278,16 +278,17 @@ class Lookups:
 
     def clearable_breaks(self, partner_id: int) -> pl.DataFrame:
         """Open breaks that a later answer or request can close: break_id, code, subject, item_id, theirs_id."""
-        codes = ", ".join(str(code.value) for code in breaks.CLEARABLE if code is not BreakCode.SEQUENCE)
+        codes = ", ".join(str(code.value) for code in breaks.CLEARABLE if code not in breaks.OF_FILES)
         return self.frame(
             f"""SELECT break_id, code, subject, item_id, theirs_id FROM book.open_break
                 WHERE partner_id = {partner_id} AND code IN ({codes}) ORDER BY break_id"""
         )
 
-    def sequence_breaks(self) -> pl.DataFrame:
-        """Open B13: break_id, code, subject."""
+    def file_breaks(self) -> pl.DataFrame:
+        """Open breaks about whole files: break_id, code, subject."""
+        codes = ", ".join(str(code.value) for code in breaks.OF_FILES)
         return self.frame(
-            f"SELECT break_id, code, subject FROM book.open_break WHERE code = {BreakCode.SEQUENCE:d} ORDER BY break_id"
+            f"SELECT break_id, code, subject FROM book.open_break WHERE code IN ({codes}) ORDER BY break_id"
         )
 
     def overdue(self, day: date) -> pl.DataFrame:

@@ -43,6 +43,8 @@ LISTED: Final = (
 )
 """Columns of a list of breaks, in order."""
 
+_OF_FILES: Final = ", ".join(str(code.value) for code in breaks.OF_FILES)
+
 _KINDS: Final = pl.DataFrame(
     [(code.value, breaks.label(code), *kind) for code, kind in breaks.KINDS.items()],
     schema={
@@ -80,7 +82,7 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.Data
             SELECT s.break_id, s.code, p.partner, s.subject, s.item_id IS NOT NULL AS is_ours,
                    coalesce(i.member, t.member) AS member, s.points_ours, s.points_theirs, s.value_date, s.opened_on,
                    'open' AS state, coalesce(own.name, f.name) AS file,
-                   CASE WHEN s.code = {BreakCode.SEQUENCE:d} THEN split_part(s.subject, ':', 1)
+                   CASE WHEN s.code IN ({_OF_FILES}) THEN split_part(s.subject, ':', 1)
                         ELSE coalesce(own.feed, f.feed) END AS feed,
                    CAST(coalesce(own.n, f.n) AS BIGINT) AS posting,
                    CASE WHEN own.n IS NOT NULL THEN {made_at("s.item_id")}

@@ -30,7 +30,7 @@ class Days(Lookups, Protocol):
     def overdue(self, day: date) -> pl.DataFrame: ...
     def has_posted(self, kind: str) -> bool: ...
     def feeds_posted_for(self, day: date) -> list[str]: ...
-    def sequence_breaks(self) -> pl.DataFrame: ...
+    def file_breaks(self) -> pl.DataFrame: ...
 
 
 def compose_opening(work: Work, book: Days) -> posting.Changes:
@@ -92,8 +92,8 @@ def compose_rates(work: Work, book: Days) -> posting.Changes:
 
 
 def compose_calendar(work: Work, book: Days) -> posting.Changes:
-    """The close of a day: items past their due date turn overdue (B02), missing and held files open B13, and what is
-    left of lots that end by it goes to breakage."""
+    """The close of a day: items past their due date turn overdue (B02), missing and held files open B13, files that were
+    rejected whole B12, and what is left of lots that end by it goes to breakage."""
     names = Names(book, file_id=work.file_id, unit=work.unit)
     rows = work.accepted.with_columns(file_id=pl.lit(work.file_id), value_date="day")
     require(rows["day"].n_unique() <= 1, "a calendar file closes one day")
@@ -101,9 +101,11 @@ def compose_calendar(work: Work, book: Days) -> posting.Changes:
     came = book.feeds_posted_for(work.business_date)
     late = breaks.opening(
         # The file may have come since this calendar was written, when a crash kept it from being posted.
-        rows.filter(pl.col("status").is_in(["missing", "held"]) & ~pl.col("feed").is_in(came)),
+        rows.filter(pl.col("status").is_in(["missing", "held", "rejected"]) & ~pl.col("feed").is_in(came)),
         line_no="line_no",
-        code=pl.lit(BreakCode.SEQUENCE.value),
+        code=pl.when(pl.col("status") == "rejected")
+        .then(pl.lit(BreakCode.CONTROL_WRONG.value))
+        .otherwise(pl.lit(BreakCode.SEQUENCE.value)),
         subject=pl.concat_str("feed", pl.lit(":"), pl.col("day").cast(pl.String)),
         value_date="day",
         partner_id=pl.col("partner").replace_strict(partners, return_dtype=pl.Int32),

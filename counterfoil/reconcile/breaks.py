@@ -49,6 +49,9 @@ CLEARABLE: Final = (
 ANSWERED: Final = (BreakCode.OVERDUE, BreakCode.POINTS_DIFFER, BreakCode.DATE_DIFFERS, BreakCode.CONFLICT)
 """Codes of a request that say more of it than that it waits: it is no longer listed as in transit as well."""
 
+OF_FILES: Final = (BreakCode.SEQUENCE, BreakCode.CONTROL_WRONG)
+"""Codes of files: the subject names feed and day, and the right file closes them."""
+
 BUCKETS: Final = ((1, "0-1"), (3, "2-3"), (7, "4-7"), (30, "8-30"), (60, "31-60"), (90, "61-90"))
 OLDEST_BUCKET: Final = "over 90"
 

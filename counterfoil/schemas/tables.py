@@ -142,7 +142,7 @@ ACTIONS: Final = (
     "decline",
 )
 """What a row of a decisions file may ask for; see the how-to on decisions."""
-DAY_STATUSES: Final = ("received", "empty", "missing", "held", "not_due")
+DAY_STATUSES: Final = ("received", "empty", "missing", "held", "rejected", "not_due")
 
 CLOSED_SETS: Final[Mapping[tuple[FeedKind, str], tuple[str, ...]]] = MappingProxyType(
     {

@@ -63,13 +63,15 @@ def _close(desk: Desk, calendar: Feed, day: date) -> Settled:
     writer.writerow(COLUMNS)
     for feed in desk.feeds():
         status, files, name = _standing(desk, feed, day)
+        if status == "rejected" and day < calendar.effective_from:
+            status = "held"  # what the calendar's first version calls it
         writer.writerow((day.isoformat(), feed.feed, feed.partner, status, files, name))
     land_own(desk, calendar, name=f"calendar_{day:%Y%m%d}.csv", data=text.getvalue().encode())
     return settle(desk, [calendar.feed], day, {})
 
 
 def _standing(desk: Desk, feed: Feed, day: date) -> tuple[str, int, str]:
-    """What a feed has to show for a day: status, posted files, and the name of one that is held."""
+    """What a feed has to show for a day: status, posted files, and the name of one that has no effect."""
     deliveries = desk.index.deliveries(feed=feed.feed, day=day)
     outcomes = desk.index.latest_outcomes(delivery.order for delivery in deliveries)
     posted = [known for known in deliveries if _posted(outcomes.get(known.order))]
@@ -77,7 +79,9 @@ def _standing(desk: Desk, feed: Feed, day: date) -> tuple[str, int, str]:
     if posted:
         return ("empty" if all(known.empty for known in posted) else "received"), len(posted), ""
     if stuck:
-        return "held", 0, stuck[-1].name
+        last = outcomes.get(stuck[-1].order)
+        rejected = last is not None and last.state is OutcomeState.REJECTED
+        return ("rejected" if rejected else "held"), 0, stuck[-1].name
     due = feed.expected is not None and day.isoweekday() in feed.expected.weekdays
     return ("missing" if due else "not_due"), 0, ""
 

@@ -57,7 +57,7 @@ _BY_CODE: Final = {
     (BreakCode.OTHER_ACCOUNT, True): "merged_to_own_member",
     (BreakCode.OTHER_ACCOUNT, False): "merged_account",
     (BreakCode.SEQUENCE, True): "missing_file",
-    (BreakCode.SEQUENCE, False): "late_file",
+    (BreakCode.CONTROL_WRONG, False): "late_file",
     (BreakCode.BALANCE_SHORT, True): "balance_short",
 }
 """Breaks whose kind shows in their code and in whether they are still open."""

@@ -38,7 +38,7 @@ FILES: Final = {
     "empty_day": "a header and no record: each counts as new, though the bytes are the same",
     "wrong_control_total": "miles issued off by one: rejected whole with CONTROL_TOTAL_WRONG",
     "replaced_file": "the same name again, its total mended: a replacement, which posts",
-    "late_file": "a day that closed without its file: B13, cleared once the replacement posts",
+    "late_file": "a day that closed with its file rejected whole: B12, cleared once the replacement posts",
     "renamed_replay": "an earlier hand-back under another day's name: held with RENAMED_REPLAY_HELD",
     "half_uploaded_file": "no marker yet: it waits and is not taken",
     "unclaimed_file": "no layout claims it: held with FILE_UNCLAIMED",
