@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import polars as pl
 import pytest
 
+from counterfoil.feed import Window
 from counterfoil.ledger import break_causes, open_breaks
 from counterfoil.ledger.known import known
 from counterfoil.ledger.store import Book
@@ -401,3 +402,45 @@ def test_conflicts_are_told_by_both_outcomes(stand: Stand) -> None:
         "R2": "accepted after rejected at p: agree the outcome",
         "R3": "accepted after another answer at p: agree the outcome",
     }
+
+
+def test_dates_outside_the_window_are_told_by_days(stand: Stand) -> None:
+    window = Window(early_days=0, late_days=0)
+    book = stand(
+        ask(("R1", 500), ("R2", 40), ("R3", 7)),
+        say(("R1", 500), ("R2", 40), day=TUE),
+        say(("R3", 7), day=WED),
+        handback={"answer_window": window},
+    )
+    told = book.told()
+    day = (Cause.DATE_SHIFTED, "value dates 1 day later at p: a time zone or cut-off")
+    assert told == {
+        ("B06", "R1"): day,
+        ("B06", "R2"): day,
+        ("B06", "R3"): (Cause.DATE_SHIFTED, "value dates 2 days later at p: check which date they send"),
+    }
+
+
+def test_parts_of_one_request_that_come_on_two_days_are_judged_together(stand: Stand) -> None:
+    book = stand(ask(("R1", 500)), say(("R1", 100)), say(("R1", 200), day=WED), handback={"split_max": 3})
+    assert set(book.grouped()["cause"]) == {Cause.PART_MISSING}
+
+
+def test_an_answer_without_a_reference_is_told_by_its_suggestion(stand: Stand) -> None:
+    month_ago = MON - timedelta(days=20)
+    book = stand(
+        ask(("R1", 500, "M1", month_ago), ("R2", 40, "M2"), ("R3", 40, "M2")),
+        say((None, 500, "M1"), (None, 40, "M2"), (None, 9, "M3")),
+        handback={"answer_window": Window(early_days=0, late_days=30)},
+    )
+    assert book.causes() == {"?2:2": Cause.NO_REFERENCE, "?2:3": Cause.AMBIGUOUS, "?2:4": Cause.NONE}
+    assert book.candidates()["?2:2"] == "R1"
+
+
+def test_sums_among_which_there_is_a_choice_are_ambiguous(stand: Stand) -> None:
+    book = stand(
+        ask(("R1", 100, "M1"), ("R2", 200, "M1"), ("R3", 150, "M1"), ("R4", 150, "M1")),
+        say(("netto", 300, "M1"), day=MON),
+        handback={"net_max": 3},
+    )
+    assert book.causes() == {"netto": Cause.AMBIGUOUS}
