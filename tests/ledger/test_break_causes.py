@@ -87,7 +87,7 @@ class Standing:
 Stand = Callable[..., Standing]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stand(make_book: MakeBook, make_feed: MakeFeed, post: PostRows) -> Stand:
     """``stand(file, …, handback={…})``: a book after these files, one a posting, with changes to feeds by kind."""
 
@@ -125,12 +125,16 @@ ALL = (
 """A little of everything."""
 
 
-def test_causes_add_up_to_the_breaks(stand: Stand) -> None:
-    book = stand(*ALL)
-    grouped = book.grouped()
+@pytest.fixture(scope="module")
+def everything(stand: Stand) -> Standing:
+    return stand(*ALL)
+
+
+def test_causes_add_up_to_the_breaks(everything: Standing) -> None:
+    grouped = everything.grouped()
     assert grouped.columns == list(GROUPED)
-    with book.book.reading() as opened:
-        listed = open_breaks.open_breaks(opened, known(opened, DAY))
+    with everything.book.reading() as book:
+        listed = open_breaks.open_breaks(book, known(book, DAY))
     one_each = grouped.explode("break_ids")
     assert one_each["break_ids"].sort().to_list() == listed["break_id"].sort().to_list()
     assert (grouped["breaks"].sum(), grouped["points"].sum()) == (
@@ -141,31 +145,30 @@ def test_causes_add_up_to_the_breaks(stand: Stand) -> None:
     assert all(row["example"] in row["break_ids"] for row in grouped.to_dicts())
 
 
-def test_no_order_of_rows_changes_anything(stand: Stand) -> None:
+def test_no_order_of_rows_changes_anything(stand: Stand, everything: Standing) -> None:
     turned = (file._replace(rows=file.rows[::-1]) for file in ALL)
-    assert stand(*turned).grouped().equals(stand(*ALL).grouped())
+    assert stand(*turned).grouped().equals(everything.grouped())
 
 
-def test_a_change_names_no_member_and_no_reference(stand: Stand) -> None:
-    text = " ".join(stand(*ALL).grouped()["change"])
+def test_a_change_names_no_member_and_no_reference(everything: Standing) -> None:
+    text = " ".join(everything.grouped()["change"])
     assert "M1000" not in text
     assert "REF" not in text
     assert "R7" not in text
 
 
-def test_one_partner_is_told_as_among_all(stand: Stand) -> None:
-    book = stand(*ALL)
-    told = book.told()
-    assert {**book.told(partner="p"), **book.told(partner="q")} == told
-    assert book.told(partner="nobody") == {}
+def test_one_partner_is_told_as_among_all(everything: Standing) -> None:
+    of = {partner: everything.told(partner=partner) for partner in ("p", "q", "nobody")}
+    assert {**of["p"], **of["q"]} == everything.told()
+    assert of["nobody"] == {}
 
 
-def test_a_past_day_keeps_its_causes(stand: Stand) -> None:
+def test_a_past_day_keeps_its_causes(stand: Stand, everything: Standing) -> None:
     late = say(("D", 60), ("REF-1000451", 300), day=DAY + timedelta(days=1))
-    before, after = stand(*ALL), stand(*ALL, late, ask(("Z", 60, "M1000002"), day=DAY + timedelta(days=1)))
+    after = stand(*ALL, late, ask(("Z", 60, "M1000002"), day=DAY + timedelta(days=1)))
     for day in (MON, TUE, WED, DAY):
-        assert after.told(day) == before.told(day)
-    assert after.told(DAY + timedelta(days=1)) != before.told(DAY)
+        assert after.told(day) == everything.told(day)
+    assert after.told(DAY + timedelta(days=1)) != everything.told(DAY)
 
 
 def test_a_book_without_breaks_has_no_causes(stand: Stand) -> None:
