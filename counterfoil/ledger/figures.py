@@ -271,6 +271,11 @@ def rejects(book: Lookups, at: Known, feeds: Sequence[Feed]) -> pl.DataFrame:
             LEFT JOIN book.reason r ON r.reason_id = coalesce(e.reason_id, b.reason_id)
             GROUP BY ALL ORDER BY ALL"""
     )
+    return reasons_in_words(found, feeds).select("partner", "reason", "text", "count", "points", "retryable")
+
+
+def reasons_in_words(found: pl.DataFrame, feeds: Sequence[Feed]) -> pl.DataFrame:
+    """Add to ``partner, reason`` what the partner's feeds say of it: text (empty where nothing), retryable."""
     said = {
         (feed.partner, reason): (feed.reason_texts.get(reason, ""), reason in feed.retryable_reasons)
         for feed in sorted(feeds, key=lambda feed: feed.feed)
@@ -278,7 +283,7 @@ def rejects(book: Lookups, at: Known, feeds: Sequence[Feed]) -> pl.DataFrame:
     }
     words = [_in_words(partner, reason, said) for partner, reason in found.select("partner", "reason").iter_rows()]
     described = pl.DataFrame(words, schema={"text": pl.String, "retryable": pl.Boolean}, orient="row")
-    return found.hstack(described).select("partner", "reason", "text", "count", "points", "retryable")
+    return found.hstack(described)
 
 
 def _in_words(partner: str, reason: str, said: Mapping[tuple[str, str], tuple[str, bool]]) -> tuple[str, bool]:

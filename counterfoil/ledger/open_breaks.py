@@ -216,8 +216,6 @@ def _of(found: pl.DataFrame, partner: str | None) -> pl.DataFrame:
 def _aged(found: pl.DataFrame, day: date) -> pl.DataFrame:
     """LISTED: what is missing of it follows from the dates and points that are there."""
     ours, theirs, age = pl.col("points_ours"), pl.col("points_theirs"), pl.col("age_days")
-    gap = (ours - theirs).abs()
-    at_stake = pl.when(gap > 0).then(gap).otherwise(pl.max_horizontal(ours.abs(), theirs.abs(), pl.lit(0)))
     since = pl.coalesce("value_date", "opened_on")
     return (
         found.with_columns(age_days=(pl.lit(day) - since).dt.total_days().clip(lower_bound=0))
@@ -225,7 +223,7 @@ def _aged(found: pl.DataFrame, day: date) -> pl.DataFrame:
             masked("member"),
             difference=ours - theirs,
             bucket=breaks.bucket(age),
-            severity=breaks.severity(at_stake, age),
+            severity=breaks.severity(breaks.at_stake(), age),
         )
         .select(LISTED)
     )

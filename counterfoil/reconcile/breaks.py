@@ -134,3 +134,12 @@ def severity(points: pl.Expr, age_days: pl.Expr) -> pl.Expr:
             pl.when((points.abs() >= from_points) | (age_days >= from_days)).then(pl.lit(name)).otherwise(expression)
         )
     return expression
+
+
+def at_stake() -> pl.Expr:
+    """Points a break is about, never negative: the difference or, where there is none, the points of the item.
+
+    Reads ``points_ours`` and ``points_theirs``.
+    """
+    ours, theirs = pl.col("points_ours").fill_null(0), pl.col("points_theirs").fill_null(0)
+    return pl.when(ours != theirs).then((ours - theirs).abs()).otherwise(ours.abs())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from counterfoil.reconcile.breaks import BUCKETS, OLDEST_BUCKET
+from counterfoil.reconcile.breaks import BUCKETS, OLDEST_BUCKET, at_stake
 from counterfoil.reports.facts import DISPOSITIONS, STATES, ReportFacts
 from counterfoil.reports.tables import (
     Column,
@@ -22,7 +22,7 @@ from counterfoil.reports.tables import (
     words,
 )
 from counterfoil.reports.ties import POINTS, RECORDS, ties
-from counterfoil.reports.verdict import at_stake, worst_first
+from counterfoil.reports.verdict import worst_first
 
 
 @dataclass(frozen=True)

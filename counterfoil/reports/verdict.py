@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import polars as pl
 
+from counterfoil.reconcile.breaks import at_stake
 from counterfoil.reports.facts import IN_TRANSIT, UNMATCHED_PASSES, ReportFacts
 from counterfoil.reports.ties import broken, ties
 
@@ -70,13 +71,6 @@ def headline(facts: ReportFacts) -> Headline:
         match_rate_count=_rate(matches, "count"),
         match_rate_points=_rate(matches, "value"),
     )
-
-
-def at_stake() -> pl.Expr:
-    """Points a break is about, never negative: the difference or, where there is none, the points of the item."""
-    ours, theirs = pl.col("points_ours").fill_null(0), pl.col("points_theirs").fill_null(0)
-    difference = pl.coalesce("difference", ours - theirs).abs()
-    return pl.when(difference != 0).then(difference).otherwise(pl.max_horizontal(ours.abs(), theirs.abs()))
 
 
 def worst_first(breaks: pl.DataFrame) -> pl.DataFrame:

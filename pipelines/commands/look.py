@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 
 from counterfoil.clock import local_date, utc_text
 from counterfoil.errors import Code, UsageError
-from counterfoil.ledger import extracts, open_breaks
+from counterfoil.ledger import break_causes, extracts, open_breaks
 from counterfoil.ledger.expiry_buckets import balances_by_expiry
 from counterfoil.ledger.known import Moment, known, moment
 from counterfoil.ledger.lookups import Lookups
@@ -39,6 +40,19 @@ from pipelines.wiring import desk_at
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="A date; now by default.")]
 ValuedOption = Annotated[str | None, typer.Option("--as-of", help="Entries whose value date is not after this date.")]
 DateOption = Annotated[str | None, typer.Option("--date", help="A business date; today by default.")]
+
+
+SHOWN_OF_BREAKS = (
+    "break_id", "code", "title", "severity", "partner", "our_ref", "their_ref", "difference", "age_days", "next_step",
+)  # fmt: skip
+SHOWN_OF_CAUSES = ("cause", "change", "partner", "breaks", "points", "oldest_days", "weight", "codes", "example")
+"""Columns that people see; machines get all."""
+
+
+class By(StrEnum):
+    """What breaks are put together by."""
+
+    CAUSE = "cause"
 
 
 def register(app: typer.Typer) -> None:
@@ -126,17 +140,21 @@ def show_breaks(
     as_of: AsOfOption = None,
     known_at: KnownAtOption = None,
     partner: PartnerOption = None,
+    by: Annotated[By | None, typer.Option("--by", help="Equal causes as one line, heaviest first.")] = None,
     home: HomeOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """The open breaks, oldest first, each with its age, severity and next step."""
+    """The open breaks, oldest first, each with its age, severity and next step; or what would clear them."""
     with _opened(home, known_at) as (desk, book, then):
         day = _day(desk, as_of, then)
-        frame = open_breaks.open_breaks(book, known(book, day, then.n), partner)
+        at = known(book, day, then.n)
+        if by is By.CAUSE:
+            frame = break_causes.grouped(book, at, partner, feeds=desk.feeds())
+        else:
+            frame = open_breaks.open_breaks(book, at, partner)
     if output is Format.TABLE:
-        shown = ["break_id", "code", "title", "severity", "partner", "our_ref", "their_ref", "difference", "age_days"]
-        frame = frame.select(*shown, "next_step")
-    emit_frame(frame, output, title=f"Open breaks on {day}")
+        frame = frame.select(SHOWN_OF_CAUSES if by is By.CAUSE else SHOWN_OF_BREAKS)
+    emit_frame(frame, output, title=f"{'What would clear the open breaks' if by else 'Open breaks'} on {day}")
 
 
 def explain(

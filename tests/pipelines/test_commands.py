@@ -55,6 +55,7 @@ def exit_status(result: Result) -> int:
         (["files"], {"delivery", "feed", "file", "identity", "verdict", "outcome", "posting", "code", "message"}),
         (["status", "--date", str(MONDAY)], {"feed", "partner", "expected", "files", "posted", "held", "open_breaks"}),
         (["breaks", "--as-of", str(MONDAY)], {"break_id", "code", "severity", "partner", "age_days", "next_step"}),
+        (["breaks", "--by", "cause"], {"cause", "change", "breaks", "points", "weight", "example", "break_ids"}),
         (["balances"], {"kind", "partner", "owner", "unit", "balance"}),
         (["trial-balance"], {"gl", "name", "kind", "partner", "debit", "credit"}),
     ],

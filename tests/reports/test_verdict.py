@@ -6,8 +6,9 @@ from datetime import date
 import polars as pl
 import pytest
 
+from counterfoil.reconcile.breaks import at_stake
 from counterfoil.reports.facts import ReportFacts, empty_table
-from counterfoil.reports.verdict import at_stake, headline, judge, worst_first
+from counterfoil.reports.verdict import headline, judge, worst_first
 
 
 def test_a_day_without_anything_passes(no_day: ReportFacts) -> None:
