@@ -92,8 +92,8 @@ def compose_rates(work: Work, book: Days) -> posting.Changes:
 
 
 def compose_calendar(work: Work, book: Days) -> posting.Changes:
-    """The close of a day: items past their due date turn overdue (B02), missing and held files open B13, those that were
-    rejected whole B12, and what is left of lots that end by it goes to breakage."""
+    """The close of a day: items past their due date turn overdue (B02), missing and held files open B13, files rejected
+    whole open B12, and what is left of lots that end by it goes to breakage."""
     names = Names(book, file_id=work.file_id, unit=work.unit)
     rows = work.accepted.with_columns(file_id=pl.lit(work.file_id), value_date="day")
     require(rows["day"].n_unique() <= 1, "a calendar file closes one day")
