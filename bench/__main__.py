@@ -1,6 +1,7 @@
-"""``python -m bench``: the speed harness from the command line; ``python -m bench history``: what history costs.
+"""``python -m bench``: the speed harness from the command line; ``history``: what history costs; ``passes``: what the
+later passes cost.
 
-Here: nothing but the call. Not here: what is measured (``run``, ``history``).
+Here: nothing but the call. Not here: what is measured (``run``, ``history``, ``passes``).
 """
 
 import sys
@@ -9,6 +10,11 @@ if sys.argv[1:2] == ["history"]:
     from bench.history import main as measure
 
     sys.exit(measure(sys.argv[2:]))
+
+if sys.argv[1:2] == ["passes"]:
+    from bench.passes import main as measure_passes
+
+    sys.exit(measure_passes(sys.argv[2:]))
 
 # The yardstick's own process imports nothing heavy: see there.
 from bench.run import main

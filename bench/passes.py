@@ -1,0 +1,269 @@
+"""What the later passes cost: a hand-back that the exact key settles, beside one of which a part needs more, and a day
+made to be hard.
+
+Here: accepted rows posted into a real book, each case in turn over a copy of the same one. Not here: parsing and
+outputs (``run``), or whether matches are right (``labelled``).
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import polars as pl
+
+from bench.places import PROJECT
+from bench.run import bind, positive, say
+from counterfoil.feed import Arrival, Feed, FeedKind, Identity, Window
+from counterfoil.ledger.chart import Rulebook, load_rulebook
+from counterfoil.ledger.compose import stages
+from counterfoil.ledger.model import BOOK_SCHEMA, MatchPass
+from counterfoil.ledger.store import Book
+from counterfoil.ledger.work import Work
+from counterfoil.ledger.writing import Entitled, Writer
+from counterfoil.protocols import Marks, Parsed
+from counterfoil.reconcile import balance
+from counterfoil.schemas.tables import ACCEPTED, CONTROL, QUARANTINED, empty
+from counterfoil.settings import ProgrammeSettings
+
+RECORDS: Final = 2_000_000
+EQUALS: Final = 100_000
+"""Requests and answers of one member and one amount, on the day made to be hard."""
+TURNS: Final = 3
+LATER_SHARE: Final = 20
+"""One answer in as many needs a later pass."""
+ASKED: Final = date(2026, 11, 18)
+ANSWERED: Final = ASKED + timedelta(days=1)
+POINTS: Final = 1_000
+
+Rows = pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of day: seconds to post its answers, how many they were, and how many each pass took."""
+
+    seconds: float
+    records: int
+    passes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Result:
+    """``later_ratio``: the mixed day beside the exact one; ``hard_ratio``: the hard day's seconds a record beside the
+    exact day's at as many records."""
+
+    exact: Case
+    mixed: Case
+    small: Case
+    hard: Case
+    later_ratio: float
+    hard_ratio: float
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print a table or JSON."""
+    parser = argparse.ArgumentParser(prog="python -m bench passes", description=__doc__)
+    parser.add_argument("--records", type=positive, default=RECORDS)
+    parser.add_argument("--equals", type=positive, default=EQUALS)
+    parser.add_argument("--turns", type=positive, default=TURNS)
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+    given = parser.parse_args(arguments)
+    bind(2)
+    with tempfile.TemporaryDirectory(prefix="counterfoil-bench-", dir=given.work) as root:
+        result = measured(Path(root), given.records, given.equals, given.turns)
+    print(json.dumps(asdict(result), indent=2) if given.format == "json" else table(result))
+    return 0
+
+
+def measured(root: Path, records: int, equals: int, turns: int) -> Result:
+    """Every case, in turn."""
+    rulebook = load_rulebook(PROJECT / "data")
+    asked, alike = _requests(records), _requests(equals)
+    hard = alike.with_columns(member=pl.lit("M"), points=pl.lit(POINTS, pl.Int64))
+    homes = {
+        "exact": _prepared(root / "exact", asked, rulebook),
+        "small": _prepared(root / "small", alike, rulebook),
+        "hard": _prepared(root / "hard", hard, rulebook),
+    }
+    days: dict[str, tuple[str, Rows, Feed]] = {
+        "exact": ("exact", _answers(asked), _feed(FeedKind.HANDBACK)),
+        "mixed": ("exact", _mixed(asked), _every_pass()),
+        "small": ("small", _answers(alike), _feed(FeedKind.HANDBACK)),
+        "hard": ("hard", _answers(hard).with_columns(ref=pl.format("X{}", "line_no")), _every_pass()),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in days}
+    passes: dict[str, dict[str, int]] = {}
+    for turn in range(turns):
+        for name, (home, rows, feed) in days.items():
+            say(f"{name}, turn {turn + 1}")
+            took, passes[name] = _posted(homes[home], root / "turn", rows, feed, rulebook)
+            seconds[name].append(took)
+    cases = {name: Case(median(seconds[name]), days[name][1].height, passes[name]) for name in days}
+    return Result(
+        **cases,
+        later_ratio=cases["mixed"].seconds / cases["exact"].seconds,
+        hard_ratio=cases["hard"].seconds / cases["small"].seconds,
+    )
+
+
+def table(result: Result) -> str:
+    """The result for people."""
+    cases = {"exact key only": result.exact, "one in twenty later": result.mixed,
+             "as many as hard": result.small, "one member, one amount": result.hard}  # fmt: skip
+    lines = [f"{'':24}{'records':>12}{'seconds':>10}  passes"]
+    for name, case in cases.items():
+        found = ", ".join(f"{word} {count:,}" for word, count in case.passes.items())
+        lines.append(f"{name:24}{case.records:12,}{case.seconds:10.2f}  {found}")
+    lines += [
+        "",
+        f"later passes beside exact: {result.later_ratio:.2f}; hard day beside as many exact: {result.hard_ratio:.2f}",
+        "Only the ratios are claims: seconds are those of this machine, now.",
+    ]
+    return "\n".join(lines)
+
+
+# Rows
+
+
+def _requests(count: int) -> Rows:
+    number = pl.int_range(count, dtype=pl.Int64, eager=True)
+    return pl.DataFrame({"line_no": number + 2, "number": number}).select(
+        "line_no",
+        ref=pl.format("R{}", pl.col("number").cast(pl.String).str.zfill(12)),
+        member=pl.format("M{}", (pl.col("number") // 4).cast(pl.String).str.zfill(9)),
+        points=POINTS + pl.col("number") % 4 * 7 + pl.col("number") % 1_009,
+        value_date=pl.lit(ASKED),
+    )
+
+
+def _answers(requests: Rows) -> Rows:
+    return _shaped(requests.with_columns(value_date=pl.lit(ASKED)))
+
+
+def _mixed(requests: Rows) -> Rows:
+    """Of every twenty requests' answers: one a day late, one off by one, one in two parts, one without a reference; and
+    of every forty, two as one."""
+    place = pl.col("line_no") % LATER_SHARE
+    late = requests.with_columns(value_date=pl.when(place == 0).then(pl.lit(ANSWERED)).otherwise(pl.lit(ASKED)))
+    fifth = (pl.col("line_no") // LATER_SHARE) % 5
+    kind = pl.when(place == 0).then(fifth)
+    told = late.with_columns(kind=kind, value_date=pl.when(kind == 0).then("value_date").otherwise(pl.lit(ASKED)))
+    parts = told.filter(pl.col("kind") == 2)
+    halves = [
+        parts.with_columns(points=pl.col("points") // 2),
+        parts.with_columns(points=pl.col("points") - pl.col("points") // 2),
+    ]
+    nameless = told.filter(pl.col("kind") == 3).with_columns(ref=pl.lit(None, pl.String))
+    # The request behind a netted one is the same member's in three cases of four.
+    second = told.with_columns(pl.col("points", "member").shift(-1).name.suffix("_next")).filter(pl.col("kind") == 4)
+    together = second.filter(pl.col("member") == pl.col("member_next"))
+    taken = pl.concat([together["line_no"], together["line_no"] + 1])
+    netted = together.with_columns(ref=pl.format("N{}", "ref"), points=pl.col("points") + pl.col("points_next"))
+    plain = told.filter(
+        ~pl.col("kind").is_in([2, 3]).fill_null(value=False) & ~pl.col("line_no").is_in(taken.implode())
+    )
+    off = plain.with_columns(points=pl.col("points") + (pl.col("kind") == 1).fill_null(value=False).cast(pl.Int64))
+    return _shaped(pl.concat([frame.select(requests.columns) for frame in (off, *halves, nameless, netted)]))
+
+
+def _shaped(rows: Rows) -> Rows:
+    numbered = rows.with_columns(line_no=pl.int_range(2, rows.height + 2, dtype=pl.Int64))
+    whole = numbered.with_columns(
+        outcome=pl.lit("accepted"), reason=pl.lit(None, pl.String), to_account=pl.lit(None, pl.String)
+    )
+    return whole.select(pl.col(name).cast(kind) for name, kind in ACCEPTED[FeedKind.HANDBACK].items())
+
+
+# Posting
+
+
+def _feed(kind: FeedKind, **terms: object) -> Feed:
+    return Feed.model_validate(
+        {
+            "feed": f"bench_{kind}",
+            "partner": "bench",
+            "kind": kind,
+            "version": 1,
+            "effective_from": date(2026, 1, 1),
+            "arrival": Arrival(folder="bench", ready="stable"),
+            "identity": Identity(by="date"),
+            **terms,
+        }
+    )
+
+
+def _every_pass() -> Feed:
+    return _feed(
+        FeedKind.HANDBACK,
+        tolerance_points=3,
+        tolerance_monthly_points=10_000_000,
+        answer_window=Window(early_days=1, late_days=3),
+        split_max=5,
+        net_max=5,
+    )
+
+
+def _prepared(home: Path, requests: Rows, rulebook: Rulebook) -> Path:
+    home.mkdir()
+    feed = _feed(FeedKind.REQUESTS, source="issued", beyond_balance="already_gone")
+    with _book(home).writing(purpose="bench") as writer:
+        _post(writer, requests, feed, rulebook)
+    return home
+
+
+def _posted(home: Path, turn: Path, rows: Rows, feed: Feed, rulebook: Rulebook) -> tuple[float, dict[str, int]]:
+    """Seconds to post rows into a copy of a home's book, and how many of them each pass took."""
+    shutil.copytree(home, turn)
+    with _book(turn).writing(purpose="bench") as writer:
+        began = time.perf_counter()
+        n = _post(writer, rows, feed, rulebook)
+        seconds = time.perf_counter() - began
+        found = writer.frame(
+            f"""SELECT match_pass, count(*) AS rows FROM book.disposition WHERE file_id = {n}
+                GROUP BY match_pass ORDER BY match_pass"""
+        )
+    shutil.rmtree(turn)
+    return seconds, {MatchPass(number).name.lower(): count for number, count in found.rows()}
+
+
+def _book(home: Path) -> Book:
+    return Book(home / "book.duckdb", home / "book.lock", home / "book.head.json")
+
+
+def _post(writer: Writer, accepted: Rows, feed: Feed, rulebook: Rulebook) -> int:
+    n = writer.last_posting() + 1
+    work = Work(
+        feed=feed, accepted=accepted, file_id=n, business_date=ASKED, on_day=ASKED, policy=ProgrammeSettings(),
+        rules=rulebook.rules, schema=BOOK_SCHEMA, sender="bench",
+    )  # fmt: skip
+    parsed = Parsed(
+        marks=Marks(ASKED, "", None, empty=False), lines=accepted.height + 1, envelope_lines=1, accepted=accepted,
+        quarantined=empty(QUARANTINED), control=empty(CONTROL),
+    )  # fmt: skip
+    entitled = Entitled(
+        n=n, delivery=n, feed=feed.feed, kind=feed.kind, partner=feed.partner, name=feed.feed, identity=feed.feed,
+        epoch="", sequence=None, business_date=ASKED, on_day=ASKED, payload_sha=f"{n:064d}", run_id="bench",
+        actor="bench", posted_at=datetime(2026, 11, 20, tzinfo=UTC).replace(tzinfo=None), software="bench",
+        verdict="new", book_schema=BOOK_SCHEMA, sender="bench",
+    )  # fmt: skip
+    figures: Callable[[Rows], Rows] = partial(balance.stage_one, parsed)
+    posted = writer.post(
+        entitled, stages(work, writer, identity=feed.feed, skipped=[]), figures=figures, controls=parsed.control,
+        rules=rulebook.rules, rule_hashes=rulebook.hashes, seal=lambda: "bench",
+    )  # fmt: skip
+    return posted.n
+
+
+if __name__ == "__main__":
+    sys.exit(main())
