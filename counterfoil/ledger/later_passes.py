@@ -19,6 +19,7 @@ from counterfoil.reconcile.terms import SUGGESTING
 
 ENDS: Final = {"item_id": pl.Int64, "line_no": pl.Int64, "confirmed": pl.Int64}
 _WAITING: Final = [state.value for state in life.WAITING]
+_UNSETTLED: Final = [event.value for event in (Event.AMOUNT_DIFFERS, Event.CONFLICT, Event.DUPLICATE_ANSWER)]
 
 
 class Requests(Protocol):
@@ -93,7 +94,10 @@ def _tolerances(later: Later) -> Later:
 
 
 def _splits(later: Later, waiting: pl.DataFrame, work: Work) -> Later:
-    spoken = later.decided.filter((pl.col("kind") == ItemKind.REQUEST.value) & pl.col("state").is_in(_WAITING)).select(
+    waits = (pl.col("kind") == ItemKind.REQUEST.value) & pl.col("state").is_in(_WAITING)
+    # Whatever has something to be grouped with was left unsettled, so few rows are looked at.
+    unsettled = later.decided.filter(waits & pl.col("event").is_in(_UNSETTLED)).select("item_id").unique()
+    spoken = later.decided.join(unsettled, on="item_id", how="semi", maintain_order="left").select(
         "line_no", "ref", "points", "sent", "outcome", group="item_id", part=_record(work)
     )
     accepted = (pl.col("outcome") == Outcome.ACCEPTED.value) & (pl.col("points") > 0)
