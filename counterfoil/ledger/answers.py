@@ -33,6 +33,7 @@ class Lookups(Dimensions, Protocol):
     def aliases(self, partner_id: int) -> pl.DataFrame: ...
     def known_members(self, partner_id: int, members: pl.Series) -> pl.Series: ...
     def clearable_breaks(self, partner_id: int) -> pl.DataFrame: ...
+    def late_rejections(self, partner_id: int) -> pl.DataFrame: ...
     def frame(self, query: str, **frames: pl.DataFrame) -> pl.DataFrame: ...
     def with_break_ids(self, opening: pl.DataFrame) -> pl.DataFrame: ...
 
@@ -55,6 +56,11 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     clearing = book.clearable_breaks(partner_id).filter(
         pl.col("item_id").is_in(ended["item_id"].implode()) | pl.col("theirs_id").is_in(outdated.implode())
     )
+    taken_back = ended.filter((pl.col("reversed") > 0) & (pl.col("reversed") == pl.col("confirmed")))["item_id"]
+    if taken_back.len():
+        # What had been rejected too late is reversed as it should have been.
+        agreed = book.late_rejections(partner_id).filter(pl.col("item_id").is_in(taken_back.implode()))
+        clearing = pl.concat([clearing, agreed])
     emptied = clearing.filter(pl.col("theirs_id").is_not_null())
     return posting.changes(
         {

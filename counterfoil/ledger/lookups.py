@@ -284,6 +284,16 @@ class Lookups:
                 WHERE partner_id = {partner_id} AND code IN ({codes}) ORDER BY break_id"""
         )
 
+    def late_rejections(self, partner_id: int) -> pl.DataFrame:
+        """Open B11 of rejections that came after their request had ended: break_id, code, subject, item_id,
+        theirs_id."""
+        return self.frame(
+            f"""SELECT b.break_id, b.code, b.subject, b.item_id, b.theirs_id FROM book.open_break b
+                JOIN book.open_item t ON t.item_id = b.theirs_id AND t.kind = {ItemKind.THEIR_REJECT:d}
+                WHERE b.partner_id = {partner_id} AND b.code = {BreakCode.CONFLICT:d} AND b.item_id IS NOT NULL
+                ORDER BY b.break_id"""
+        )
+
     def file_breaks(self) -> pl.DataFrame:
         """Open breaks about whole files: break_id, code, subject."""
         codes = ", ".join(str(code.value) for code in breaks.OF_FILES)

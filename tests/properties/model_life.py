@@ -214,7 +214,7 @@ def answers(book: Model, terms: Terms, rows: Rows) -> dict[int, Effect]:
     """A hand-back file. All answers are judged by the book as it was before the file."""
     partner = terms.partner
     waiting = [item for item in book.items if not item.ours and item.partner == partner and item.is_open]
-    before = book.open_breaks(m.OVERDUE, m.UNKNOWN, m.DIFFERS)
+    before = book.open_breaks(m.OVERDUE, m.UNKNOWN, m.DIFFERS, m.CONFLICT)
     found = {line: find(book, partner, row) for line, row in rows}
     steps = {line: next_step(found[line], row["outcome"], row["points"], terms.tolerance) for line, row in rows}
     _within_file(rows, found, steps)
@@ -281,11 +281,16 @@ def _one(book: Model, effect: Effect, item: Item | None, row: Row, step: str, pa
 def _end_waiting(
     book: Model, effect: Effect, item: Item | None, row: Row, step: str, waiting: list[Item], before: list[Break]
 ) -> None:
-    """An end clears what was overdue, differed or was unknown, and an answer takes the place of a hold that waited."""
+    """An end clears what was overdue, differed or was unknown, and an answer takes the place of a hold that waited.
+    What is reversed whole agrees at last with a rejection that came too late."""
     ends = step in ("accept", "reject", "reverse", "late accept", "late reject")
     outdated = [one for one in waiting if step == "unknown" and row["outcome"] != "held"
                 and one.ref == row["ref"] and one.kind == OF_KIND["held"]]  # fmt: skip
+    whole = step == "reverse" and item is not None and item.returned == item.confirmed
     for one in before:
+        late = one.theirs is not None and one.theirs.is_open and one.theirs.kind == OF_KIND["rejected"]
+        if one.code == m.CONFLICT and not (whole and late):
+            continue
         if one.open and ((ends and one.item is item) or one.theirs in outdated):
             book.clear(effect, one)
             if one.theirs is not None and one.theirs.is_open:

@@ -170,3 +170,15 @@ def test_a_break_stays_closed_whose_own_decision_stands(start: Start) -> None:
     assert both.undo(max(both.model.decided)[0], 3)
     both.prove()
     assert codes(both) == [7, 7], "only what the decision taken back had closed opens again"
+
+
+def test_a_reversal_ends_the_conflict_with_a_rejection_that_came_too_late(start: Start) -> None:
+    both = start()
+    ask(both, ("a", 50))
+    answer(both, ("a", 50, "accepted"))
+    answer(both, ("a", 50, "rejected"))
+    answer(both, ("a", 20, "reversed"))
+    assert codes(both) == [11]
+    answer(both, ("a", 30, "reversed"))
+    assert codes(both) == []
+    assert not [item for item in both.model.items if item.is_open]
