@@ -29,7 +29,7 @@ from counterfoil.ledger.compose import stages
 from counterfoil.ledger.model import BOOK_SCHEMA, MatchPass
 from counterfoil.ledger.store import Book
 from counterfoil.ledger.work import Work
-from counterfoil.ledger.writing import Entitled, Writer
+from counterfoil.ledger.writing import Entitled, Posted, Writer
 from counterfoil.protocols import Marks, Parsed
 from counterfoil.reconcile import balance
 from counterfoil.schemas.tables import ACCEPTED, CONTROL, QUARANTINED, empty
@@ -89,18 +89,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measured(root: Path, records: int, equals: int, turns: int) -> Result:
     """Every case, in turn."""
     rulebook = load_rulebook(PROJECT / "data")
-    asked, alike = _requests(records), _requests(equals)
+    asked, alike = requests(records), requests(equals)
     hard = alike.with_columns(member=pl.lit("M"), points=pl.lit(POINTS, pl.Int64))
     homes = {
-        "exact": _prepared(root / "exact", asked, rulebook),
-        "small": _prepared(root / "small", alike, rulebook),
-        "hard": _prepared(root / "hard", hard, rulebook),
+        "exact": prepared(root / "exact", asked, rulebook),
+        "small": prepared(root / "small", alike, rulebook),
+        "hard": prepared(root / "hard", hard, rulebook),
     }
     days: dict[str, tuple[str, Rows, Feed]] = {
         "exact": ("exact", _answers(asked), _feed(FeedKind.HANDBACK)),
-        "mixed": ("exact", _mixed(asked), _every_pass()),
+        "mixed": ("exact", mixed(asked), every_pass()),
         "small": ("small", _answers(alike), _feed(FeedKind.HANDBACK)),
-        "hard": ("hard", _answers(hard).with_columns(ref=pl.format("X{}", "line_no")), _every_pass()),
+        "hard": ("hard", _answers(hard).with_columns(ref=pl.format("X{}", "line_no")), every_pass()),
     }
     seconds: dict[str, list[float]] = {name: [] for name in days}
     passes: dict[str, dict[str, int]] = {}
@@ -136,7 +136,8 @@ def table(result: Result) -> str:
 # Rows
 
 
-def _requests(count: int) -> Rows:
+def requests(count: int) -> Rows:
+    """So many requests, four a member."""
     number = pl.int_range(count, dtype=pl.Int64, eager=True)
     return pl.DataFrame({"line_no": number + 2, "number": number}).select(
         "line_no",
@@ -147,15 +148,15 @@ def _requests(count: int) -> Rows:
     )
 
 
-def _answers(requests: Rows) -> Rows:
-    return _shaped(requests.with_columns(value_date=pl.lit(ASKED)))
+def _answers(asked: Rows) -> Rows:
+    return _shaped(asked.with_columns(value_date=pl.lit(ASKED)))
 
 
-def _mixed(requests: Rows) -> Rows:
+def mixed(asked: Rows) -> Rows:
     """Of every twenty requests' answers: one a day late, one off by one, one in two parts, one without a reference; and
     of every forty, two as one."""
     place = pl.col("line_no") % LATER_SHARE
-    late = requests.with_columns(value_date=pl.when(place == 0).then(pl.lit(ANSWERED)).otherwise(pl.lit(ASKED)))
+    late = asked.with_columns(value_date=pl.when(place == 0).then(pl.lit(ANSWERED)).otherwise(pl.lit(ASKED)))
     fifth = (pl.col("line_no") // LATER_SHARE) % 5
     kind = pl.when(place == 0).then(fifth)
     told = late.with_columns(kind=kind, value_date=pl.when(kind == 0).then("value_date").otherwise(pl.lit(ASKED)))
@@ -174,7 +175,7 @@ def _mixed(requests: Rows) -> Rows:
         ~pl.col("kind").is_in([2, 3]).fill_null(value=False) & ~pl.col("line_no").is_in(taken.implode())
     )
     off = plain.with_columns(points=pl.col("points") + (pl.col("kind") == 1).fill_null(value=False).cast(pl.Int64))
-    return _shaped(pl.concat([frame.select(requests.columns) for frame in (off, *halves, nameless, netted)]))
+    return _shaped(pl.concat([frame.select(asked.columns) for frame in (off, *halves, nameless, netted)]))
 
 
 def _shaped(rows: Rows) -> Rows:
@@ -203,7 +204,8 @@ def _feed(kind: FeedKind, **terms: object) -> Feed:
     )
 
 
-def _every_pass() -> Feed:
+def every_pass() -> Feed:
+    """A hand-back layout that lets every pass run."""
     return _feed(
         FeedKind.HANDBACK,
         tolerance_points=3,
@@ -214,20 +216,21 @@ def _every_pass() -> Feed:
     )
 
 
-def _prepared(home: Path, requests: Rows, rulebook: Rulebook) -> Path:
+def prepared(home: Path, asked: Rows, rulebook: Rulebook) -> Path:
+    """A home whose book holds these requests."""
     home.mkdir()
     feed = _feed(FeedKind.REQUESTS, source="issued", beyond_balance="already_gone")
-    with _book(home).writing(purpose="bench") as writer:
-        _post(writer, requests, feed, rulebook)
+    with book(home).writing(purpose="bench") as writer:
+        post(writer, asked, feed, rulebook)
     return home
 
 
 def _posted(home: Path, turn: Path, rows: Rows, feed: Feed, rulebook: Rulebook) -> tuple[float, dict[str, int]]:
     """Seconds to post rows into a copy of a home's book, and how many of them each pass took."""
     shutil.copytree(home, turn)
-    with _book(turn).writing(purpose="bench") as writer:
+    with book(turn).writing(purpose="bench") as writer:
         began = time.perf_counter()
-        n = _post(writer, rows, feed, rulebook)
+        n = post(writer, rows, feed, rulebook).n
         seconds = time.perf_counter() - began
         found = writer.frame(
             f"""SELECT match_pass, count(*) AS rows FROM book.disposition WHERE file_id = {n}
@@ -237,11 +240,13 @@ def _posted(home: Path, turn: Path, rows: Rows, feed: Feed, rulebook: Rulebook) 
     return seconds, {MatchPass(number).name.lower(): count for number, count in found.rows()}
 
 
-def _book(home: Path) -> Book:
+def book(home: Path) -> Book:
+    """A home's book."""
     return Book(home / "book.duckdb", home / "book.lock", home / "book.head.json")
 
 
-def _post(writer: Writer, accepted: Rows, feed: Feed, rulebook: Rulebook) -> int:
+def post(writer: Writer, accepted: Rows, feed: Feed, rulebook: Rulebook) -> Posted:
+    """Post accepted rows as the next file of a feed."""
     n = writer.last_posting() + 1
     work = Work(
         feed=feed, accepted=accepted, file_id=n, business_date=ASKED, on_day=ASKED, policy=ProgrammeSettings(),
@@ -258,11 +263,10 @@ def _post(writer: Writer, accepted: Rows, feed: Feed, rulebook: Rulebook) -> int
         verdict="new", book_schema=BOOK_SCHEMA, sender="bench",
     )  # fmt: skip
     figures: Callable[[Rows], Rows] = partial(balance.stage_one, parsed)
-    posted = writer.post(
+    return writer.post(
         entitled, stages(work, writer, identity=feed.feed, skipped=[]), figures=figures, controls=parsed.control,
         rules=rulebook.rules, rule_hashes=rulebook.hashes, seal=lambda: "bench",
     )  # fmt: skip
-    return posted.n
 
 
 if __name__ == "__main__":
