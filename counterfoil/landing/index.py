@@ -189,11 +189,16 @@ class ArrivalIndex(OutputIndex):
         rows = self._db.rows('SELECT * FROM deliveries WHERE "order" = :order', {"order": order})
         return record_from_row(Delivery, rows[0]) if rows else None
 
-    def deliveries(self, *, feed: str | None = None, day: date | None = None) -> list[Delivery]:
-        """Deliveries of a feed, of a business date, of both, or all, in order."""
+    def deliveries(
+        self, *, feed: str | None = None, day: date | None = None, since: date | None = None
+    ) -> list[Delivery]:
+        """Deliveries of a feed, of a business date, of both, or all, in order; with ``since`` only those of that
+        business date or later, and those that have none."""
         query = """SELECT * FROM deliveries WHERE (:feed IS NULL OR feed = :feed)
-            AND (:day IS NULL OR business_date = :day) ORDER BY "order" """
-        return _deliveries(self._db.rows(query, {"feed": feed, "day": day and day.isoformat()}))
+            AND (:day IS NULL OR business_date = :day)
+            AND (:since IS NULL OR business_date IS NULL OR business_date >= :since) ORDER BY "order" """
+        days = {"day": day and day.isoformat(), "since": since and since.isoformat()}
+        return _deliveries(self._db.rows(query, {"feed": feed, **days}))
 
     def pending(self, *, feed: str | None = None, day: date | None = None) -> list[Delivery]:
         """Deliveries that may post now: no final outcome yet, or held only for a gap; in order.

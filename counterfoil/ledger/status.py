@@ -61,11 +61,18 @@ _DAYS_BACK: Final = 4
 
 def day_end(feeds: Sequence[Feed], day: date) -> datetime:
     """The instant a programme day ends: once every feed's cut-off and grace have passed; midnight UTC without feeds."""
-    ends = [
-        datetime.combine(day, feed.cutoff, ZoneInfo(feed.zone)) + timedelta(minutes=feed.grace_minutes)
-        for feed in feeds
-    ]
+    ends = [due_at(feed, day) for feed in feeds]
     return max(ends, default=datetime.combine(day + timedelta(days=1), datetime.min.time(), UTC)).astimezone(UTC)
+
+
+def due_at(feed: Feed, day: date) -> datetime:
+    """The last instant at which a feed's file for a day is in time: its cut-off plus the grace."""
+    return datetime.combine(day, feed.cutoff, ZoneInfo(feed.zone)) + timedelta(minutes=feed.grace_minutes)
+
+
+def expected(feed: Feed, day: date) -> bool:
+    """Whether the feed's contract has a file due on a day."""
+    return feed.expected is not None and day.isoweekday() in feed.expected.weekdays
 
 
 def day_files(book: Lookups, index: ArrivalIndex, feeds: Sequence[Feed], day: date, moment: Moment) -> pl.DataFrame:
@@ -101,7 +108,7 @@ def day_status(book: Lookups, index: ArrivalIndex, feeds: Sequence[Feed], day: d
         pl.col("partner").first().alias("break_partner"), open_breaks=pl.len().cast(pl.Int64)
     )  # fmt: skip
     declared = pl.DataFrame(
-        [(feed.feed, feed.partner, _expected(feed, day)) for feed in feeds],
+        [(feed.feed, feed.partner, expected(feed, day)) for feed in feeds],
         schema={"feed": pl.String, "declared": pl.String, "expected": pl.Boolean},
         orient="row",
     )
@@ -116,10 +123,6 @@ def day_status(book: Lookups, index: ArrivalIndex, feeds: Sequence[Feed], day: d
         pl.lit(closed).alias("closed"),
         pl.col(counts).fill_null(0),
     ).sort("feed")
-
-
-def _expected(feed: Feed, day: date) -> bool:
-    return feed.expected is not None and day.isoweekday() in feed.expected.weekdays
 
 
 def _posted(book: Lookups, index: ArrivalIndex, postings: pl.DataFrame) -> list[dict[str, object]]:
@@ -150,14 +153,7 @@ def _others(
     book: Lookups, index: ArrivalIndex, feeds: Sequence[Feed], day: date, moment: Moment
 ) -> list[dict[str, object]]:
     """Rows of the files that had come and were not in the book."""
-    closed = {
-        closed_day: posted.replace(tzinfo=UTC)
-        for closed_day, posted in book.frame(
-            f"""SELECT c.day, min(p.posted_at) AS posted_at
-                FROM book.closed_day c JOIN book.posting p ON p.n = c.file_id
-                WHERE p.n <= {moment.n} GROUP BY c.day"""
-        ).iter_rows()
-    }
+    closed = closings(book, moment)
     posted = set(book.frame(f"SELECT delivery FROM book.posting WHERE n <= {moment.n}")["delivery"])
     partners = {feed.feed: feed.partner for feed in feeds}
     outside = [
@@ -165,14 +161,24 @@ def _others(
         for delivery in index.deliveries()
         if delivery.order not in posted
         and moment.includes(delivery.received_at)
-        and _counts_for(delivery, feeds, closed) == day
+        and day_of(delivery, feeds, closed) == day
     ]
     outcomes = index.latest_outcomes((delivery.order for delivery in outside), until=moment.at)
     return [_outside(delivery, outcomes.get(delivery.order), partners, day) for delivery in outside]
 
 
-def _counts_for(delivery: Delivery, feeds: Sequence[Feed], closed: Mapping[date, datetime]) -> date:
-    """The programme day of a file that is not in the book."""
+def closings(book: Lookups, moment: Moment) -> dict[date, datetime]:
+    """When each programme day was closed, of those that had been by then."""
+    found = book.frame(
+        f"""SELECT c.day, min(p.posted_at) AS posted_at
+            FROM book.closed_day c JOIN book.posting p ON p.n = c.file_id
+            WHERE p.n <= {moment.n} GROUP BY c.day"""
+    )
+    return {day: posted.replace(tzinfo=UTC) for day, posted in found.iter_rows()}
+
+
+def day_of(delivery: Delivery, feeds: Sequence[Feed], closed: Mapping[date, datetime]) -> date:
+    """The programme day of a file that is not in the book; ``closed`` are the ``closings``."""
 
     def was_closed(day: date) -> bool:
         return day in closed and closed[day] < delivery.received_at

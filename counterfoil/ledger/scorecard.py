@@ -1,0 +1,274 @@
+"""What a partner's scorecard is added up from: its files, its answers and its open breaks over the months compared.
+
+Here: the reads, one pass each, limited to the postings of those months. Not here: when files came (``partner_files``),
+the sums (``reconcile.scoring``), or what a partner is asked about single breaks (``disputes``). Only what a partner
+sends counts against it: hand-backs; requests are ours. A closed day keeps its rows whatever is posted later.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Final
+
+import polars as pl
+
+from counterfoil.feed import Feed, FeedKind
+from counterfoil.landing.index import ArrivalIndex
+from counterfoil.ledger.extracts import code_and_title
+from counterfoil.ledger.known import Known, Moment, known
+from counterfoil.ledger.lookups import Lookups
+from counterfoil.ledger.model import BreakCode, BreakEvent, Disposition, MatchPass, MatchRole
+from counterfoil.ledger.partner_files import Span, partner_files, postings_of
+from counterfoil.money import value_points
+from counterfoil.reconcile import breaks, scoring
+from counterfoil.reconcile.questions import QUESTIONS
+from counterfoil.reconcile.scoring import BREAKS, RECORDS, Window
+
+THEIRS: Final = (FeedKind.HANDBACK,)
+"""Kinds of feed that a partner sends."""
+
+_ASKED: Final = ", ".join(f"{code:d}" for code in QUESTIONS)
+
+_PLAIN: Final = f"d.disposition = {Disposition.SETTLED:d} AND d.match_pass IN ({MatchPass.NONE:d}, {MatchPass.EXACT:d})"
+"""What nearly all records are; their number follows from the mass balance, so that nobody has to count them."""
+
+_UNMATCHED: Final = (MatchPass.SUGGESTED, MatchPass.AMBIGUOUS, MatchPass.GAVE_UP)
+
+
+@dataclass(frozen=True, eq=False)
+class Scorecard:
+    """FIGURES as of a programme day, and FILES, RECORDS and BREAKS that they are sums of; see ``reconcile.scoring``."""
+
+    day: date
+    windows: tuple[Window, ...]
+    figures: pl.DataFrame
+    files: pl.DataFrame
+    records: pl.DataFrame
+    breaks: pl.DataFrame
+
+    def of(self, partner: str) -> "Scorecard":
+        """The part of one partner."""
+        here = pl.col("partner") == partner
+        return replace(
+            self,
+            figures=self.figures.filter(here),
+            files=self.files.filter(here),
+            records=self.records.filter(here),
+            breaks=self.breaks.filter(here),
+        )
+
+
+def scorecard(
+    book: Lookups, index: ArrivalIndex, feeds: Sequence[Feed], *, day: date, moment: Moment, currency: str
+) -> Scorecard:
+    """Every partner that one of ``feeds`` expects answers from, as of the end of a day and as known at a moment.
+
+    Money is at the programme's rate in force at the end of each window.
+    """
+    windows = scoring.windows(day)
+    at = known(book, day, moment.n)
+    span = Span(at, min(window.first for window in windows))
+    theirs = [feed for feed in feeds if feed.kind in THEIRS]
+    answers = postings_of(book, span, theirs)
+    ends = sorted({window.last for window in windows})
+    rates = _rates(book, at, currency, ends)
+    files = partner_files(book, index, theirs, span=span, moment=moment, postings=answers)
+    asked = postings_of(book, span, [feed for feed in feeds if feed.kind is FeedKind.REQUESTS])
+    records = pl.concat([_answers(book, answers), _requests(book, asked)])
+    standing = _breaks(book, at, ends, rates, theirs)
+    figures = scoring.figures(
+        windows, files=files, records=records, breaks=standing, rates=rates, budgets=_budgets(theirs)
+    )
+    return Scorecard(day, windows, figures, files, records, standing)
+
+
+def _answers(book: Lookups, postings: pl.DataFrame) -> pl.DataFrame:
+    """RECORDS of hand-backs, by posting: what is not plain is counted, the rest is what the mass balance leaves."""
+    first, last = _ends(postings)
+    counted = book.frame(
+        f"""WITH tolerated AS (
+                SELECT file_id, line_no, sum(abs(difference)) AS points FROM book.match
+                WHERE file_id BETWEEN {first} AND {last} AND match_pass = {MatchPass.TOLERANCE:d}
+                  AND role = {MatchRole.MATCHED:d} GROUP BY ALL
+            )
+            SELECT d.file_id AS n, d.disposition, d.match_pass, r.reason, count(*) AS count,
+                   CAST(sum(abs(d.points)) AS BIGINT) AS points,
+                   CAST(coalesce(sum(t.points), 0) AS BIGINT) AS tolerated
+            FROM book.disposition d JOIN answering a ON a.n = d.file_id
+            LEFT JOIN tolerated t ON t.file_id = d.file_id AND t.line_no = d.line_no
+            LEFT JOIN book.reason r ON r.reason_id = d.reason_id
+            WHERE d.file_id BETWEEN {first} AND {last} AND NOT ({_PLAIN}) GROUP BY ALL""",
+        answering=postings.select("n"),
+    )
+    others = counted.group_by("n").agg(pl.col("count", "points").sum())
+    plain = (
+        _balance(book, postings, "accepted")
+        .join(others, on="n", how="left", suffix="_others")
+        .select(
+            "n",
+            count=pl.col("count") - pl.col("count_others").fill_null(0),
+            points=pl.col("points") - pl.col("points_others").fill_null(0),
+            disposition=pl.lit(Disposition.SETTLED.value),
+            match_pass=pl.lit(MatchPass.EXACT.value),
+            tolerated=pl.lit(0),
+        )
+        .filter(pl.col("count") > 0)
+    )
+    found = pl.concat([counted, plain], how="diagonal_relaxed").with_columns(
+        found=_found(), became=_word("disposition", Disposition), side=pl.lit("theirs")
+    )
+    return _dated(found, postings)
+
+
+def _requests(book: Lookups, postings: pl.DataFrame) -> pl.DataFrame:
+    """RECORDS of requests that were sent, by posting."""
+    sent = _balance(book, postings, "settled").filter(pl.col("count") > 0)
+    said = {"found": "sent", "became": "settled", "side": "ours", "reason": None, "tolerated": 0}
+    return _dated(sent.with_columns(pl.lit(value).alias(name) for name, value in said.items()), postings)
+
+
+def _found() -> pl.Expr:
+    """How an answer found its request, in the words of ``reconcile.scoring``."""
+    disposition, name = pl.col("disposition"), _word("match_pass", MatchPass)
+    nothing = pl.col("match_pass") == MatchPass.NONE.value
+    unmatched = pl.col("match_pass").is_in([one.value for one in _UNMATCHED])
+    return (
+        pl.when(disposition == Disposition.DUPLICATE.value)
+        .then(pl.lit(scoring.REPEATED))
+        .when(nothing)
+        .then(pl.lit("unknown"))
+        .when((disposition == Disposition.OPEN_THEIRS.value) & ~unmatched)
+        .then(pl.lit("unsettled"))
+        .otherwise(name)
+    )
+
+
+def _word(column: str, words: type[Disposition] | type[MatchPass]) -> pl.Expr:
+    return pl.col(column).replace_strict({word.value: word.name.lower() for word in words}, return_dtype=pl.String)
+
+
+def _balance(book: Lookups, postings: pl.DataFrame, part: str) -> pl.DataFrame:
+    """A part of the mass balance of postings: n, count, points (signs apart)."""
+    first, last = _ends(postings)
+    return book.frame(
+        f"""SELECT m.file_id AS n, m.records AS count, m.positive - m.negative AS points
+            FROM book.mass_balance m JOIN wanted w ON w.n = m.file_id
+            WHERE m.file_id BETWEEN {first} AND {last} AND m.part = '{part}'""",
+        wanted=postings.select("n"),
+    )
+
+
+def _dated(found: pl.DataFrame, postings: pl.DataFrame) -> pl.DataFrame:
+    """RECORDS, from rows that name their posting ``n``."""
+    named = found.join(postings.select("n", "partner", "feed", "day"), on="n").rename({"n": "posting"})
+    sums = ("count", "points", "tolerated")
+    keys = [name for name in RECORDS if name not in sums]
+    summed = named.group_by(keys).agg(pl.col(sums).sum()).sort(keys)
+    return summed.select(pl.col(name).cast(kind) for name, kind in RECORDS.items())
+
+
+def _ends(postings: pl.DataFrame) -> tuple[int, int]:
+    """The first and last of some postings: between them the book skips whole blocks of rows."""
+    return (postings["n"][0], postings["n"][-1]) if postings.height else (1, 0)
+
+
+def _breaks(
+    book: Lookups, at: Known, ends: Sequence[date], rates: pl.DataFrame, theirs: Sequence[Feed]
+) -> pl.DataFrame:
+    """BREAKS at the end of each of some days, those that partners must act on: their last event was no clearing.
+
+    Only a break that is open now, or was touched since the first of these days, can have been open on one of them.
+    """
+    touched = book.row("SELECT min(n) FROM book.posting WHERE on_day > ?", ends[0])
+    since = at.n + 1 if touched is None or touched[0] is None else int(touched[0])
+    last = ", ".join(
+        f"max(CAST(file_id AS BIGINT) * 10 + event) FILTER (WHERE on_day <= DATE '{end}') AS \"{end}\"" for end in ends
+    )
+    told = book.frame(
+        f"""WITH live AS (
+                SELECT break_id FROM book.open_break
+                UNION SELECT break_id FROM book.break_event WHERE file_id >= {since}
+            ), told AS (
+                SELECT break_id, {last} FROM book.break_event SEMI JOIN live USING (break_id)
+                WHERE {at.counts()} GROUP BY break_id
+            )
+            SELECT p.partner, b.code, b.points_ours, b.points_theirs, coalesce(b.value_date, b.opened_on) AS since,
+                   t.* EXCLUDE (break_id)
+            FROM told t JOIN book.break b ON b.break_id = t.break_id
+            JOIN book.partner p ON p.partner_id = b.partner_id
+            WHERE p.partner IN (SELECT partner FROM theirs) AND {asked_of_partner("b")}""",
+        theirs=pl.DataFrame(
+            {"partner": [feed.partner for feed in theirs], "feed": [feed.feed for feed in theirs]},
+            schema={"partner": pl.String, "feed": pl.String},
+        ),
+    )
+    standing = (
+        told.unpivot(
+            [str(end) for end in ends],
+            index=["partner", "code", "points_ours", "points_theirs", "since"],
+            variable_name="as_of",
+            value_name="last",
+        )
+        .filter(pl.col("last") % 10 != BreakEvent.CLEARED.value)
+        .with_columns(as_of=pl.col("as_of").str.to_date())
+    )
+    return _valued(_aged(standing), rates)
+
+
+def asked_of_partner(break_: str) -> str:
+    """A condition on a row of ``break``: its partner must act on it. A missing file of ours is not the partner's; the
+    frame ``theirs`` has the feeds (``feed``) that are."""
+    return f"""({break_}.code IN ({_ASKED}) AND ({break_}.code <> {BreakCode.SEQUENCE:d}
+                OR split_part({break_}.subject, ':', 1) IN (SELECT feed FROM theirs)))"""
+
+
+def _aged(standing: pl.DataFrame) -> pl.DataFrame:
+    """BREAKS without their value, from one break a row."""
+    age = (pl.col("as_of") - pl.col("since")).dt.total_days().clip(lower_bound=0)
+    stake = breaks.at_stake(pl.col("points_ours"), pl.col("points_theirs"))
+    return (
+        standing.with_columns(age_days=age, points=stake)
+        .group_by("partner", "as_of", "code", "age_days")
+        .agg(count=pl.len(), points=pl.col("points").sum())
+        .with_columns(*code_and_title(), bucket=breaks.bucket(pl.col("age_days")))
+        .sort("partner", "as_of", "code", "age_days")
+    )
+
+
+def _valued(standing: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
+    """Add ``minor``: steps of the rounded running total, so that a partner's rows add up to its points' value."""
+    group = ["partner", "as_of"]
+    rated = standing.join(rates.rename({"last": "as_of"}), on="as_of", how="left", maintain_order="left")
+    has_rate = pl.col("minor").is_not_null()
+    running = pl.col("points").cum_sum().over(group)
+    # Both sides of a condition are computed, and a rate that is not there would stop the valuing.
+    reached = value_points(running, pl.col("minor").fill_null(0), pl.col("per_points").fill_null(1))
+    step = pl.col("reached") - pl.col("reached").shift(1, fill_value=0).over(group)
+    valued = rated.with_columns(reached=reached).with_columns(minor=pl.when(has_rate).then(step))
+    return valued.select(pl.col(name).cast(kind) for name, kind in BREAKS.items())
+
+
+def _rates(book: Lookups, at: Known, currency: str, ends: Sequence[date]) -> pl.DataFrame:
+    """The programme's rate in force at the end of each of some days: last, minor, per_points; null without one."""
+    return book.frame(
+        f"""SELECT e.day AS last, r.minor, r.per_points
+            FROM ends e LEFT JOIN (
+                SELECT * FROM book.rate WHERE basis = 'programme' AND currency = '{currency}' AND {at.counts()}
+            ) r ON r.effective_from <= e.day
+            QUALIFY row_number() OVER (
+                PARTITION BY e.day ORDER BY r.effective_from DESC NULLS LAST, r.file_id DESC, r.line_no DESC) = 1
+            ORDER BY e.day""",
+        ends=pl.DataFrame({"day": ends}),
+    )
+
+
+def _budgets(theirs: Sequence[Feed]) -> pl.DataFrame:
+    """partner, budget: the points that its hand-backs may tolerate in a month; null where one of them has no limit."""
+    by_partner: dict[str, list[int | None]] = {}
+    for feed in theirs:
+        by_partner.setdefault(feed.partner, []).append(feed.tolerance_monthly_points)
+    rows = [
+        (partner, None if None in limits else sum(limit or 0 for limit in limits))
+        for partner, limits in sorted(by_partner.items())
+    ]
+    return pl.DataFrame(rows, schema={"partner": pl.String, "budget": pl.Int64}, orient="row")
