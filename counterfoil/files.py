@@ -94,9 +94,12 @@ def ensure_folder(folder: Path) -> None:
         sync_folder(folder.parent)
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Write ``path`` whole or not at all, replacing what was there; DISK_FULL leaves the old file as it was."""
-    with _written_part(path.parent, data) as part, room_for_write(path.parent):
+def write_durably(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write ``path`` whole or not at all, replacing what was there; DISK_FULL leaves the old file as it was.
+
+    A ``private`` file is for this account alone, also while it is being written.
+    """
+    with _written_part(path.parent, data, private=private) as part, room_for_write(path.parent):
         part.replace(path)
         sync_folder(path.parent)
 
@@ -144,7 +147,7 @@ def sweep_parts(folder: Path, older_than: datetime) -> int:
 
 
 @contextmanager
-def _written_part(folder: Path, data: bytes) -> Iterator[Path]:
+def _written_part(folder: Path, data: bytes, *, private: bool = False) -> Iterator[Path]:
     """A durable, uniquely named copy of ``data`` to rename; gone again when the rename does not happen.
 
     The name begins with a dot, so whoever collects files from ``folder`` does not see it, and is unique, so that two
@@ -153,7 +156,7 @@ def _written_part(folder: Path, data: bytes) -> Iterator[Path]:
     ensure_folder(folder)
     part = folder / f".{uuid4().hex}.part"
     try:
-        with room_for_write(folder), part.open("xb") as stream:
+        with room_for_write(folder), open(part, "xb", opener=_for_this_account if private else None) as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
@@ -161,3 +164,7 @@ def _written_part(folder: Path, data: bytes) -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _for_this_account(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -3,7 +3,7 @@
 Here: protocols and the plain values that cross them. Not here: any implementation; ``pipelines.wiring`` binds those.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -93,6 +93,24 @@ class Parsed:
         return self.lines - self.envelope_lines
 
 
+@dataclass(frozen=True)
+class Term:
+    """One column as a partner names and writes it: its heading, the format of its dates (strftime), and the digits up
+    to which leading zeros fill a text that the core keeps without them."""
+
+    name: str
+    date_format: str = "%Y-%m-%d"
+    digits: int = 0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """A layout in its partner's terms: its columns by ours, and the code of each outcome that has just one."""
+
+    columns: Mapping[str, Term]
+    outcomes: Mapping[str, str]
+
+
 class Reader(Protocol):
     """Knows every layout: claims a file for one, and reads it."""
 
@@ -118,6 +136,10 @@ class Reader(Protocol):
 
     def feed_from_bytes(self, layout: bytes) -> Feed:
         """The feed of a layout kept in the landing store."""
+        ...
+
+    def terms(self, feed: Feed) -> Terms:
+        """How the feed's files name and write the columns of their records."""
         ...
 
     def inspect(self, feed: Feed, *, name: str, payload: Path) -> Marks:

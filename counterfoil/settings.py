@@ -90,6 +90,10 @@ class Home:
         return self.out / "gl"
 
     @property
+    def out_disputes(self) -> Path:
+        return self.out / "disputes"
+
+    @property
     def out_reports(self) -> Path:
         return self.out / "reports"
 

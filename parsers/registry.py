@@ -14,12 +14,13 @@ from typing import Final
 
 from counterfoil.errors import Code, PermanentError
 from counterfoil.feed import Feed
-from counterfoil.protocols import Marks, Parsed
+from counterfoil.protocols import Marks, Parsed, Terms
 from parsers.envelope import first_line_fits, named_day
 from parsers.layout import Layout
 from parsers.layout_file import parse_layout
 from parsers.lines import map_lines
 from parsers.reader import inspect_file, read_file
+from parsers.terms import terms
 
 NEAREST_MAX: Final = 5
 """Layouts named in the message about a file that none claims."""
@@ -96,6 +97,10 @@ class LayoutReader:
     def feed_from_bytes(self, layout: bytes) -> Feed:
         """The feed of a layout kept elsewhere; LAYOUT_INVALID."""
         return parse_layout(layout, "kept layout")
+
+    def terms(self, feed: Feed) -> Terms:
+        """How a feed's files name and write the columns of their records."""
+        return terms(self._layout(feed))
 
     def inspect(self, feed: Feed, *, name: str, payload: Path) -> Marks:
         """What a file says of itself; FILE_EMPTY, FILE_TOO_LARGE, HEADER_MISSING, ENVELOPE_INVALID."""

@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.plugins.servers",
     "tests.plugins.homes",
     "tests.plugins.books",
+    "tests.plugins.partners",
     "tests.plugins.stores",
 ]
 

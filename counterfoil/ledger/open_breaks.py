@@ -75,7 +75,7 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.Data
     feed and day, and file is the one that found it missing. ``state`` is ``open``.
     """
     found = book.frame(
-        f"""WITH standing AS ({_standing(at)}), named AS (
+        f"""WITH standing AS ({standing(at)}), named AS (
                 SELECT i.item_id, i.member FROM book.item i WHERE i.item_id IN (
                     SELECT unnest([item_id, theirs_id]) FROM standing)
             )
@@ -167,7 +167,7 @@ def movements(book: Lookups, at: Known) -> pl.DataFrame:
                 SELECT code, count(*) FILTER (WHERE event <> {BreakEvent.CLEARED:d}) AS opened,
                        count(*) FILTER (WHERE event = {BreakEvent.CLEARED:d}) AS cleared, 0 AS carried
                 FROM book.break_event WHERE {at.on_day()} GROUP BY code
-                UNION ALL SELECT code, 0, 0, count(*) FROM ({_standing(at)}) GROUP BY code
+                UNION ALL SELECT code, 0, 0, count(*) FROM ({standing(at)}) GROUP BY code
                 UNION ALL SELECT {BreakCode.IN_TRANSIT:d}, fresh, before + fresh - now, now FROM transit
             )
             SELECT code, CAST(sum(opened) AS BIGINT) AS opened, CAST(sum(cleared) AS BIGINT) AS cleared,
@@ -189,7 +189,7 @@ def _maybe_back(at: Known) -> str:
           AND b.item_id IS NOT NULL AND NOT {at.on_day(made_in("b.item_id"))}"""
 
 
-def _standing(at: Known) -> str:
+def standing(at: Known) -> str:
     """A query for the rows of ``break`` that were open at the end of a day: those open now that later postings did not
     touch, plus those they touched whose last event before was no clearing. In one posting clearing comes last."""
     return f"""SELECT * FROM book.break WHERE break_id IN (
@@ -205,7 +205,7 @@ def _standing(at: Known) -> str:
 def _unanswered(at: Known) -> str:
     """A condition on ``item_id``: at the end of a day it has no break that says more than that it waits."""
     answered = ", ".join(f"{code:d}" for code in breaks.ANSWERED)
-    return f"""item_id NOT IN (SELECT item_id FROM ({_standing(at)})
+    return f"""item_id NOT IN (SELECT item_id FROM ({standing(at)})
                                WHERE code IN ({answered}) AND item_id IS NOT NULL)"""
 
 

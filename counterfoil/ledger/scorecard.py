@@ -21,7 +21,7 @@ from counterfoil.ledger.model import BreakCode, BreakEvent, Disposition, MatchPa
 from counterfoil.ledger.partner_files import Span, partner_files, postings_of
 from counterfoil.money import value_points
 from counterfoil.reconcile import breaks, scoring
-from counterfoil.reconcile.questions import QUESTIONS
+from counterfoil.reconcile.questions import QUESTIONS, in_words
 from counterfoil.reconcile.scoring import BREAKS, RECORDS, Window
 
 THEIRS: Final = (FeedKind.HANDBACK,)
@@ -45,6 +45,11 @@ class Scorecard:
     files: pl.DataFrame
     records: pl.DataFrame
     breaks: pl.DataFrame
+
+    @property
+    def partners(self) -> list[str]:
+        """Whose scorecard it is, by name."""
+        return self.figures["partner"].unique().sort().to_list()
 
     def of(self, partner: str) -> "Scorecard":
         """The part of one partner."""
@@ -77,7 +82,13 @@ def scorecard(
     records = pl.concat([_answers(book, answers), _requests(book, asked)])
     standing = _breaks(book, at, ends, rates, theirs)
     figures = scoring.figures(
-        windows, files=files, records=records, breaks=standing, rates=rates, budgets=_budgets(theirs)
+        windows,
+        files=files,
+        records=records,
+        breaks=standing,
+        rates=rates,
+        budgets=_budgets(theirs),
+        reasons=_reasons(records, theirs),
     )
     return Scorecard(day, windows, figures, files, records, standing)
 
@@ -272,3 +283,14 @@ def _budgets(theirs: Sequence[Feed]) -> pl.DataFrame:
         for partner, limits in sorted(by_partner.items())
     ]
     return pl.DataFrame(rows, schema={"partner": pl.String, "budget": pl.Int64}, orient="row")
+
+
+def _reasons(records: pl.DataFrame, theirs: Sequence[Feed]) -> pl.DataFrame:
+    """partner, part, text: the reasons that answers gave, in the words of the partner's feeds."""
+    texts = {(feed.partner, reason): text for feed in theirs for reason, text in feed.reason_texts.items()}
+    given = records.select("partner", "reason").drop_nulls().unique().sort("partner", "reason")
+    rows = [
+        (partner, reason, in_words(reason, {code: text for (owner, code), text in texts.items() if owner == partner}))
+        for partner, reason in given.iter_rows()
+    ]
+    return pl.DataFrame(rows, schema=dict.fromkeys(("partner", "part", "text"), pl.String), orient="row")

@@ -71,6 +71,7 @@ FIGURES: Final = {
     "partner": pl.String,
     "figure": pl.String,
     "part": pl.String,
+    "label": pl.String,
     "window": pl.String,
     "first": pl.Date,
     "last": pl.Date,
@@ -80,7 +81,8 @@ FIGURES: Final = {
     "basis_points": pl.Int64,
 }
 """``part`` is empty for the whole figure, else a reason, a pass, a bucket or a break code: parts add up to the whole.
-``basis_points``: hundredths of a per cent, rounded down; null where there is nothing to be a part of, and for days."""
+``label`` says both in words. ``basis_points``: hundredths of a per cent, rounded down; null where there is nothing to
+be a part of, and for days."""
 
 MATCHED: Final = ("exact", "date_window", "tolerance", "split", "netted", "settled_key")
 UNMATCHED: Final = ("unsettled", "suggested", "ambiguous", "gave_up", "unknown")
@@ -99,6 +101,7 @@ class Figure(NamedTuple):
     """One line of the scorecard: ``numerator`` in ``unit``, of the denominator ``of``; ``standing`` ones are read at
     the end of a window, and not added up over it. One with ``parts`` has just those, and no whole of its own."""
 
+    group: str
     name: str
     title: str
     unit: str
@@ -108,27 +111,32 @@ class Figure(NamedTuple):
 
 
 LINES: Final = (
-    Figure("files_on_time", "Files on time", "files", "files_expected"),
-    Figure("files_late", "Files late", "files", "files_expected"),
-    Figure("files_refused", "Files that came and were refused", "files", "files_expected"),
-    Figure("files_missing", "Files missing", "files", "files_expected"),
-    Figure("sequence_breaks", "Files out of sequence", "files", "files_numbered"),
-    Figure("files_repeated", "Files sent again unchanged", "files", "files_received"),
-    Figure("files_corrected", "Files restated: corrections", "files", "files_received"),
-    Figure("files_renamed", "Files restated: old content, new name", "files", "files_received"),
-    Figure("records_repeated", "Answers given again", "records", "answers"),
-    Figure("rejected", "Answers that reject", "records", "answers"),
-    Figure("matched", "Answers that found their request", "records", "answers_once"),
-    Figure("unmatched", "Answers that settled nothing", "records", "answers_once"),
-    Figure("tolerance_used", "Tolerance used of the month's budget", "points", "budget"),
-    Figure("breaks_open", "Open breaks", "breaks", "answers", standing=True),
-    Figure("breaks_by_age", "Open breaks by age in days", "breaks", "breaks_open", standing=True, parts=AGES),
-    Figure("break_age_median", "Age of open breaks: median", "days", "breaks_open", standing=True),
-    Figure("break_age_oldest", "Age of open breaks: oldest", "days", "breaks_open", standing=True),
-    Figure("points_at_risk", "Points at stake in open breaks", "points", "points_sent", standing=True),
-    Figure("money_at_risk", "Their value", "minor", "money_sent", standing=True),
+    Figure("Files", "files_on_time", "On time", "files", "files_expected"),
+    Figure("Files", "files_late", "Late", "files", "files_expected"),
+    Figure("Files", "files_refused", "Came, and refused", "files", "files_expected"),
+    Figure("Files", "files_missing", "Missing", "files", "files_expected"),
+    Figure("Files", "sequence_breaks", "Out of sequence", "files", "files_numbered"),
+    Figure("Files", "files_repeated", "Sent again unchanged", "files", "files_received"),
+    Figure("Files", "files_corrected", "Restated: corrected", "files", "files_received"),
+    Figure("Files", "files_renamed", "Restated: renamed replay", "files", "files_received"),
+    Figure("Answers", "matched", "Matched", "records", "answers_once"),
+    Figure("Answers", "unmatched", "Settled nothing", "records", "answers_once"),
+    Figure("Answers", "rejected", "Rejected", "records", "answers"),
+    Figure("Answers", "records_repeated", "Given again", "records", "answers"),
+    Figure("Answers", "tolerance_used", "Tolerance used", "points", "budget"),
+    Figure("Open breaks", "breaks_open", "Breaks", "breaks", "answers", standing=True),
+    Figure("Open breaks", "breaks_by_age", "By age in days", "breaks", "breaks_open", standing=True, parts=AGES),
+    Figure("Open breaks", "break_age_median", "Age, median", "days", "breaks_open", standing=True),
+    Figure("Open breaks", "break_age_oldest", "Age, oldest", "days", "breaks_open", standing=True),
+    Figure("Open breaks", "points_at_risk", "Points at stake", "points", "points_sent", standing=True),
+    Figure("Open breaks", "money_at_risk", "Their value", "minor", "money_sent", standing=True),
 )
 """Every figure, in order. ``break_age_median`` is the lower of the two in the middle; ages are days, not parts."""
+
+DUE_STATES: Final = ("files_on_time", "files_late", "files_refused", "files_missing")
+"""What can become of a file that was due: these add up to those expected."""
+
+PARTS_ONLY: Final = tuple(line.name for line in LINES if "" not in line.parts)
 
 OF: Final = {
     "files_expected": "files expected",
@@ -136,7 +144,7 @@ OF: Final = {
     "files_received": "files received",
     "answers": "answers",
     "answers_once": "answers, repeats apart",
-    "budget": "points that the month may tolerate",
+    "budget": "the month's budget",
     "breaks_open": "open breaks",
     "points_sent": "points sent",
     "money_sent": "value of the points sent",
@@ -145,7 +153,7 @@ OF: Final = {
 
 _LINES: Final = pl.DataFrame(
     [(number, *line, "" in line.parts) for number, line in enumerate(LINES)],
-    schema=["line", "figure", "title", "unit", "of", "standing", "parts", "whole"],
+    schema=["line", "group", "figure", "title", "unit", "of", "standing", "parts", "whole"],
     orient="row",
 )
 _RANKS: Final = {part: rank for rank, part in enumerate((*MATCHED, *UNMATCHED, *AGES), 1)}
@@ -186,15 +194,17 @@ def figures(
     breaks: pl.DataFrame,
     rates: pl.DataFrame,
     budgets: pl.DataFrame,
+    reasons: pl.DataFrame,
 ) -> pl.DataFrame:
     """FIGURES of the lists FILES, RECORDS and BREAKS, every line in every window for every partner of ``budgets``.
 
     ``rates``: last (the end of a window), minor, per_points: the rate in force then, null without one. ``budgets``:
-    partner, budget: the points that a month may tolerate, null where nothing limits them.
+    partner, budget: the points that a month may tolerate, null where nothing limits them. ``reasons``: partner, part,
+    text: reason codes in words, where there are any.
     """
     over = pl.DataFrame(compared, schema={"window": pl.String, "first": pl.Date, "last": pl.Date}, orient="row")
     told = _with_wholes(pl.concat([*_of_files(files), *_of_records(records), *_of_breaks(breaks)]))
-    asked = _asked(told, budgets).join(over.with_row_index("place"), how="cross")
+    asked = _labelled(_asked(told, budgets), breaks, reasons).join(over.with_row_index("place"), how="cross")
     numerators = _summed(told.join(_LINES, on="figure"), over, _KEYS)
     denominators = _denominators(files, records, breaks, over, rates, budgets)
     valued = (pl.col("unit") != "minor") | pl.col("rated")
@@ -226,6 +236,27 @@ def _asked(told: pl.DataFrame, budgets: pl.DataFrame) -> pl.DataFrame:
     return parts.filter((pl.col("part") != "") | pl.col("whole")).with_columns(rank=rank)
 
 
+def _labelled(asked: pl.DataFrame, breaks: pl.DataFrame, reasons: pl.DataFrame) -> pl.DataFrame:
+    """Add ``label``: a whole by its title, a part by its code, and what the code means."""
+    titles = breaks.select(part="code", code_title="title").unique()
+    part = pl.col("part")
+    meaning = pl.when(pl.col("figure") == "rejected").then("text").otherwise("code_title").fill_null("")
+    coded = pl.concat_str(part, pl.lit(" "), meaning).str.strip_chars_end()
+    return (
+        asked.join(titles, on="part", how="left")
+        .join(reasons, on=["partner", "part"], how="left")
+        .with_columns(
+            label=pl.when(part == "")
+            .then("title")
+            .when(pl.col("figure").is_in(["matched", "unmatched"]))
+            .then(part.str.replace_all("_", " "))
+            .when(pl.col("figure") == "breaks_by_age")
+            .then(pl.concat_str(pl.lit("aged "), part.str.replace("-", "–"), pl.lit(" days")))
+            .otherwise(coded)
+        )
+    )
+
+
 def _of_files(files: pl.DataFrame) -> list[pl.DataFrame]:
     restated = {"replay": "files_repeated", "correction": "files_corrected", "renamed_replay": "files_renamed"}
     sent_again = files.filter((pl.col("listed_as") == "received") & pl.col("state").is_in(list(restated)))
@@ -251,10 +282,10 @@ def _of_records(records: pl.DataFrame) -> list[pl.DataFrame]:
 def _of_breaks(breaks: pl.DataFrame) -> list[pl.DataFrame]:
     dated = breaks.rename({"as_of": "day"})
     return [
-        _counted(dated, pl.lit("breaks_open"), pl.col("count"), pl.col("code")),
+        _counted(dated, pl.lit("breaks_open"), pl.col("count")),
         _counted(dated, pl.lit("breaks_by_age"), pl.col("count"), pl.col("bucket")),
         _counted(dated, pl.lit("points_at_risk"), pl.col("points"), pl.col("code")),
-        _counted(dated, pl.lit("money_at_risk"), pl.col("minor").fill_null(0), pl.col("code")),
+        _counted(dated, pl.lit("money_at_risk"), pl.col("minor").fill_null(0)),
     ]
 
 

@@ -23,26 +23,29 @@ FORMULA: Final = (
 )
 """First letters after which a spreadsheet may run a cell (OWASP, "CSV Injection"); their wide forms count in Japan."""
 
+_BUCKETS: Final = ("bucket", "part")
+_LIKE_A_DAY: Final = r"^(\d+)-(\d+)$"
+
 
 def tables(facts: ReportFacts) -> dict[str, bytes]:
     """Every table of the report by file name, all rows, plus ``cover.csv`` and ``ties.csv``.
 
     UTF-8 with a byte order mark, LF, comma, a header line; dates ISO, truth yes or no, null empty; money in major units
     with ``.`` and its currency in a column; an apostrophe before text that a spreadsheet would take for a formula.
-    Breaks stand in the order of the page, and their buckets have an en dash: a spreadsheet takes 2-3 for a day.
+    Breaks stand in the order of the page, and buckets have an en dash: a spreadsheet takes 2-3 for a day.
     """
     found = {**cover(facts), "ties.csv": _ties(facts)}
     for name in SCHEMAS:
         if name != "breaks":
             found[f"{name}.csv"] = _table(facts.table(name), facts.cover["currency"])
-    found["breaks.csv"] = _csv(worst_first(facts.breaks).with_columns(pl.col("bucket").str.replace("-", "–")))
+    found["breaks.csv"] = csv_bytes(worst_first(facts.breaks))
     return dict(sorted(found.items()))
 
 
 def cover(facts: ReportFacts) -> dict[str, bytes]:
     """``cover.csv`` alone: the one table that names the version."""
     fields = pl.DataFrame({"field": list(facts.cover), "value": list(facts.cover.values())})
-    return {"cover.csv": _csv(fields.sort("field"))}
+    return {"cover.csv": csv_bytes(fields.sort("field"))}
 
 
 def _ties(facts: ReportFacts) -> bytes:
@@ -60,7 +63,7 @@ def _ties(facts: ReportFacts) -> bytes:
     table = found.select(
         "section", "tie", "subject", "unit", stated=shown("stated"), summed=shown("summed"), holds=holds
     )
-    return _csv(table, numbers=("stated", "summed"))
+    return csv_bytes(table, numbers=("stated", "summed"))
 
 
 def _table(frame: pl.DataFrame, currency: str) -> bytes:
@@ -70,14 +73,14 @@ def _table(frame: pl.DataFrame, currency: str) -> bytes:
         major["minor"] = "amount"
         frame = frame.with_columns(currency=pl.lit(currency))
     if not major:
-        return _csv(frame)
+        return csv_bytes(frame)
     codes = frame["currency"].unique()
     texts = [decimal_texts(pl.col(name), pl.col("currency"), codes).cast(pl.String).alias(name) for name in major]
-    return _csv(frame.with_columns(texts).rename(major), numbers=major.values())
+    return csv_bytes(frame.with_columns(texts).rename(major), numbers=major.values())
 
 
-def _csv(frame: pl.DataFrame, numbers: Collection[str] = ()) -> bytes:
-    """``numbers``: text columns that hold our own decimals, whose minus must stay a minus."""
+def csv_bytes(frame: pl.DataFrame, numbers: Collection[str] = ()) -> bytes:
+    """A table in the form of ``tables``; ``numbers``: text columns of our own decimals, whose minus must stay one."""
     columns = [_cell(name, kind) for name, kind in frame.schema.items() if name not in numbers]
     buffer = io.BytesIO()
     frame.with_columns(columns).write_csv(buffer, date_format="%Y-%m-%d", quote_style="necessary")
@@ -89,6 +92,7 @@ def _cell(name: str, kind: pl.DataType) -> pl.Expr:
     if kind == pl.Boolean():
         return pl.when(value).then(pl.lit("yes")).otherwise(pl.lit("no")).alias(name)
     if kind == pl.String():
+        value = value.str.replace(_LIKE_A_DAY, "$1–$2") if name in _BUCKETS else value
         guarded = pl.when(value.str.contains(FORMULA)).then("'" + value).otherwise(value)
         return pl.when(value != "").then(guarded).alias(name)
     return value

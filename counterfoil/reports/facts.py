@@ -91,6 +91,14 @@ _COLUMNS: Final[dict[str, str]] = {
     "downstream": """target text, batch_id text, object text, from_n whole, to_n whole, rows whole, parts whole,
         points whole, state text""",
     "failed_feeds": "feed text, code text, message text",
+    "scorecard": """partner text, figure text, part text, label text, window text, first date, last date, unit text,
+        numerator whole?, denominator whole?, basis_points whole?""",
+    "scorecard_files": """partner text, feed text, day date, listed_as text, state text, file text, due_at text?,
+        received_at text?, number_due whole?, number whole?""",
+    "scorecard_records": """partner text, feed text, day date, posting whole, side text, found text, became text,
+        reason text?, count whole, points whole, tolerated whole""",
+    "scorecard_breaks": """partner text, as_of date, code text, title text, bucket text, age_days whole, count whole,
+        points whole, minor whole?""",
 }
 
 
@@ -133,6 +141,7 @@ class ReportFacts:
     - clearing: closing = opening + points_in - points_out, the two movements at least 0.
     - journals: one row a journal, currency and target.
     - downstream: one row a batch and object.
+    - scorecard and its rows: ``counterfoil.reconcile.scoring``.
     """
 
     cover: dict[str, str]
@@ -151,6 +160,10 @@ class ReportFacts:
     journals: pl.DataFrame
     downstream: pl.DataFrame
     failed_feeds: pl.DataFrame
+    scorecard: pl.DataFrame
+    scorecard_files: pl.DataFrame
+    scorecard_records: pl.DataFrame
+    scorecard_breaks: pl.DataFrame
 
     def __post_init__(self) -> None:
         """Prove columns, types and nulls; raises GATE_PROOF_FAILED."""

@@ -23,6 +23,7 @@ from counterfoil.ledger.chart import Chart
 from counterfoil.ledger.journal import journal
 from counterfoil.ledger.known import Moment, known
 from counterfoil.ledger.lookups import Lookups
+from counterfoil.ledger.scorecard import scorecard
 from counterfoil.ledger.status import WAITING, day_end, day_files
 from counterfoil.reports.facts import KNOWN_AT, SCHEMAS, ReportFacts
 from counterfoil.schemas.rules import Rule
@@ -59,6 +60,7 @@ def gather(
     ranges = _ranges(index, settings, moment)
     journals = [made for made in index.journals(JOURNALS) if made.to_n <= moment.n and moment.includes(made.made_at)]
     stage2 = _stage2(book, numbers, ranges, journals)
+    card = scorecard(book, index, feeds, day=day, moment=moment, currency=settings.currency)
     found = {
         "files": files,
         "controls": extracts.controls(book, numbers),
@@ -75,6 +77,10 @@ def gather(
         "journals": _journals(book, settings, chart, [made for made in journals if made.date == day]),
         "downstream": _downstream(settings, ranges, stage2),
         "failed_feeds": _failed(index, files, day, moment),
+        "scorecard": card.figures,
+        "scorecard_files": card.files,
+        "scorecard_records": card.records,
+        "scorecard_breaks": card.breaks,
     }
     tables = {name: _shaped(name, frame) for name, frame in found.items()}
     cover = _cover(book, settings, feeds, day, moment)

@@ -16,6 +16,7 @@ from counterfoil.reports.facts import KNOWN_AT, ReportFacts
 from counterfoil.reports.sections import outcome_table, sections, tie_tables
 from counterfoil.reports.tables import grouped, instant, percent
 from counterfoil.reports.ties import self_check
+from counterfoil.reports.trends import partner_trends
 from counterfoil.reports.verdict import headline, judge
 
 HERE: Final = Path(__file__).parent
@@ -66,6 +67,7 @@ def render(facts: ReportFacts) -> str:
             "flow": points_flow(facts),
             "partners": outcome_by_partner(facts),
             "breaks": breaks_by_age(facts),
+            "trends": partner_trends(facts),
         },
         font=_font(),
         running=_css_text(f"Reconciliation {facts.cover['business_date']} - version {facts.cover['version']}"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from counterfoil.reconcile.breaks import BUCKETS, OLDEST_BUCKET, at_stake
+from counterfoil.reports import scorecard
 from counterfoil.reports.facts import DISPOSITIONS, STATES, ReportFacts
 from counterfoil.reports.tables import (
     Column,
@@ -54,6 +55,7 @@ def sections(facts: ReportFacts) -> tuple[Section, ...]:
         Section("11", "Journals", "Money, each currency for itself; points are a memo quantity.", (_journals(facts),)),
         Section("12", "Downstream", "What was handed to the CRM. Each batch follows from its postings alone.",
                 (_downstream(facts),)),
+        Section("14", "Partner scorecard", scorecard.NOTE, scorecard.tables(facts), wide=True),
     )  # fmt: skip
 
 

@@ -7,6 +7,10 @@ from typing import Final
 
 import polars as pl
 
+from counterfoil.ledger.model import BreakCode
+from counterfoil.reconcile.breaks import at_stake, label
+from counterfoil.reconcile.questions import QUESTIONS
+from counterfoil.reconcile.scoring import DUE_STATES, PARTS_ONLY
 from counterfoil.reports.facts import DISPOSITIONS, OUTCOMES, ReportFacts
 
 RECORDS: Final = "records"
@@ -27,7 +31,14 @@ _FROM_FILES: Final = ("lines", "envelope_lines", "records", "accepted", "quarant
 
 def ties(facts: ReportFacts) -> pl.DataFrame:
     """Every tie of the report as TIE, sorted as the report shows them."""
-    found = [*_summary(facts), *_files(facts), *_balance(facts), *_breaks(facts), *_money(facts)]
+    found = [
+        *_summary(facts),
+        *_files(facts),
+        *_balance(facts),
+        *_breaks(facts),
+        *_money(facts),
+        *_scorecard(facts),
+    ]
     return pl.concat(found).sort(pl.col("section").cast(pl.Int64), maintain_order=True)
 
 
@@ -167,3 +178,41 @@ def _money(facts: ReportFacts) -> list[pl.DataFrame]:
     journals = facts.journals.with_columns(subject=pl.format("{} {}", "journal_id", "target"))
     debit, credit = pl.col("debit_minor"), pl.col("credit_minor")
     return [_tie(journals, "11", "Debits = credits", pl.col("currency"), stated=debit, summed=credit)]
+
+
+def _scorecard(facts: ReportFacts) -> list[pl.DataFrame]:
+    """Parts and their whole; the day's answers in the book; breaks that a partner must act on, in the break list."""
+    figures = facts.scorecard.with_columns(subject=pl.format("{} {}", "partner", "window"))
+    due = figures.filter(pl.col("figure").is_in(DUE_STATES)).group_by("subject").agg(
+        stated=pl.col("denominator").first(), summed=pl.col("numerator").sum()
+    )  # fmt: skip
+    part = pl.col("part") != ""
+    in_parts = figures.filter(part.any().over("figure") & ~pl.col("figure").is_in(PARTS_ONLY)).group_by(
+        "unit", subject=pl.format("{} {}", "figure", "subject")
+    ).agg(stated=pl.col("numerator").filter(~part).sum(), summed=pl.col("numerator").filter(part).sum())  # fmt: skip
+    answers = facts.scorecard_records.filter(pl.col("side") == "theirs").group_by("posting").agg(pl.col("count").sum())
+    booked = facts.stage1.join(answers, on="posting").with_columns(subject=pl.format("posting {}", "posting"))
+    listed = _must_act(facts.breaks.with_columns(at_stake=at_stake(pl.col("points_ours"), pl.col("points_theirs"))))
+    listed = listed.join(facts.scorecard.select("partner").unique(), on="partner", how="semi")
+    today = facts.scorecard_breaks.filter(pl.col("as_of").dt.to_string() == facts.cover["business_date"])
+    both = _beside(
+        _must_act(today).group_by(subject="partner").agg(pl.col("count", "points").sum()),
+        listed.group_by(subject="partner").agg(rows=pl.len(), at_stake=pl.col("at_stake").sum()),
+    )
+    stated, summed = pl.col("stated"), pl.col("summed")
+    open_ones = "Open breaks that a partner must act on = the break list, but for files"
+    units = pl.when(pl.col("unit") == "points").then(pl.lit(POINTS)).otherwise(pl.lit(RECORDS))
+    return [
+        _tie(due, "14", "Files expected = on time + late + refused + missing", RECORDS, stated=stated, summed=summed),
+        _tie(in_parts, "14", "Figure = its parts", units, stated=stated, summed=summed),
+        _tie(booked, "14", "Answers = accepted records of the book", RECORDS, stated=pl.col("count"),
+             summed=pl.col("accepted")),
+        _tie(both, "14", open_ones, RECORDS, stated=pl.col("count"), summed=pl.col("rows")),
+        _tie(both, "14", open_ones, POINTS, stated=pl.col("points"), summed=pl.col("at_stake")),
+    ]  # fmt: skip
+
+
+def _must_act(breaks: pl.DataFrame) -> pl.DataFrame:
+    """Breaks that a partner must act on, without missing files: some of those are ours."""
+    codes = [label(code) for code in QUESTIONS if code is not BreakCode.SEQUENCE]
+    return breaks.filter(pl.col("code").is_in(codes))

@@ -11,6 +11,7 @@ import pytest
 
 from counterfoil.reconcile.breaks import bucket, severity
 from counterfoil.reports.facts import DISPOSITIONS, OUTCOMES, SCHEMAS, ReportFacts
+from tests.reports.cards import cards
 
 DAY = date(2026, 11, 20)
 FactsMaker = Callable[..., ReportFacts]
@@ -258,6 +259,7 @@ def realistic() -> ReportFacts:
             ("salesforce", "5f0a3d1c9b7e4426", "LoyaltyMemberCurrency", 35, 38, 2_325, 1, 9_104_775, "written"),
         ]),
         failed_feeds=table("failed_feeds", []),
+        **cards(DAY, listed, stage1()),
     )  # fmt: skip
 
 

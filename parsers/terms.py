@@ -1,0 +1,35 @@
+"""How a partner's own files name and write what the core calls ref, member, points, outcome and value_date.
+
+Here: the columns of a layout seen from the core. Not here: reading them (``values``), or what is told in these terms.
+"""
+
+from counterfoil.protocols import Term, Terms
+from parsers.fields import DATE_FORMATS, CodeField, DateField, FieldSpec, TextField
+from parsers.layout import Layout
+
+
+def terms(layout: Layout) -> Terms:
+    """The columns of a layout's records that come from its fields; a code stands for an outcome only if it alone
+    does."""
+    named = {
+        column: (origin.field, layout.fields[origin.field])
+        for column, origin in layout.record.items()
+        if origin.field is not None
+    }
+    _, outcome = named.get("outcome", (None, None))
+    codes = outcome.codes if isinstance(outcome, CodeField) else {}
+    meant = list(codes.values())
+    return Terms(
+        columns={column: _term(field, spec) for column, (field, spec) in named.items()},
+        outcomes={meaning: code for code, meaning in codes.items() if meant.count(meaning) == 1},
+    )
+
+
+def _term(field: str, spec: FieldSpec) -> Term:
+    """A delimited column by its heading, a fixed-width one by the name of its field."""
+    name = spec.column or field
+    if isinstance(spec, DateField):
+        return Term(name, date_format=DATE_FORMATS[spec.format])
+    if isinstance(spec, TextField) and spec.strip_zeros:
+        return Term(name, digits=spec.length or 0)
+    return Term(name)
