@@ -56,6 +56,14 @@ def test_write_durably_makes_folders_and_replaces(tmp_path: Path) -> None:
     assert names(path.parent) == ["file"]
 
 
+def test_a_private_file_is_private_whatever_was_there_before(tmp_path: Path) -> None:
+    path = tmp_path / "pack.csv"
+    path.write_text("open to all")
+    path.chmod(0o644)
+    write_durably(path, b"for one", private=True)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"for one", 0o600)
+
+
 def test_write_once_never_writes_over(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_once(path, b"one")

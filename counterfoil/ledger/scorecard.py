@@ -29,8 +29,9 @@ THEIRS: Final = (FeedKind.HANDBACK,)
 
 _ASKED: Final = ", ".join(f"{code:d}" for code in QUESTIONS)
 
-_PLAIN: Final = f"d.disposition = {Disposition.SETTLED:d} AND d.match_pass IN ({MatchPass.NONE:d}, {MatchPass.EXACT:d})"
-"""What nearly all records are; their number follows from the mass balance, so that nobody has to count them."""
+_NOT_PLAIN: Final = f"(disposition <> {Disposition.SETTLED:d} OR match_pass > {MatchPass.EXACT:d})"
+"""Nearly all records settle by the exact key; their number follows from the mass balance, so that nobody has to count
+them. (Half the time of asking for those that are not among the plain ones.)"""
 
 _UNMATCHED: Final = (MatchPass.SUGGESTED, MatchPass.AMBIGUOUS, MatchPass.GAVE_UP)
 
@@ -97,19 +98,18 @@ def _answers(book: Lookups, postings: pl.DataFrame) -> pl.DataFrame:
     """RECORDS of hand-backs, by posting: what is not plain is counted, the rest is what the mass balance leaves."""
     first, last = _ends(postings)
     counted = book.frame(
-        f"""WITH tolerated AS (
-                SELECT file_id, line_no, sum(abs(difference)) AS points FROM book.match
-                WHERE file_id BETWEEN {first} AND {last} AND match_pass = {MatchPass.TOLERANCE:d}
-                  AND role = {MatchRole.MATCHED:d} GROUP BY ALL
+        f"""WITH told AS (
+                SELECT file_id, disposition, match_pass, reason_id, count(*) AS count, sum(abs(points)) AS points
+                FROM book.disposition WHERE file_id BETWEEN {first} AND {last} AND {_NOT_PLAIN} GROUP BY ALL
             )
-            SELECT d.file_id AS n, d.disposition, d.match_pass, r.reason, count(*) AS count,
-                   CAST(sum(abs(d.points)) AS BIGINT) AS points,
-                   CAST(coalesce(sum(t.points), 0) AS BIGINT) AS tolerated
-            FROM book.disposition d JOIN answering a ON a.n = d.file_id
-            LEFT JOIN tolerated t ON t.file_id = d.file_id AND t.line_no = d.line_no
-            LEFT JOIN book.reason r ON r.reason_id = d.reason_id
-            WHERE d.file_id BETWEEN {first} AND {last} AND NOT ({_PLAIN}) GROUP BY ALL""",
+            SELECT t.file_id AS n, t.disposition, t.match_pass, r.reason, t.count, CAST(t.points AS BIGINT) AS points
+            FROM told t JOIN answering a ON a.n = t.file_id LEFT JOIN book.reason r ON r.reason_id = t.reason_id""",
         answering=postings.select("n"),
+    )
+    tolerated = book.frame(
+        f"""SELECT file_id AS n, match_pass, CAST(sum(abs(difference)) AS BIGINT) AS tolerated FROM book.match
+            WHERE file_id BETWEEN {first} AND {last} AND match_pass = {MatchPass.TOLERANCE:d}
+              AND role = {MatchRole.MATCHED:d} GROUP BY ALL"""
     )
     others = counted.group_by("n").agg(pl.col("count", "points").sum())
     plain = (
@@ -119,16 +119,15 @@ def _answers(book: Lookups, postings: pl.DataFrame) -> pl.DataFrame:
             "n",
             count=pl.col("count") - pl.col("count_others").fill_null(0),
             points=pl.col("points") - pl.col("points_others").fill_null(0),
-            disposition=pl.lit(Disposition.SETTLED.value),
             match_pass=pl.lit(MatchPass.EXACT.value),
-            tolerated=pl.lit(0),
         )
         .filter(pl.col("count") > 0)
     )
-    found = pl.concat([counted, plain], how="diagonal_relaxed").with_columns(
-        found=_found(), became=_word("disposition", Disposition), side=pl.lit("theirs")
+    found = pl.concat([counted, plain, tolerated], how="diagonal_relaxed").with_columns(
+        pl.col("disposition").fill_null(Disposition.SETTLED.value), pl.col("count", "points", "tolerated").fill_null(0)
     )
-    return _dated(found, postings)
+    words = {"found": _found(), "became": _word("disposition", Disposition), "side": pl.lit("theirs")}
+    return _dated(found.with_columns(**words), postings)
 
 
 def _requests(book: Lookups, postings: pl.DataFrame) -> pl.DataFrame:

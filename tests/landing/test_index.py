@@ -164,6 +164,8 @@ def test_deliveries_by_feed_and_day(open_index: OpenIndex, make_arrival: MakeArr
         assert [found.order for found in index.deliveries(feed="a")] == [1, 3]
         assert [found.order for found in index.deliveries(day=DAY)] == [1, 2]
         assert [found.order for found in index.deliveries(feed="a", day=DAY)] == [1]
+        assert [found.order for found in index.deliveries(since=DAY)] == [1, 2, 3]
+        assert [found.order for found in index.deliveries(feed="a", since=DAY + timedelta(days=1))] == [3]
         assert [found.order for found in index.pending(feed="a")] == [1, 3]
         assert [found.order for found in index.pending(feed="a", day=DAY)] == [1]
         assert [found.order for found in index.pending()] == [1, 2, 3]
