@@ -10,7 +10,7 @@ from typing import Final
 import polars as pl
 
 from counterfoil.feed import Feed, FeedKind
-from counterfoil.ledger.figures import made_at, made_in
+from counterfoil.ledger.figures import made_at, made_in, reasons_in_words
 from counterfoil.ledger.known import Known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import RECORD_SPAN, BreakCode, Event, ItemKind, State
@@ -31,6 +31,7 @@ DISPUTED: Final = {
     "said_points": pl.Int64,
     "outcome": pl.String,
     "reason": pl.String,
+    "text": pl.String,
     "file": pl.String,
     "line": pl.Int64,
     "opened_on": pl.Date,
@@ -38,8 +39,8 @@ DISPUTED: Final = {
     "at_stake": pl.Int64,
 }
 """``asked_*`` is our request, ``said_*`` the partner's answer with its ``outcome`` (null where the book does not keep
-it), its reason code, file and line; what does not exist is null. ``ref`` is null where the partner gave none, and for a
-missing file, which ``subject`` names."""
+it), its reason code and what that means, file and line; what does not exist is null. ``ref`` is null where the partner
+gave none, and for a file, which ``subject`` names."""
 
 _NAMELESS: Final = r"\?[0-9]+:[0-9]+"
 """What stands for the reference of an answer that has none."""
@@ -104,15 +105,20 @@ def disputed(book: Lookups, at: Known, partner: str, feeds: Sequence[Feed]) -> p
         asked=pl.DataFrame({"partner": [partner]}),
         theirs=pl.DataFrame({"feed": theirs}, schema={"feed": pl.String}),
     )
-    nameless = pl.col("ref").str.contains(f"^{_NAMELESS}$") | (pl.col("code") == BreakCode.SEQUENCE.value)
+    nameless = pl.col("ref").str.contains(f"^{_NAMELESS}$") | pl.col("code").is_in(breaks.OF_FILES)
     said = pl.coalesce(_words("their_kind", _SAYS), _words("event", _DID))
     described = found.with_columns(
         ref=pl.when(~nameless).then("ref"),
         outcome=said,
         age_days=(pl.lit(at.day) - pl.col("since")).dt.total_days().clip(lower_bound=0),
-        at_stake=breaks.at_stake(pl.col("points_ours"), pl.col("points_theirs")),
+        at_stake=breaks.at_stake(),
+        partner=pl.lit(partner),
     )
-    ordered = described.sort("code", pl.col("age_days"), "break_id", descending=[False, True, False])
+    given = described.select("partner", "reason").drop_nulls().unique().sort("partner", "reason")
+    texts = reasons_in_words(given, feeds).select("reason", "text")
+    ordered = described.join(texts, on="reason", how="left").sort(
+        "code", pl.col("age_days"), "break_id", descending=[False, True, False]
+    )
     return ordered.select(pl.col(name).cast(kind) for name, kind in DISPUTED.items())
 
 

@@ -15,19 +15,22 @@ import polars as pl
 from counterfoil.feed import Feed, FeedKind
 from counterfoil.landing.index import ArrivalIndex
 from counterfoil.ledger.extracts import code_and_title
+from counterfoil.ledger.figures import reasons_in_words
 from counterfoil.ledger.known import Known, Moment, known
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import BreakCode, BreakEvent, Disposition, MatchPass, MatchRole
+from counterfoil.ledger.model import RECORD_SPAN, TRANSFERS_PER_RECORD, BreakEvent, Disposition, MatchPass
 from counterfoil.ledger.partner_files import Span, partner_files, postings_of
 from counterfoil.money import value_points
 from counterfoil.reconcile import breaks, scoring
-from counterfoil.reconcile.questions import QUESTIONS, in_words
+from counterfoil.reconcile.questions import QUESTIONS
 from counterfoil.reconcile.scoring import BREAKS, RECORDS, Window
 
 THEIRS: Final = (FeedKind.HANDBACK,)
 """Kinds of feed that a partner sends."""
 
 _ASKED: Final = ", ".join(f"{code:d}" for code in QUESTIONS)
+
+_OF_FILES: Final = ", ".join(f"{code:d}" for code in breaks.OF_FILES)
 
 _NOT_PLAIN: Final = f"(disposition <> {Disposition.SETTLED:d} OR match_pass > {MatchPass.EXACT:d})"
 """Nearly all records settle by the exact key; their number follows from the mass balance, so that nobody has to count
@@ -80,7 +83,7 @@ def scorecard(
     rates = _rates(book, at, currency, ends)
     files = partner_files(book, index, theirs, span=span, moment=moment, postings=answers)
     asked = postings_of(book, span, [feed for feed in feeds if feed.kind is FeedKind.REQUESTS])
-    records = pl.concat([_answers(book, answers), _requests(book, asked)])
+    records = pl.concat([_answers(book, at, answers), _requests(book, asked)])
     standing = _breaks(book, at, ends, rates, theirs)
     figures = scoring.figures(
         windows,
@@ -89,13 +92,16 @@ def scorecard(
         breaks=standing,
         rates=rates,
         budgets=_budgets(theirs),
-        reasons=_reasons(records, theirs),
+        reasons=_in_words(records, theirs),
     )
     return Scorecard(day, windows, figures, files, records, standing)
 
 
-def _answers(book: Lookups, postings: pl.DataFrame) -> pl.DataFrame:
-    """RECORDS of hand-backs, by posting: what is not plain is counted, the rest is what the mass balance leaves."""
+def _answers(book: Lookups, at: Known, postings: pl.DataFrame) -> pl.DataFrame:
+    """RECORDS of hand-backs, by posting: what is not plain is counted, the rest is what the mass balance leaves.
+
+    What was tolerated and taken back since is not tolerated, as for the budget (``Lookups.tolerated``).
+    """
     first, last = _ends(postings)
     counted = book.frame(
         f"""WITH told AS (
@@ -107,9 +113,12 @@ def _answers(book: Lookups, postings: pl.DataFrame) -> pl.DataFrame:
         answering=postings.select("n"),
     )
     tolerated = book.frame(
-        f"""SELECT file_id AS n, match_pass, CAST(sum(abs(difference)) AS BIGINT) AS tolerated FROM book.match
-            WHERE file_id BETWEEN {first} AND {last} AND match_pass = {MatchPass.TOLERANCE:d}
-              AND role = {MatchRole.MATCHED:d} GROUP BY ALL"""
+        f"""SELECT m.file_id AS n, m.match_pass, CAST(sum(abs(m.difference)) AS BIGINT) AS tolerated FROM book.match m
+            WHERE m.file_id BETWEEN {first} AND {last} AND m.match_pass = {MatchPass.TOLERANCE:d}
+              AND NOT EXISTS (SELECT 1 FROM book.reversal r
+                              WHERE {at.counts("r.file_id")} AND r.reverses // {TRANSFERS_PER_RECORD} =
+                                  CAST(m.file_id AS BIGINT) * {RECORD_SPAN} + m.line_no)
+            GROUP BY ALL"""
     )
     others = counted.group_by("n").agg(pl.col("count", "points").sum())
     plain = (
@@ -226,18 +235,17 @@ def _breaks(
 
 
 def asked_of_partner(break_: str) -> str:
-    """A condition on a row of ``break``: its partner must act on it. A missing file of ours is not the partner's; the
+    """A condition on a row of ``break``: its partner must act on it. A file of ours is not the partner's to send; the
     frame ``theirs`` has the feeds (``feed``) that are."""
-    return f"""({break_}.code IN ({_ASKED}) AND ({break_}.code <> {BreakCode.SEQUENCE:d}
+    return f"""({break_}.code IN ({_ASKED}) AND ({break_}.code NOT IN ({_OF_FILES})
                 OR split_part({break_}.subject, ':', 1) IN (SELECT feed FROM theirs)))"""
 
 
 def _aged(standing: pl.DataFrame) -> pl.DataFrame:
     """BREAKS without their value, from one break a row."""
     age = (pl.col("as_of") - pl.col("since")).dt.total_days().clip(lower_bound=0)
-    stake = breaks.at_stake(pl.col("points_ours"), pl.col("points_theirs"))
     return (
-        standing.with_columns(age_days=age, points=stake)
+        standing.with_columns(age_days=age, points=breaks.at_stake())
         .group_by("partner", "as_of", "code", "age_days")
         .agg(count=pl.len(), points=pl.col("points").sum())
         .with_columns(*code_and_title(), bucket=breaks.bucket(pl.col("age_days")))
@@ -278,18 +286,13 @@ def _budgets(theirs: Sequence[Feed]) -> pl.DataFrame:
     for feed in theirs:
         by_partner.setdefault(feed.partner, []).append(feed.tolerance_monthly_points)
     rows = [
-        (partner, None if None in limits else sum(limit or 0 for limit in limits))
+        (partner, None if None in limits else max(limit or 0 for limit in limits))
         for partner, limits in sorted(by_partner.items())
     ]
     return pl.DataFrame(rows, schema={"partner": pl.String, "budget": pl.Int64}, orient="row")
 
 
-def _reasons(records: pl.DataFrame, theirs: Sequence[Feed]) -> pl.DataFrame:
+def _in_words(records: pl.DataFrame, theirs: Sequence[Feed]) -> pl.DataFrame:
     """partner, part, text: the reasons that answers gave, in the words of the partner's feeds."""
-    texts = {(feed.partner, reason): text for feed in theirs for reason, text in feed.reason_texts.items()}
     given = records.select("partner", "reason").drop_nulls().unique().sort("partner", "reason")
-    rows = [
-        (partner, reason, in_words(reason, {code: text for (owner, code), text in texts.items() if owner == partner}))
-        for partner, reason in given.iter_rows()
-    ]
-    return pl.DataFrame(rows, schema=dict.fromkeys(("partner", "part", "text"), pl.String), orient="row")
+    return reasons_in_words(given, theirs).select("partner", "text", part="reason")

@@ -1,10 +1,9 @@
-"""The breaks that a partner must act on: what we expected of it, and what we ask; and its reasons in its words.
+"""The breaks that a partner must act on: what we expected of it, and what we ask.
 
-Here: words by code. Not here: which breaks are open (the book), or the pack that goes to a partner
+Here: words by break code. Not here: which breaks are open (the book), or the pack that goes to a partner
 (``reports.dispute``). What is ours to settle has no question: a rejection, a request sent twice, a short balance.
 """
 
-from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from counterfoil.ledger.model import BreakCode
@@ -60,9 +59,3 @@ QUESTIONS: Final[dict[BreakCode, Question]] = {
     ),
 }
 """In the order in which a partner is asked."""
-
-
-def in_words(reason: str, texts: Mapping[str, str]) -> str:
-    """A partner's reason by what its layouts say, or each of several that stand with commas between them."""
-    parts = [reason] if reason in texts else reason.split(",")
-    return "; ".join(texts[part] for part in parts if part in texts)

@@ -4,16 +4,14 @@ Here: its columns, questions and totals. Not here: which breaks those are (``led
 Member numbers stand in it as the partner wrote them, so it goes to that partner and nowhere else.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import polars as pl
 
-from counterfoil.ledger.model import BreakCode
 from counterfoil.protocols import Term, Terms
-from counterfoil.reconcile.breaks import label
-from counterfoil.reconcile.questions import QUESTIONS, in_words
+from counterfoil.reconcile.breaks import OF_FILES, label
+from counterfoil.reconcile.questions import QUESTIONS
 from counterfoil.reports.csv import csv_bytes
 
 _PLAIN: Final = {
@@ -36,11 +34,10 @@ _NEVER_SUMMED: Final = ("Question", "Line", "Days open")
 
 @dataclass(frozen=True)
 class Wording:
-    """How a partner speaks: the terms of its answers and of the requests it gets, and its reason codes in words."""
+    """How a partner speaks: the terms of its answers and of the requests that it gets."""
 
     answers: Terms
     requests: Terms
-    reasons: Mapping[str, str]
 
     def of_answer(self, column: str) -> Term:
         """A column as the partner's answers name it."""
@@ -77,7 +74,7 @@ def pack(disputed: pl.DataFrame, wording: Wording) -> bytes:
 
 def _rows(disputed: pl.DataFrame, wording: Wording) -> pl.DataFrame:
     said, date_asked, date_said = wording.of_answer, wording.of_request("value_date"), wording.of_answer("value_date")
-    missing_file = pl.col("code") == BreakCode.SEQUENCE.value
+    file = pl.col("subject").str.splitn(":", 2).struct[1]
     columns = {
         "Question": _question(),
         "What we ask": _by_code("ask"),
@@ -91,10 +88,10 @@ def _rows(disputed: pl.DataFrame, wording: Wording) -> pl.DataFrame:
         f"{date_said.name} ({THEIRS})": pl.col("said_on").dt.strftime(date_said.date_format),
         f"{said('points').name} ({THEIRS})": pl.col("said_points"),
         **_outcome(wording),
-        "In words": _in_words(disputed["reason"], wording.reasons),
+        "In words": pl.col("text"),
         "Difference": pl.col("asked_points") - pl.col("said_points"),
         "In dispute": pl.col("at_stake"),
-        "Your file": pl.when(missing_file).then(pl.col("subject").str.splitn(":", 2).struct[1]).otherwise("file"),
+        "Your file": pl.when(pl.col("code").is_in(OF_FILES)).then(file).otherwise("file"),
         "Line": pl.col("line"),
         "Open since": pl.col("opened_on").dt.strftime(date_said.date_format),
         "Days open": pl.col("age_days"),
@@ -115,12 +112,6 @@ def _outcome(wording: Wording) -> dict[str, pl.Expr]:
 def _written(column: str, term: Term) -> pl.Expr:
     """A text as the partner writes it, its leading zeros put back."""
     return pl.col(column).str.zfill(term.digits) if term.digits else pl.col(column)
-
-
-def _in_words(reasons: pl.Series, texts: Mapping[str, str]) -> pl.Expr:
-    """Reason codes in the partner's words; several stand with commas between them."""
-    told = {reason: in_words(reason, texts) for reason in reasons.drop_nulls().unique().sort()}
-    return pl.col("reason").replace_strict(told, default=None, return_dtype=pl.String)
 
 
 def _question() -> pl.Expr:

@@ -7,8 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger.model import BreakCode
-from counterfoil.reconcile.breaks import at_stake, label
+from counterfoil.reconcile.breaks import OF_FILES, at_stake, label
 from counterfoil.reconcile.questions import QUESTIONS
 from counterfoil.reconcile.scoring import DUE_STATES, PARTS_ONLY
 from counterfoil.reports.facts import DISPOSITIONS, OUTCOMES, ReportFacts
@@ -192,7 +191,7 @@ def _scorecard(facts: ReportFacts) -> list[pl.DataFrame]:
     ).agg(stated=pl.col("numerator").filter(~part).sum(), summed=pl.col("numerator").filter(part).sum())  # fmt: skip
     answers = facts.scorecard_records.filter(pl.col("side") == "theirs").group_by("posting").agg(pl.col("count").sum())
     booked = facts.stage1.join(answers, on="posting").with_columns(subject=pl.format("posting {}", "posting"))
-    listed = _must_act(facts.breaks.with_columns(at_stake=at_stake(pl.col("points_ours"), pl.col("points_theirs"))))
+    listed = _must_act(facts.breaks.with_columns(at_stake=at_stake()))
     listed = listed.join(facts.scorecard.select("partner").unique(), on="partner", how="semi")
     today = facts.scorecard_breaks.filter(pl.col("as_of").dt.to_string() == facts.cover["business_date"])
     both = _beside(
@@ -213,6 +212,6 @@ def _scorecard(facts: ReportFacts) -> list[pl.DataFrame]:
 
 
 def _must_act(breaks: pl.DataFrame) -> pl.DataFrame:
-    """Breaks that a partner must act on, without missing files: some of those are ours."""
-    codes = [label(code) for code in QUESTIONS if code is not BreakCode.SEQUENCE]
+    """Breaks that a partner must act on, but for those of files: some of these are ours."""
+    codes = [label(code) for code in QUESTIONS if code not in OF_FILES]
     return breaks.filter(pl.col("code").is_in(codes))

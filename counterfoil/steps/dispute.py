@@ -62,12 +62,9 @@ def require_partner(feeds: list[Feed], partner: str) -> None:
 
 
 def _wording(desk: Desk, partner: str) -> dispute.Wording:
-    """The terms of the partner's first feed of each kind, by name; reason codes of all its feeds."""
+    """The terms of the partner's first feed of each kind, by name."""
     own = [feed for feed in desk.feeds() if feed.partner == partner]
     terms = {feed.kind: desk.reader.terms(feed) for feed in reversed(own)}
-    reasons = {reason: text for feed in own for reason, text in feed.reason_texts.items()}
     return dispute.Wording(
-        answers=terms.get(FeedKind.HANDBACK, _NO_TERMS),
-        requests=terms.get(FeedKind.REQUESTS, _NO_TERMS),
-        reasons=reasons,
+        answers=terms.get(FeedKind.HANDBACK, _NO_TERMS), requests=terms.get(FeedKind.REQUESTS, _NO_TERMS)
     )

@@ -24,15 +24,15 @@ def of(rows: pl.DataFrame, code: BreakCode, *columns: str) -> list[tuple[object,
 def test_breaks_stand_by_code_and_oldest_first(rows: pl.DataFrame) -> None:
     assert dict(rows.schema) == {name: kind() for name, kind in DISPUTED.items()}
     assert rows.select("code", "age_days", "at_stake").rows() == [
-        (2, 30, 300), (3, 29, 70), (3, 0, 70), (4, 29, 5), (7, 29, 100), (13, 28, 0), (13, 1, 0),
+        (2, 30, 300), (3, 29, 70), (3, 0, 70), (4, 29, 5), (7, 29, 100), (12, 1, 0), (13, 28, 0),
     ]  # fmt: skip
 
 
 def test_an_overdue_request_shows_what_put_it_off(rows: pl.DataFrame) -> None:
     asked = ("ref", "member", "asked_on", "asked_points", "due", "opened_on")
     assert of(rows, BreakCode.OVERDUE, *asked) == [("C", "M100000001", OCT_5, 300, DUE, NOV_2)]
-    said = ("said_on", "said_points", "outcome", "reason", "file", "line")
-    assert of(rows, BreakCode.OVERDUE, *said) == [(OCT_6, 300, "held", "99", "P_3", 5)]
+    said = ("said_on", "said_points", "outcome", "reason", "text", "file", "line")
+    assert of(rows, BreakCode.OVERDUE, *said) == [(OCT_6, 300, "held", "99", "put off", "P_3", 5)]
 
 
 def test_an_unknown_answer_shows_the_member_as_the_partner_wrote_it(rows: pl.DataFrame) -> None:
@@ -51,10 +51,8 @@ def test_differing_and_repeated_answers_stand_beside_the_request(rows: pl.DataFr
 
 def test_a_missing_file_is_the_partners_only_where_it_sends_it(rows: pl.DataFrame) -> None:
     shown = ("subject", "ref", "file", "line")
-    assert of(rows, BreakCode.SEQUENCE, *shown) == [
-        (f"p_handback:{OCT_7}", None, None, None),
-        (f"p_handback:{NOV_3}", None, None, None),
-    ]
+    assert of(rows, BreakCode.SEQUENCE, *shown) == [(f"p_handback:{OCT_7}", None, None, None)]
+    assert of(rows, BreakCode.CONTROL_WRONG, *shown) == [(f"p_handback:{NOV_3}", None, None, None)]
 
 
 def test_a_partner_has_its_own_and_a_day_has_its_own(two_months: TwoMonths) -> None:

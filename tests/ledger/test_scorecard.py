@@ -7,6 +7,7 @@ import pytest
 
 from counterfoil.feed import Feed
 from counterfoil.ledger.known import known, moment
+from counterfoil.ledger.model import RECORD_SPAN, TRANSFERS_PER_RECORD
 from counterfoil.ledger.open_breaks import open_breaks
 from counterfoil.ledger.scorecard import Scorecard, scorecard
 from counterfoil.reconcile import scoring
@@ -107,7 +108,7 @@ def test_parts_have_their_own_fractions_and_add_up(card: Scorecard) -> None:
     by_age = [told(card, "breaks_by_age", part)[NOV][0] for part in scoring.AGES]
     assert by_age == [2, 0, 0, 5, 0, 0, 0]
     at_risk = {part: told(card, "points_at_risk", part)[NOV][0] for part in parts(card, "points_at_risk")}
-    assert at_risk == {"B02": 300, "B03": 140, "B04": 5, "B07": 100, "B13": 0}
+    assert at_risk == {"B02": 300, "B03": 140, "B04": 5, "B07": 100, "B12": 0, "B13": 0}
     labels = dict(card.of("p").figures.select("part", "label").unique().rows())
     assert labels["02"] == "02 closed"
     assert labels["B04"] == "B04 Points differ"
@@ -130,7 +131,7 @@ def test_every_numerator_is_the_sum_of_listed_rows(card: Scorecard) -> None:
     records = card.of("p").records.filter(pl.col("day").is_between(first, last) & (pl.col("side") == "theirs"))
     assert records.filter(pl.col("became") == "rejected")["count"].sum() == 1
     assert records["tolerated"].sum() == 4
-    assert records["points"].sum() == 1610
+    assert records["points"].sum() == 1606
 
 
 def test_breaks_of_the_scorecard_are_those_of_the_list_that_the_partner_must_act_on(
@@ -140,7 +141,7 @@ def test_breaks_of_the_scorecard_are_those_of_the_list_that_the_partner_must_act
         listed = open_breaks(book, known(book, NOV_4), "p")
     asked = listed.filter(
         pl.col("code").is_in([label(code) for code in QUESTIONS])
-        & ((pl.col("code") != "B13") | (pl.col("feed") == "p_handback"))
+        & (~pl.col("code").is_in(["B12", "B13"]) | (pl.col("feed") == "p_handback"))
     )
     assert set(listed["code"]) - set(asked["code"]) == {"B09"}, "a rejection is ours to act on"
     assert listed.filter(pl.col("feed") == "p_requests").height > 0, "a missing file of ours is ours"
@@ -170,6 +171,18 @@ def test_a_budget_counts_only_where_every_feed_has_one(two_months: TwoMonths) ->
     assert told(card_of(two_months, NOV_4), "tolerance_used", partner="q")[NOV] == (0, None, None)
     both = [requests, handback, silent.model_copy(update={"partner": "p"})]
     assert told(card_of(two_months, NOV_4, feeds=both), "tolerance_used")[NOV] == (4, None, None)
+
+
+def test_what_was_taken_back_is_not_tolerated(two_months: TwoMonths) -> None:
+    with two_months.book.writing(purpose="test") as writer:
+        n, line_no = writer.frame("SELECT file_id, line_no FROM book.match").row(0)
+        transfer = (n * RECORD_SPAN + line_no) * TRANSFERS_PER_RECORD
+        writer._connection.execute("BEGIN")
+        writer._connection.execute("INSERT INTO book.reversal VALUES (0, ?, ?, 2)", [transfer, n])
+        now = moment(writer, None)
+        card = scorecard(writer, two_months.index, two_months.feeds, day=NOV_4, moment=now, currency="EUR")
+        writer._connection.execute("ROLLBACK")
+    assert told(card, "tolerance_used")[NOV] == (0, 10, 0)
 
 
 @pytest.mark.parametrize(
