@@ -219,9 +219,10 @@ def _shown(cell: dict[str, Any], currency: str) -> tuple[str, str]:
     def figure(number: int) -> str:
         return amount(number, currency) if unit == "minor" else grouped(number)
 
+    if cell["part"] and cell["figure"] in AMOUNTS:
+        return figure(top), ""
     if cell["part"]:
-        alone = not below or cell["figure"] in AMOUNTS
-        return figure(top) if alone else f"{figure(top)} ({rate})", ""
+        return f"{figure(top)} ({rate})" if below else NONE, ""
     if cell["figure"] in AMOUNTS:
         share = "" if unit == "days" else f"{rate} "
         return (NONE, "") if top is None else (figure(top), f"{share}of {figure(below)}" if below else f"of {NONE}")

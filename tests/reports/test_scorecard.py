@@ -49,6 +49,7 @@ def test_a_rate_stands_above_its_fraction_and_a_part_on_one_line(card: Scorecard
     assert found["p", "files_on_time", ""].cells[0] == ("33.33 %", "1 of 3")
     assert found["p", "files_on_time", ""].of == "of files expected"
     assert found["p", "rejected", "02"].cells[0] == ("1 (25.00 %)", "")
+    assert found["p", "rejected", "02"].cells[2] == ("none", "")
     assert found["p", "rejected", "02"].label == "02 closed"
     assert found["p", "points_at_risk", ""].cells[0] == ("545", "35.38 % of 1,540")
     assert found["p", "points_at_risk", "B02"].cells[0] == ("300", "")
