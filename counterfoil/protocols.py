@@ -3,7 +3,7 @@
 Here: protocols and the plain values that cross them. Not here: any implementation; ``pipelines.wiring`` binds those.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -111,6 +111,25 @@ class Terms:
     outcomes: Mapping[str, str]
 
 
+Span = tuple[int, int]
+"""The first byte of a part and the one behind its last."""
+
+
+@dataclass(frozen=True)
+class RawLine:
+    """A line as it lies in a file, without its line end.
+
+    ``content`` is cut at ``RAW_BYTES_MAX`` and ``size`` is that of the whole line. ``plain`` are the parts that by the
+    layout name no person (codes, dates, numbers, references), ``accounts`` those that hold a member's number.
+    """
+
+    content: bytes
+    size: int
+    encoding: str
+    plain: tuple[Span, ...] = ()
+    accounts: tuple[Span, ...] = ()
+
+
 class Reader(Protocol):
     """Knows every layout: claims a file for one, and reads it."""
 
@@ -148,6 +167,10 @@ class Reader(Protocol):
 
     def read(self, feed: Feed, *, name: str, payload: Path) -> Parsed:
         """Every record of the file, typed and gated; control totals computed but not yet judged."""
+        ...
+
+    def lines(self, feed: Feed, *, name: str, payload: Path, numbers: Iterable[int]) -> dict[int, RawLine]:
+        """The physical lines with these numbers, from 1, as far as the file has them."""
         ...
 
 

@@ -5,7 +5,7 @@ Here: loading ``partners/<partner>/<feed>/layout*.yaml``, recognition, versions 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -14,11 +14,12 @@ from typing import Final
 
 from counterfoil.errors import Code, PermanentError
 from counterfoil.feed import Feed
-from counterfoil.protocols import Marks, Parsed, Terms
+from counterfoil.protocols import Marks, Parsed, RawLine, Terms
 from parsers.envelope import first_line_fits, named_day
 from parsers.layout import Layout
 from parsers.layout_file import parse_layout
 from parsers.lines import map_lines
+from parsers.raw_lines import read_lines
 from parsers.reader import inspect_file, read_file
 from parsers.terms import terms
 
@@ -109,6 +110,10 @@ class LayoutReader:
     def read(self, feed: Feed, *, name: str, payload: Path) -> Parsed:
         """Every record of a file, typed and gated; see ``parsers.reader.read_file``."""
         return read_file(self._layout(feed), name, payload)
+
+    def lines(self, feed: Feed, *, name: str, payload: Path, numbers: Iterable[int]) -> dict[int, RawLine]:
+        """The physical lines with these numbers; see ``parsers.raw_lines.read_lines``."""
+        return read_lines(self._layout(feed), name, payload, numbers)
 
     def _layout(self, feed: Feed) -> Layout:
         return feed if isinstance(feed, Layout) else parse_layout(self.layout_bytes(feed), feed.key)
