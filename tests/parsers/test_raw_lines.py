@@ -49,7 +49,7 @@ def test_a_delimited_line_shows_its_structure_and_no_person(shown: Shown) -> Non
 
 def test_a_quoted_name_with_a_comma_in_it_stays_hidden(shown: Shown) -> None:
     header, row = skybridge_requests(DAY, [("1", 5)]).splitlines()
-    content = f'{header}\n{row.replace("Ada,", chr(34) + "Ada, Grace" + chr(34) + ",")}\n'.encode()
+    content = f"{header}\n{row.replace('Ada,', chr(34) + 'Ada, Grace' + chr(34) + ',')}\n".encode()
     (line,) = shown("skybridge_requests", "SKYBRIDGE_20261118.txt", content, 2).values()
     assert line == '1,·······111,"···, ··ace",····ple,·026-11-18,5,1,··nk1'
 
