@@ -60,7 +60,7 @@ def _size(payload: Payload, start: int, end: int) -> int:
 
 
 def _starts(payload: Payload, numbers: Iterable[int]) -> dict[int, int]:
-    """Where the lines with these numbers begin. Line ends are counted, and looked at only in pieces with a wanted one."""
+    """Where the lines with these numbers begin. Line ends are counted; only pieces with a wanted one are looked at."""
     ends_before = np.unique(np.fromiter((number - 1 for number in numbers), np.int64))
     starts = {1: payload.start} if ends_before.size and ends_before[0] == 0 else {}
     wanted = ends_before[ends_before > 0]

@@ -3,23 +3,16 @@
 Here: what the template is given. Not here: the judgement (``verdict``), the tables (``sections``) or the charts.
 """
 
-import base64
-import re
-from functools import cache
-from pathlib import Path
 from typing import Final
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from counterfoil.reports.charts import breaks_by_age, outcome_by_partner, points_flow
 from counterfoil.reports.facts import KNOWN_AT, ReportFacts
+from counterfoil.reports.pages import css_text, environment, font
 from counterfoil.reports.sections import outcome_table, sections, tie_tables
 from counterfoil.reports.tables import grouped, instant, percent
 from counterfoil.reports.ties import self_check
 from counterfoil.reports.trends import partner_trends
 from counterfoil.reports.verdict import headline, judge
-
-HERE: Final = Path(__file__).parent
 
 WORDS: Final = {"pass": "Pass", "remarks": "Pass with remarks", "fail": "Fail"}
 SENTENCES: Final = {
@@ -50,7 +43,7 @@ UNTIED_SHOWN_MAX: Final = 50
 def render(facts: ReportFacts) -> str:
     """The page. The same facts give the same text on every machine."""
     verdict = judge(facts)
-    return _environment().get_template("report.html").render(
+    return environment().get_template("report.html").render(
         cover=facts.cover,
         cover_facts=[
             (label, instant(facts.cover[key]), css) for label, key, css in COVER_LABELS if key in facts.cover
@@ -69,8 +62,8 @@ def render(facts: ReportFacts) -> str:
             "breaks": breaks_by_age(facts),
             "trends": partner_trends(facts),
         },
-        font=_font(),
-        running=_css_text(f"Reconciliation {facts.cover['business_date']} - version {facts.cover['version']}"),
+        font=font(),
+        running=css_text(f"Reconciliation {facts.cover['business_date']} - version {facts.cover['version']}"),
     )  # fmt: skip
 
 
@@ -87,24 +80,3 @@ def _figures(facts: ReportFacts) -> list[tuple[str, str, str]]:
         ("Quarantined rows", grouped(found.quarantined), "in files of the book, section 2.7"),
         ("Files", grouped(found.files), f"{grouped(found.files_outside)} of them not in the book, section 2.1"),
     ]
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        auto_reload=False,
-    )
-
-
-@cache
-def _font() -> str:
-    return base64.b64encode((HERE / "fonts" / "inter-latin.woff2").read_bytes()).decode()
-
-
-def _css_text(text: str) -> str:
-    """Text that may stand in a CSS string: everything else than letters, digits and a few signs is dropped."""
-    return re.sub(r"[^\w .,-]", "", text, flags=re.ASCII)

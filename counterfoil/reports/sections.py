@@ -4,6 +4,7 @@ Here: which facts stand where, under which words. Not here: the form of a table 
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
@@ -23,7 +24,10 @@ from counterfoil.reports.tables import (
     words,
 )
 from counterfoil.reports.ties import POINTS, RECORDS, ties
-from counterfoil.reports.verdict import worst_first
+from counterfoil.reports.verdict import told_breaks, worst_first
+
+STORY: Final = "stories/{}.html"
+"""Where the story of a break lies, from the report's page."""
 
 
 @dataclass(frozen=True)
@@ -207,16 +211,19 @@ def _breaks(facts: ReportFacts) -> tuple[Table, ...]:
 
 
 def _break_list(facts: ReportFacts) -> Table:
-    listed = worst_first(facts.breaks).with_columns(type=pl.format("{} {}", "code", "title"))
+    told = pl.col("break_id").is_in(told_breaks(facts.breaks).implode())
+    listed = worst_first(facts.breaks).with_columns(
+        type=pl.format("{} {}", "code", "title"), story=pl.when(told).then(pl.format(STORY, "break_id"))
+    )
     return make_table("7.1 Open breaks", listed, [
-        Column("Break", ("break_id",), "hash"), Column("Severity", ("severity",), "severity"),
+        Column("Break", ("break_id",), "hash", link="story"), Column("Severity", ("severity",), "severity"),
         Column("Type, next step", ("type", "next_step"), "wordy"), text("Partner", "partner"),
         text("Our ref., their ref.", "our_ref", "their_ref"), text("Member", "member"),
         points("Points, ours", "points_ours", total=False), points("Points, theirs", "points_theirs", total=False),
         points("Difference", "difference", total=False), day("Value date, opened", "value_date", "opened_on"),
         count("Age, days", "age_days", total=False), words("State, owner", "state", "owner"),
         day("Due", "due"), Column("File, line", ("file", "line"), "file"),
-    ], csv="breaks.csv", css="dense")  # fmt: skip
+    ], note="The worst lead to their stories.", csv="breaks.csv", css="dense")  # fmt: skip
 
 
 def _rejects(facts: ReportFacts) -> Table:

@@ -35,21 +35,23 @@ _OWN_LOOKS: Final = {"hash", "file", "wordy"}
 @dataclass(frozen=True)
 class Column:
     """``keys``: the columns it shows, one below the other when more than one. Money takes its currency from
-    ``currency``: a column of the table, or a code in capitals."""
+    ``currency``: a column of the table, or a code in capitals. ``link``: the column that says where the first leads."""
 
     label: str
     keys: tuple[str, ...]
     kind: Kind = "text"
     total: bool = False
     currency: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Text, line by line, and the CSS classes of its look."""
+    """Text, line by line, the CSS classes of its look, and where its first line leads."""
 
     lines: tuple[str, ...]
     css: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,8 @@ def _cell(column: Column, row: dict[str, Any]) -> Cell:
         look = f"severity {str(row[column.keys[0]]).lower()}"
     elif column.kind == "truth":
         look = "yes" if row[column.keys[0]] else "no"
-    return Cell(tuple(_shown(column, row[key], row) for key in column.keys), look)
+    link = row[column.link] if column.link else None
+    return Cell(tuple(_shown(column, row[key], row) for key in column.keys), look, link or "")
 
 
 def _shown(column: Column, value: object, row: dict[str, Any]) -> str:

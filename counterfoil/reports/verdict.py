@@ -14,6 +14,9 @@ from counterfoil.reports.ties import broken, ties
 
 SEVERITIES: Final = ("critical", "high", "medium", "low")
 
+STORIES_MAX: Final = 25
+"""Breaks whose stories are written: what people can look at in a morning."""
+
 SETTLED_VERDICTS: Final = ("replay",)
 """Verdicts of files that rightly have no posting: the same content is already in the book."""
 
@@ -78,6 +81,12 @@ def worst_first(breaks: pl.DataFrame) -> pl.DataFrame:
     ranks = dict(zip(SEVERITIES, range(len(SEVERITIES)), strict=True))
     rank = pl.col("severity").str.to_lowercase().replace_strict(ranks, default=len(ranks), return_dtype=pl.Int64)
     return breaks.sort(pl.col("code") == IN_TRANSIT, rank, -pl.col("age_days"), -at_stake(), pl.col("break_id"))
+
+
+def told_breaks(breaks: pl.DataFrame) -> pl.Series:
+    """break_id of the breaks whose stories are written beside the report: the worst, what is in transit not among
+    them."""
+    return worst_first(breaks.filter(pl.col("code") != IN_TRANSIT))["break_id"].head(STORIES_MAX)
 
 
 def _rate(matches: pl.DataFrame, column: str) -> int | None:

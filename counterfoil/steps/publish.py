@@ -4,6 +4,7 @@ Here: which postings go into what, and where the files lie. Not here: what they 
 formats (``connectors``).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from hashlib import sha256
@@ -18,11 +19,13 @@ from counterfoil.invariants import require
 from counterfoil.landing.records import Journal
 from counterfoil.ledger import outlets
 from counterfoil.ledger.journal import journal
-from counterfoil.ledger.known import moment
+from counterfoil.ledger.known import known, moment
 from counterfoil.ledger.lookups import Lookups
+from counterfoil.ledger.story import Story
 from counterfoil.ledger.updates import updates
 from counterfoil.protocols import Batch, BatchPart, CrmTarget
 from counterfoil.steps.desk import SOFTWARE, Desk
+from counterfoil.steps.explain import explain_breaks
 from counterfoil.steps.recall import chart_at
 
 JOURNALS: Final = "journal"
@@ -141,6 +144,7 @@ def publish_report(desk: Desk, day: date, known_at: datetime | None = None) -> W
     """
     # Imported here: the charts' library takes more than a second, and only this step draws.
     from counterfoil.reports import csv, gather, html  # noqa: PLC0415
+    from counterfoil.reports.verdict import told_breaks  # noqa: PLC0415
 
     with desk.book.reading() as book:
         then = moment(book, known_at)
@@ -155,9 +159,11 @@ def publish_report(desk: Desk, day: date, known_at: datetime | None = None) -> W
             version=0,
             restated=False,
         )
+        told = explain_breaks(desk, book, known(book, day, then.n), then, told_breaks(facts.breaks).to_list())
+    stories = _story_pages(told, facts.cover)
     # The bytes also depend on files without a posting and on what has left since: all of it decides the version.
     tables = csv.tables(facts)
-    hashes = {name: sha256_bytes(data) for name, data in tables.items()}
+    hashes = {name: sha256_bytes(data) for name, data in {**tables, **stories}.items()}
     inputs = sha256_bytes(canonical_json([SOFTWARE, desk.settings.settings_sha, hashes]))
     version = desk.index.report_version(day=day, n=then.n, inputs_sha=inputs, at=desk.now())
     restates = version.version > 1 and known_at is None
@@ -167,7 +173,7 @@ def publish_report(desk: Desk, day: date, known_at: datetime | None = None) -> W
     require(unaccounted == 0, f"stage 2 of the mass balance leaves {unaccounted} outcomes", code=Code.MASS_BALANCE)
     folder = desk.settings.home.out_reports / day.isoformat() / f"v{version.version}"
     desk.progress(f"writing the report of {day}", 0, 0)
-    for name, data in {**tables, **csv.cover(facts)}.items():
+    for name, data in {**tables, **stories, **csv.cover(facts)}.items():
         write_durably(folder / name, data)
     page = html.render(facts).encode()
     write_durably(folder / "index.html", page)
@@ -175,3 +181,17 @@ def publish_report(desk: Desk, day: date, known_at: datetime | None = None) -> W
         version, sha=sha256_bytes(page), path=str((folder / "index.html").relative_to(desk.settings.home.root))
     )
     return WrittenReport(day, version.version, then.n, folder / "index.html")
+
+
+def _story_pages(told: Sequence[Story], cover: Mapping[str, str]) -> dict[str, bytes]:
+    """A page for each story, by its name below the report's folder. They name no version, so they are part of what
+    decides it."""
+    from counterfoil.reports import sections, story_page  # noqa: PLC0415
+
+    back = story_page.Link("../index.html#s7", f"Break list of {cover['business_date']}")
+    return {
+        sections.STORY.format(story.break_id): story_page.render(
+            story, programme=cover["programme"], back=back
+        ).encode()
+        for story in told
+    }

@@ -9,7 +9,21 @@ import typer
 from rich.console import Console
 
 from counterfoil.errors import CounterfoilError
-from pipelines.commands import audit, backup, check, decide, demo, look, replay, report, restate, run, scorecard, serve
+from pipelines.commands import (
+    audit,
+    backup,
+    check,
+    decide,
+    demo,
+    explain,
+    look,
+    replay,
+    report,
+    restate,
+    run,
+    scorecard,
+    serve,
+)
 
 app = typer.Typer(
     name="counterfoil",
@@ -17,7 +31,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for module in (demo, run, check, decide, look, scorecard, report, restate, audit, replay, backup, serve):
+for module in (demo, run, check, decide, look, explain, scorecard, report, restate, audit, replay, backup, serve):
     module.register(app)
 
 

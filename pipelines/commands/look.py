@@ -17,7 +17,6 @@ from counterfoil.ledger.expiry_buckets import balances_by_expiry
 from counterfoil.ledger.known import Moment, known, moment
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.status import day_status
-from counterfoil.ledger.story import Story, story
 from counterfoil.steps.desk import Desk
 from counterfoil.steps.recall import chart_at
 from pipelines.commands.common import (
@@ -33,7 +32,6 @@ from pipelines.commands.common import (
     parse_day,
     parse_instant,
     parse_reach,
-    stdout,
 )
 from pipelines.wiring import desk_at
 
@@ -62,7 +60,6 @@ def register(app: typer.Typer) -> None:
         ("files", files),
         ("status", status),
         ("breaks", show_breaks),
-        ("explain", explain),
         ("balances", show_balances),
         ("trial-balance", trial_balance),
     ):
@@ -157,22 +154,6 @@ def show_breaks(
     emit_frame(frame, output, title=f"{'What would clear the open breaks' if by else 'Open breaks'} on {day}")
 
 
-def explain(
-    ref: Annotated[str, typer.Argument(help="A reference, as the partner knows it.")],
-    partner: PartnerOption = None,
-    home: HomeOption = None,
-    output: FormatOption = Format.TABLE,
-) -> None:
-    """One request's whole story: file, line, pass, transfers, breaks, CRM batches and the heads that seal it."""
-    with desk_at(home) as desk, desk.book.reading() as book:
-        ranges = [known for target in desk.crm_targets for known in desk.index.ranges(target.name)]
-        told = story(book, ref, partner, ranges=ranges)
-    if output is Format.JSON:
-        emit_json(told.as_dict())
-        return
-    _tell(told)
-
-
 def show_balances(
     as_of: ValuedOption = None,
     period: PeriodOption = None,
@@ -232,58 +213,3 @@ def _opened(home: Path | None, known_at: str | None) -> Iterator[tuple[Desk, Loo
 
 def _day(desk: Desk, text: str | None, then: Moment) -> date:
     return parse_day(text) or local_date(then.at or desk.now(), desk.settings.zone)
-
-
-def _tell(told: Story) -> None:
-    """A story for people, in the order in which it happened."""
-    for item in told.items:
-        stdout.print(
-            f"[bold]{told.ref}[/bold] {item.kind.replace('_', ' ')} ({item.side}) of {item.points:,} points at "
-            f"{item.partner}: {item.state}; member {item.member or 'not named'}, due {item.due_date}",
-            soft_wrap=True,
-        )
-    rows = [
-        (
-            record.posted_at,
-            record.posting,
-            f"{record.file}:{record.line}",
-            record.event.replace("_", " "),
-            record.match_pass,
-            record.disposition.replace("_", " "),
-            record.points,
-            record.reason,
-        )
-        for record in told.records
-    ]
-    emit_rows(
-        rows,
-        ("posted at", "posting", "file and line", "event", "pass", "disposition", "points", "reason"),
-        title="What happened",
-    )
-    legs = [
-        (record.posting, transfer.event.replace("_", " "), transfer.value_date, leg.account, leg.partner, leg.points)
-        for record in told.records
-        for transfer in record.transfers
-        for leg in transfer.legs
-    ]
-    emit_rows(
-        legs,
-        ("posting", "event", "value date", "account", "partner", "points"),
-        title="Transfers",
-        numeric=(True, False, False, False, False, True),
-    )
-    emit_rows(
-        [(one.break_id, one.code, one.title, one.opened_on, one.cleared_on) for one in told.breaks],
-        ("break", "code", "title", "opened", "cleared"),
-        title="Breaks",
-    )
-    emit_rows(
-        [(one.target, one.batch_id, one.state, ", ".join(map(str, one.postings))) for one in told.batches],
-        ("target", "batch", "state", "postings"),
-        title="CRM batches",
-    )
-    emit_rows(
-        [(one.posting, one.posted_at, one.actor, one.software, one.chain_head[:16]) for one in told.postings],
-        ("posting", "posted at", "actor", "software", "chain head"),
-        title="Sealed by",
-    )

@@ -9,9 +9,11 @@ import pytest
 
 from counterfoil.errors import UsageError
 from counterfoil.landing.outputs import Range
+from counterfoil.ledger.known import known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.store import Book
-from counterfoil.ledger.story import Story, story
+from counterfoil.ledger.story import Story
+from counterfoil.ledger.telling import of_reference
 from counterfoil.protocols import Batch
 
 MONDAY = date(2026, 11, 16)
@@ -47,6 +49,11 @@ def book(week: Book) -> Iterator[Lookups]:
         yield lookups
 
 
+def story(book: Lookups, ref: str, partner: str | None, *, ranges: list[Range]) -> Story:
+    """The story as it is known now."""
+    return of_reference(book, known(book, date.max), ref, partner, ranges=ranges)
+
+
 def events(told: Story) -> list[tuple[int, int, str]]:
     return [(record.posting, record.line, record.event) for record in told.records]
 
@@ -62,7 +69,10 @@ def test_a_story_names_every_record_its_transfers_and_breaks(book: Lookups) -> N
     assert (accepted.file, accepted.feed, accepted.identity) == ("p_handback_3", "p_handback", "2026-11-18")
     assert (accepted.business_date, accepted.posted_at) == ("2026-11-18", "2026-11-20T12:00:00.000Z")
     assert accepted.match_pass == "exact"
-    assert accepted.candidates == (told.items[1].item_id,)
+    assert [(one.role, one.item_id, one.agreed, one.difference, one.days) for one in accepted.candidates] == [
+        ("matched", told.items[0].item_id, ("reference", "points"), 0, 2),
+        ("same_reference", told.items[1].item_id, None, None, None),
+    ]
     (transfer,) = accepted.transfers
     assert [(leg.account, leg.points) for leg in transfer.legs] == [("in_flight", -400), ("payable", 400)]
     (differs,) = told.breaks

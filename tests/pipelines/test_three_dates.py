@@ -53,7 +53,7 @@ class Week:
     def files(self, version: int) -> dict[str, bytes]:
         """A version of Monday's report."""
         folder = self.office.settings().home.out_reports / str(MONDAY) / f"v{version}"
-        return {path.name: path.read_bytes() for path in folder.iterdir()}
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")

@@ -76,7 +76,7 @@ def test_the_page_is_well_formed_and_needs_nothing_from_elsewhere(page: Page, te
     assert page.open == []
     assert page.count("script") == page.count("img") == page.count("link") == 0
     links = [attributes.get("href") or "" for tag, attributes in page.tags if tag == "a"]
-    assert all(re.fullmatch(r"#s\d+|[a-z0-9_]+\.csv", link) for link in links)
+    assert all(re.fullmatch(r"#s\d+|[a-z0-9_]+\.csv|stories/[a-z0-9]+\.html", link) for link in links)
     assert not [value for _, attributes in page.tags for name, value in attributes.items() if name in {"src", "style"}]
     assert set(re.findall(r"url\((\w+:)", text)) == {"data:"}
     assert "default-src 'none'" in text
