@@ -56,15 +56,15 @@ _STATE_STEPS: Final = {BreakState.OPEN: "open", BreakState.ASSIGNED: "assigned",
 
 def items(book: Lookups, at: Known, item_ids: pl.DataFrame) -> pl.DataFrame:
     """Items by id: columns of ``Item`` without ``ends``, in the state they were in at the end of the day."""
-    named = "SELECT i.* FROM book.item i SEMI JOIN named USING (item_id)"
+    chosen = book.frame("SELECT i.* FROM book.item i SEMI JOIN named USING (item_id)", named=item_ids)
     return book.frame(
-        f"""WITH last AS ({last_events(named, at.counts())})
+        f"""WITH last AS ({last_events("SELECT * FROM chosen", at.counts())})
             SELECT i.item_id, i.side, i.kind, l.state, p.partner, i.ref, i.member, i.amount AS points,
                    CAST(i.value_date AS VARCHAR) AS value_date, CAST(i.due_date AS VARCHAR) AS due_date,
                    {made_in("i.item_id")} AS posting, {made_at("i.item_id")} AS line
-            FROM ({named}) i JOIN book.partner p ON p.partner_id = i.partner_id JOIN last l ON l.item_id = i.item_id
+            FROM chosen i JOIN book.partner p ON p.partner_id = i.partner_id JOIN last l ON l.item_id = i.item_id
             ORDER BY i.item_id""",
-        named=item_ids,
+        chosen=chosen,
     ).with_columns(_word("side", Side), _word("kind", ItemKind), _word("state", State), masked("member"))
 
 
@@ -180,13 +180,19 @@ def breaks(book: Lookups, at: Known, break_ids: pl.DataFrame) -> pl.DataFrame:
     """Breaks in the order in which they opened: columns of ``BreakTold`` that lie in the book, and code_no,
     partner_id, opened_event and opened_pass (of the record that opened it)."""
     return book.frame(
-        f"""SELECT b.break_id, b.code AS code_no, b.code, b.partner_id, p.partner, b.subject, b.item_id, b.theirs_id,
+        f"""WITH chosen AS MATERIALIZED (
+                SELECT b.* FROM book.break b SEMI JOIN named USING (break_id) WHERE {at.counts("b.file_id")}
+            ), opening AS MATERIALIZED (  -- few of many records
+                SELECT d.file_id, d.line_no, d.event, d.match_pass FROM book.disposition d
+                SEMI JOIN chosen c ON c.file_id = d.file_id AND c.line_no = d.line_no WHERE d.line_no > 0
+            )
+            SELECT b.break_id, b.code AS code_no, b.code, b.partner_id, p.partner, b.subject, b.item_id, b.theirs_id,
                    b.points_ours, b.points_theirs, CAST(b.value_date AS VARCHAR) AS value_date,
                    CAST(b.opened_on AS VARCHAR) AS opened_on, b.file_id AS opened_by, nullif(b.line_no, 0) AS line,
                    d.event AS opened_event, d.match_pass AS opened_pass
-            FROM book.break b SEMI JOIN named USING (break_id) JOIN book.partner p ON p.partner_id = b.partner_id
-            LEFT JOIN book.disposition d ON d.file_id = b.file_id AND d.line_no = b.line_no AND b.line_no > 0
-            WHERE {at.counts("b.file_id")} ORDER BY b.file_id, b.line_no, b.code, b.break_id""",
+            FROM chosen b JOIN book.partner p ON p.partner_id = b.partner_id
+            LEFT JOIN opening d ON d.file_id = b.file_id AND d.line_no = b.line_no
+            ORDER BY b.file_id, b.line_no, b.code, b.break_id""",
         named=break_ids,
     ).with_columns(*code_and_title())
 
