@@ -84,7 +84,8 @@ def ends(book: Lookups, at: Known, item_ids: pl.DataFrame) -> dict[int, tuple[En
 def records(book: Lookups, lines: pl.DataFrame) -> pl.DataFrame:
     """Records in the order of posting: columns of ``Told`` that the book holds, and partner, record_id, decides."""
     return book.frame(
-        f"""SELECT p.n AS posting, p.feed, p.name AS file, nullif(w.line_no, 0) AS line, p.identity,
+        f"""WITH wanted AS (SELECT DISTINCT file_id, line_no FROM lines), told AS MATERIALIZED ({_spoken(lines)})
+            SELECT p.n AS posting, p.feed, p.name AS file, nullif(w.line_no, 0) AS line, p.identity,
                    p.verdict = '{Verdict.CORRECTION}' AS correction, p.partner,
                    CAST(p.business_date AS VARCHAR) AS business_date, CAST(p.on_day AS VARCHAR) AS programme_day,
                    {_POSTED_AT} AS posted_at, p.payload_sha, d.disposition,
@@ -93,8 +94,8 @@ def records(book: Lookups, lines: pl.DataFrame) -> pl.DataFrame:
                    CAST(d.value_date AS VARCHAR) AS value_date, r.reason,
                    a.survivor AS merged_to, (CAST(p.n AS BIGINT) * {RECORD_SPAN}) + w.line_no AS record_id,
                    p.kind = '{FeedKind.DECISIONS}' AS decides
-            FROM (SELECT DISTINCT file_id, line_no FROM lines) w JOIN book.posting p ON p.n = w.file_id
-            LEFT JOIN book.disposition d ON d.file_id = w.file_id AND d.line_no = w.line_no
+            FROM wanted w JOIN book.posting p ON p.n = w.file_id
+            LEFT JOIN told d ON d.file_id = w.file_id AND d.line_no = w.line_no
             LEFT JOIN book.reason r ON r.reason_id = d.reason_id
             LEFT JOIN book.alias a ON a.file_id = w.file_id AND a.line_no = w.line_no
             ORDER BY p.n, w.line_no""",
@@ -104,10 +105,21 @@ def records(book: Lookups, lines: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _spoken(lines: pl.DataFrame) -> str:
+    """A query for the dispositions of ``wanted`` records. The files are named, so that all others are passed over."""
+    return f"""SELECT d.* FROM book.disposition d SEMI JOIN wanted w ON w.file_id = d.file_id AND w.line_no = d.line_no
+               WHERE {_among("d.file_id", lines["file_id"])}"""
+
+
+def _among(column: str, numbers: pl.Series) -> str:
+    return f"{column} IN ({', '.join(map(str, numbers.unique().sort()))})" if numbers.len() else "false"
+
+
 def candidates(book: Lookups, lines: pl.DataFrame) -> dict[Place, tuple[Candidate, ...]]:
     """The items that each record was held against: those it speaks of, its group, those considered; by item."""
     found = book.frame(
-        f"""WITH wanted AS (SELECT DISTINCT file_id, line_no FROM lines), kept AS (
+        f"""WITH wanted AS (SELECT DISTINCT file_id, line_no FROM lines), told AS MATERIALIZED ({_spoken(lines)}),
+            kept AS (
                 SELECT m.* FROM book.match m SEMI JOIN wanted w ON w.file_id = m.file_id AND w.line_no = m.line_no
             ), met AS (
                 SELECT file_id, line_no, item_id, role, agreed, difference, days FROM kept
@@ -116,9 +128,7 @@ def candidates(book: Lookups, lines: pl.DataFrame) -> dict[Place, tuple[Candidat
                        {Agreed.REF:d} + CASE WHEN d.points = i.amount THEN {Agreed.POINTS:d} ELSE 0 END
                        + CASE WHEN d.value_date = i.value_date THEN {Agreed.DATE:d} ELSE 0 END,
                        d.points - i.amount, d.value_date - i.value_date
-                FROM book.disposition d
-                SEMI JOIN wanted w ON w.file_id = d.file_id AND w.line_no = d.line_no
-                JOIN book.item i ON i.item_id = d.item_id
+                FROM told d JOIN book.item i ON i.item_id = d.item_id
                 ANTI JOIN kept k ON k.file_id = d.file_id AND k.line_no = d.line_no AND k.item_id = d.item_id
                 WHERE d.match_pass IN ({_BY_REFERENCE})
             )
@@ -141,17 +151,23 @@ def _fields(agreed: int) -> tuple[str, ...]:
 def transfers(book: Lookups, at: Known, lines: pl.DataFrame) -> dict[Place, tuple[Transfer, ...]]:
     """What each record booked, and which of it was taken back."""
     legs = book.frame(
-        f"""SELECT e.file_id, e.line_no, e.transfer_id, e.event, CAST(e.value_date AS VARCHAR) AS value_date,
-                   CAST(e.accounting_date AS VARCHAR) AS accounting_date, a.kind AS account, p.partner, a.owner,
-                   e.amount AS points, o.reverses // {TRANSFERS_PER_RECORD} AS undoes,
+        f"""SELECT e.file_id, e.line_no, e.transfer_id, e.leg, e.event, CAST(e.value_date AS VARCHAR) AS value_date,
+                   CAST(e.accounting_date AS VARCHAR) AS accounting_date, e.account_id, e.amount AS points,
+                   o.reverses // {TRANSFERS_PER_RECORD} AS undoes,
                    CAST(b.file_id AS BIGINT) * {RECORD_SPAN} + b.line_no AS undone_by
             FROM book.entry e SEMI JOIN lines ON lines.file_id = e.file_id AND lines.line_no = e.line_no
-            JOIN book.account a ON a.account_id = e.account_id JOIN book.partner p ON p.partner_id = a.partner_id
             LEFT JOIN book.reversal o ON o.transfer_id = e.transfer_id
             LEFT JOIN book.reversal b ON b.reverses = e.transfer_id AND {at.counts("b.file_id")}
-            ORDER BY e.transfer_id, e.leg""",
+            WHERE {_among("e.file_id", lines["file_id"])}""",
         lines=lines,
-    ).with_columns(_word("event", Event), masked("owner"))
+    ).with_columns(_word("event", Event))
+    # Accounts lie by number: named ones are found without reading all members.
+    accounts = book.frame(
+        f"""SELECT a.account_id, a.kind AS account, p.partner, a.owner
+            FROM book.account a JOIN book.partner p ON p.partner_id = a.partner_id
+            WHERE {_among("a.account_id", legs["account_id"])}"""
+    ).with_columns(masked("owner"))
+    legs = legs.join(accounts, on="account_id").sort("transfer_id", "leg")
     found: dict[Place, tuple[Transfer, ...]] = {}
     for parts in _grouped(legs, "transfer_id").values():
         first = parts[0]

@@ -6,7 +6,6 @@ Here: which part stands where in a story. Not here: reading the parts (``story_p
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any, Final
 
 import polars as pl
@@ -34,8 +33,6 @@ from counterfoil.ledger.story_parts import Place
 from counterfoil.ledger.story_scope import Scope
 from counterfoil.reconcile.breaks import KINDS
 
-NO_CAUSES: Final[Mapping[str, str]] = MappingProxyType({})
-
 _OF_THE_READ: Final = {"code_no", "partner_id", "opened_event", "opened_pass"}
 """Columns of ``story_parts.breaks`` that say why a break stands, and no more."""
 
@@ -47,14 +44,12 @@ def of_reference(
     partner: str | None,
     *,
     ranges: Sequence[Range],
-    causes: Mapping[str, str] = NO_CAUSES,
 ) -> Story:
     """The story of a reference, at one partner or at all, as it stood at the end of a day; members are masked.
 
-    ``ranges`` are the CRM batches to look among; ``causes`` the causes of breaks that are known, by id. Raises
-    NOTHING_FOUND.
+    ``ranges`` are the CRM batches to look among. Raises NOTHING_FOUND.
     """
-    (story,) = _told(book, at, story_scope.of_reference(book, at, ref, partner), ranges, causes)
+    (story,) = _told(book, at, story_scope.of_reference(book, at, ref, partner), ranges)
     return story
 
 
@@ -64,10 +59,18 @@ def of_breaks(
     break_ids: Sequence[str],
     *,
     ranges: Sequence[Range],
-    causes: Mapping[str, str] = NO_CAUSES,
 ) -> list[Story]:
     """The stories of breaks, in their order, each read in the same few queries; an id that no break has is left out."""
-    return _told(book, at, story_scope.of_breaks(book, at, break_ids), ranges, causes)
+    return _told(book, at, story_scope.of_breaks(book, at, break_ids), ranges)
+
+
+def with_causes(story: Story, causes: Mapping[str, str]) -> Story:
+    """The story with the causes of its open breaks, by id, as far as they are known."""
+    return replace(story, breaks=tuple(_caused(one, causes.get(one.break_id)) for one in story.breaks))
+
+
+def _caused(one: BreakTold, cause: str | None) -> BreakTold:
+    return one if one.why is None else replace(one, why=replace(one.why, cause=cause))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +89,8 @@ class _Parts:
     postings: Mapping[int, dict[str, Any]]
 
 
-def _told(book: Lookups, at: Known, scope: Scope, ranges: Sequence[Range], causes: Mapping[str, str]) -> list[Story]:
-    parts = _parts(book, at, scope, causes)
+def _told(book: Lookups, at: Known, scope: Scope, ranges: Sequence[Range]) -> list[Story]:
+    parts = _parts(book, at, scope)
     item_ids, break_ids, lines = (
         {key[0]: rows for key, rows in frame.partition_by("story", as_dict=True, maintain_order=True).items()}
         for frame in (scope.items, scope.breaks, scope.lines)
@@ -107,7 +110,7 @@ def _told(book: Lookups, at: Known, scope: Scope, ranges: Sequence[Range], cause
     ]
 
 
-def _parts(book: Lookups, at: Known, scope: Scope, causes: Mapping[str, str]) -> _Parts:
+def _parts(book: Lookups, at: Known, scope: Scope) -> _Parts:
     item_ids, break_ids = scope.items.select("item_id").unique(), scope.breaks.select("break_id").unique()
     lines = scope.lines.select("file_id", "line_no").unique(maintain_order=True)
     own = scope.lines.filter("own").select("file_id", "line_no").unique(maintain_order=True)
@@ -125,7 +128,7 @@ def _parts(book: Lookups, at: Known, scope: Scope, causes: Mapping[str, str]) ->
         transfers=story_parts.transfers(book, at, own),
         breaks={row["break_id"]: row for row in breaks.to_dicts()},
         lives=lives,
-        whys=whys.whys(book, at, breaks.filter(pl.col("break_id").is_in(standing)), causes),
+        whys=whys.whys(book, at, breaks.filter(pl.col("break_id").is_in(standing))),
         decisions={row["decision"]: Decided(**row) for row in decisions},
         postings=story_parts.sealed(book, pl.concat([lines["file_id"], stepped]).unique()),
     )

@@ -1,7 +1,7 @@
 """Why a break stands: in words, with the open items that nearly fit it and the fields that would settle it.
 
-Here: the words, and reading what near misses are looked for among. Not here: comparing them (``reconcile.near_misses``)
-or the cause that many breaks share, which is given. One read finds the candidates of all breaks that are asked about.
+Here: the words, and reading what near misses are looked for among. Not here: comparing them (``reconcile.lookalikes``)
+or the cause that many breaks share (``break_causes``). One read finds the candidates of all breaks.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from counterfoil.ledger.known import Known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import BreakCode, Event, MatchPass, Side
 from counterfoil.ledger.story import Compared, NearMiss, Why
-from counterfoil.reconcile.near_misses import HEAD, SIDE, near_misses
+from counterfoil.reconcile.lookalikes import HEAD, SIDE, near_misses
 
 EQUALS_MAX: Final = 2000
 """Candidates of one value date and the same points that are looked at: first those of the member, then those whose
@@ -66,14 +66,13 @@ _OWN_FIELD: Final = {BreakCode.POINTS_DIFFER: ("points",), BreakCode.DATE_DIFFER
 """What two items that were found to belong together differ in."""
 
 
-def whys(book: Lookups, at: Known, breaks: pl.DataFrame, causes: Mapping[str, str]) -> dict[str, Why]:
-    """Why each break stands, by id. ``breaks``: ``story_parts.breaks`` of those that are open; ``causes``: the cause of
-    those for which one is known."""
+def whys(book: Lookups, at: Known, breaks: pl.DataFrame) -> dict[str, Why]:
+    """Why each break stands, by id, its cause not known. ``breaks``: ``story_parts.breaks`` of those that are open."""
     nearest = _nearest(book, at, breaks)
-    return {row["break_id"]: _why(row, nearest.get(row["break_id"], ()), causes) for row in breaks.to_dicts()}
+    return {row["break_id"]: _why(row, nearest.get(row["break_id"], ())) for row in breaks.to_dicts()}
 
 
-def _why(row: Mapping[str, Any], nearest: tuple[NearMiss, ...], causes: Mapping[str, str]) -> Why:
+def _why(row: Mapping[str, Any], nearest: tuple[NearMiss, ...]) -> Why:
     code = BreakCode(row["code_no"])
     text = _TEXTS[code]
     if row["opened_event"] is not None:
@@ -83,7 +82,7 @@ def _why(row: Mapping[str, Any], nearest: tuple[NearMiss, ...], causes: Mapping[
     paired = bool(nearest) and nearest[0].item_id == row["item_id"]
     own = _OWN_FIELD.get(code, ()) if paired else ()
     settles = own or (nearest[0].differing() if nearest else ())
-    return Why(text, code in _LOOKED_FOR, settles, causes.get(row["break_id"]), nearest)
+    return Why(text, code in _LOOKED_FOR, settles, None, nearest)
 
 
 def _nearest(book: Lookups, at: Known, breaks: pl.DataFrame) -> dict[str, tuple[NearMiss, ...]]:

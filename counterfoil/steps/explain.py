@@ -10,13 +10,16 @@ from dataclasses import replace
 from datetime import date
 from typing import Final
 
+import polars as pl
+
 from counterfoil.feed import Feed
 from counterfoil.landing.outputs import Range
-from counterfoil.ledger import telling
+from counterfoil.ledger import break_causes, telling
 from counterfoil.ledger.known import Known, Moment, known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.story import Story, Told
 from counterfoil.masking import masked_line
+from counterfoil.reconcile.causes import Cause
 from counterfoil.steps.desk import Desk
 
 _BREAK_ID: Final = re.compile(r"[0-9a-f]{16}")
@@ -31,11 +34,21 @@ def explain(desk: Desk, book: Lookups, subject: str, partner: str | None) -> Sto
     ranges = _ranges(desk, Moment(None, now.n))
     of_break = telling.of_breaks(book, now, [subject], ranges=ranges) if _BREAK_ID.fullmatch(subject) else []
     told = [story for story in of_break if partner in {None, *(one.partner for one in story.breaks)}]
-    return _with_lines(desk, told or [telling.of_reference(book, now, subject, partner, ranges=ranges)])[0]
+    (story,) = _with_lines(desk, told or [telling.of_reference(book, now, subject, partner, ranges=ranges)])
+    return _with_causes(desk, book, now, story)
+
+
+def _with_causes(desk: Desk, book: Lookups, at: Known, story: Story) -> Story:
+    """The story with the smallest change that would clear each break that stands open. A cause shows in all breaks
+    together, so they are all looked at; a story without an open break spares that."""
+    if all(one.why is None for one in story.breaks):
+        return story
+    found = break_causes.of_breaks(book, at, feeds=desk.feeds()).filter(pl.col("cause") != Cause.NONE.value)
+    return telling.with_causes(story, dict(found.select("break_id", "change").iter_rows()))
 
 
 def explain_breaks(desk: Desk, book: Lookups, at: Known, moment: Moment, break_ids: Sequence[str]) -> list[Story]:
-    """The stories of breaks as they stood at the end of a day, as known at a moment, in their order."""
+    """The stories of breaks as they stood at the end of a day, as known at a moment, in their order, without causes."""
     return _with_lines(desk, telling.of_breaks(book, at, break_ids, ranges=_ranges(desk, moment)))
 
 

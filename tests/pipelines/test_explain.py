@@ -83,7 +83,9 @@ def test_a_break_is_told_with_its_near_miss_and_the_field_that_would_settle_it(o
     (broken,) = told["breaks"]
     assert broken["why"]["settles"] == ["reference"]
     assert [near["ref"] for near in broken["why"]["near_misses"]] == [ASKED]
-    assert broken["why"]["cause"] is None
+    cause = "the last 2 characters of the reference at skybridge: check the field's width"
+    assert broken["why"]["cause"] == cause
+    assert f"Cause: {cause}." in text
 
 
 class Page(HTMLParser):
