@@ -57,7 +57,6 @@ _BY_PASS: Final[Mapping[MatchPass, str]] = {
 }
 
 _BY_EVENT: Final[Mapping[Event, str]] = {
-    Event.ACCEPTED_PART: "It answers a part of the request; the rest has not come.",
     Event.ACCEPTED_AFTER_END: "It was accepted after the request had ended.",
     Event.CHANGED_TOO_LATE: "A corrected file changes a record whose item has gone on since.",
 }

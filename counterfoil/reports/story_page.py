@@ -59,7 +59,7 @@ def render(story: Story, *, programme: str, back: Link | None = None) -> str:
     heading = f"{asked.code} {asked.title.lower()}" if asked else f"Reference {story.ref}"
     return environment().get_template("story.html").render(
         programme=programme,
-        partners=", ".join(sorted({one.partner for one in (*story.items, *story.breaks)})),
+        partners=", ".join(sorted({item.partner for item in story.items} | {one.partner for one in story.breaks})),
         heading=heading,
         subtitle=_subtitle(story, asked),
         stamp=_stamp(story, asked, standing),

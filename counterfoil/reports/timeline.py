@@ -71,8 +71,8 @@ _TITLES: Final[Mapping[str, tuple[str, Look]]] = {
     "duplicate_answer": ("The same answer again", "plain"),
     "unknown_accepted": ("Accepted, and no request fits; waits in suspense", "open"),
     "unknown_other": ("Answered, and no request fits; waits", "open"),
-    "accepted_part": ("A part accepted; waits for the rest", "open"),
-    "parts_met": ("The parts add up", "good"),
+    "accepted_part": ("Accepted; with the other parts it adds up to the request", "good"),
+    "parts_met": ("The parts that waited add up to the request", "good"),
     "netted": ("Accepted as one sum of several requests", "good"),
     "identified": ("Identified", "good"),
     "matched": ("Matched by decision", "good"),
@@ -209,7 +209,10 @@ def settling(why: Why) -> str:
     name = f"{'request' if nearest.side == 'ours' else 'answer'} {nearest.ref or f'{nearest.posting}:{nearest.line}'}"
     if not why.settles:
         return f"Nothing that both sides name speaks against {name}."
-    apart = [f"{one.field} ({compared(one)})" for one in nearest.fields if one.field in why.settles]
+    equal = [near for near in why.near_misses if near.differing() == nearest.differing()]
+    if len(equal) > 1:
+        return f"Each of {len(equal)} would settle it but for its {listed(why.settles)}; the nearest is {name}."
+    apart = [f"its {one.field} ({compared(one)})" for one in nearest.fields if one.field in why.settles]
     return f"It would settle with {name} but for {listed(apart)}."
 
 

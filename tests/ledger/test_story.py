@@ -56,7 +56,7 @@ def story(book: Lookups, ref: str, partner: str | None, *, ranges: list[Range]) 
     return of_reference(book, known(book, date.max), ref, partner, ranges=ranges)
 
 
-def events(told: Story) -> list[tuple[int, int, str]]:
+def events(told: Story) -> list[tuple[int, int | None, str]]:
     return [(record.posting, record.line, record.event) for record in told.records]
 
 

@@ -78,7 +78,7 @@ def test_the_text_tells_what_happened_in_order_and_how_a_break_ended() -> None:
 def test_a_break_is_told_with_its_near_miss_and_the_field_that_would_settle_it(office: Office) -> None:
     break_id = break_of(office, CUT_SHORT)
     text = invoke(break_id).stdout
-    assert f"It would settle with request {ASKED} but for reference (2 characters differ, from the 9th on)." in text
+    assert f"It would settle with request {ASKED} but for its reference (2 characters differ, from the 9th on)." in text
     told = json.loads(invoke(break_id, "--format", "json").stdout)
     (broken,) = told["breaks"]
     assert broken["why"]["settles"] == ["reference"]

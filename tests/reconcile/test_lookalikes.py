@@ -72,7 +72,13 @@ def test_a_near_miss_agrees_in_all_but_two_fields_within_one_partner(changes: di
 
 
 def test_the_best_comes_first_and_there_are_five_at_most() -> None:
-    others = [{"ref": "R999999"}, {"points": 90}, {"points": 99}, {"ref": "R000002"}, *({"points": 500},) * 9]
+    others: list[dict[str, Any]] = [
+        {"ref": "R999999"},
+        {"points": 90},
+        {"points": 99},
+        {"ref": "R000002"},
+        *({"points": 500},) * 9,
+    ]
     found = only({}, *others)
     assert [row["place"] for row in found] == list(range(1, SHOWN_MAX + 1))
     assert [row["other_id"] for row in found] == [3, 2, 5, 6, 7]

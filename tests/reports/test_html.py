@@ -11,10 +11,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from counterfoil.reports.facts import ReportFacts
+from counterfoil.reports.facts import IN_TRANSIT, ReportFacts
 from counterfoil.reports.html import render
 from counterfoil.reports.sections import outcome_table, sections, tie_tables
 from counterfoil.reports.tables import instant
+from counterfoil.reports.verdict import STORIES_MAX, told_breaks, worst_first
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -206,3 +207,12 @@ def test_two_processes_on_different_machines_write_the_same_bytes(root: Path) ->
     assert [process.returncode for process in running] == [0, 0]
     assert re.fullmatch("[0-9a-f]{64}", first)
     assert first == second
+
+
+def test_the_worst_breaks_lead_to_their_stories_and_no_other_does(page: Page, day: ReportFacts) -> None:
+    links = [
+        attributes["href"] for tag, attributes in page.tags if tag == "a" and "stories/" in (attributes["href"] or "")
+    ]
+    worst = worst_first(day.breaks.filter(pl.col("code") != IN_TRANSIT))["break_id"].head(STORIES_MAX)
+    assert links == [f"stories/{break_id}.html" for break_id in worst]
+    assert told_breaks(day.breaks).to_list() == worst.to_list()
