@@ -73,6 +73,8 @@ class LandingStore:
             return self.path(sha).open("rb")
         except FileNotFoundError as error:
             raise _damaged(sha, "no such payload") from error
+        except OSError as error:
+            raise _damaged(sha, "something that cannot be read") from error
 
     def verify(self, sha: str) -> Path:
         """Prove a payload by its hash and give its path; PAYLOAD_DAMAGED."""
@@ -81,6 +83,8 @@ class LandingStore:
             found = sha256_file(path)
         except FileNotFoundError as error:
             raise _damaged(sha, "no such payload") from error
+        except OSError as error:
+            raise _damaged(sha, "something that cannot be read") from error
         if found != sha:
             raise _damaged(sha, f"bytes with the hash {found}")
         return path
@@ -177,7 +181,11 @@ class LandingStore:
 
     def last_n(self) -> int:
         """The number of the last posting record; 0 before the first."""
-        return max((int(path.stem) for path in self._records("postings")), default=0)
+        return max(self.record_numbers(), default=0)
+
+    def record_numbers(self) -> list[int]:
+        """The numbers of the posting records that are there, rising; files by other names are none."""
+        return [int(path.stem) for path in self._records("postings") if path.stem.isdecimal()]
 
     def records_after(self, n: int) -> Iterator[PostingRecord]:
         """The posting records after ``n``, in order; SIDECAR_DAMAGED at a gap."""

@@ -135,6 +135,28 @@ _RECORDS: Final = (
                OR t.accepted IS DISTINCT FROM coalesce(m.became, 0)""",
     ),
     _Rule(
+        "mass_balance",
+        "mass_balance",
+        "figures of the file that do not add up",
+        "accepted points = those of the dispositions, and quarantined rows = those of their codes",
+        f"""WITH parts AS (
+                SELECT file_id, part, sum(records) AS records, sum(net) AS net, sum(positive) AS positive,
+                       sum(negative) AS negative FROM book.mass_balance GROUP BY ALL
+            ), coded AS (
+                SELECT file_id, 'quarantined' AS part, sum(records) AS records, sum(net) AS net,
+                       sum(positive) AS positive, sum(negative) AS negative
+                FROM parts WHERE part LIKE 'quarantined:%' GROUP BY file_id
+            ), became AS (
+                SELECT file_id, 'accepted' AS part, count(*) AS records, sum(points) AS net,
+                       sum(greatest(points, 0)) AS positive, sum(least(points, 0)) AS negative
+                FROM book.disposition GROUP BY file_id
+            )
+            SELECT w.file_id AS n, CAST(NULL AS BIGINT) AS line, concat('part ', w.part) AS row
+            FROM parts w LEFT JOIN (FROM coded UNION ALL FROM became) m ON m.file_id = w.file_id AND m.part = w.part
+            WHERE w.part IN ('accepted', 'quarantined')
+              AND ({" OR ".join(f"coalesce(m.{one}, 0) <> w.{one}" for one in _FIGURES)})""",
+    ),
+    _Rule(
         "posting",
         "posting",
         "another programme day than the one it fell on",
@@ -221,7 +243,7 @@ _WORKING_SETS: Final = (
         ("account_id", "balance"),
         "CAST(NULL AS BIGINT) AS n, CAST(NULL AS BIGINT) AS line, concat('account_id ', account_id) AS row",
         "SELECT * FROM book.balance",
-        "SELECT account_id, CAST(sum(amount) AS BIGINT) AS balance FROM book.entry GROUP BY account_id",
+        "SELECT account_id, sum(amount) AS balance FROM book.entry GROUP BY account_id",
     ),
     _derived(
         "open_item",

@@ -55,6 +55,8 @@ _WORKING: Final[Mapping[str, Mapping[str, type[pl.DataType]]]] = {
     "control": {"file_id": pl.Int32, "control": pl.String, "declared": pl.Int64, "computed": pl.Int64},
 }  # fmt: skip
 
+_CHAINED: Final = ("n", "book_schema", "payload_sha", "record_sha", "rows_digest", "content_head", "chain_head")
+
 _UNSEALED: Final = {
     "posting": "SELECT n, partner, on_day FROM book.posting",
     "mass_balance": "SELECT file_id AS n, * EXCLUDE (file_id) FROM book.mass_balance",
@@ -87,10 +89,22 @@ def structure(book: Lookups) -> list[Finding]:
     wanted = [
         (table, name, _SQL_TYPES[kind]) for table, of in {**TABLES, **_WORKING}.items() for name, kind in of.items()
     ]
-    return [
+    other = [
         Finding("book", f"column {name} {columns.get((table, name), 'missing')}", kind, table=table)
         for table, name, kind in wanted
         if columns.get((table, name)) != kind
+    ]
+    return other or _blank(book)
+
+
+def _blank(book: Lookups) -> list[Finding]:
+    """Postings that do not say what the chain is made of."""
+    counts = ", ".join(f"count(*) - count({name}) AS {name}" for name in _CHAINED)
+    found = book.frame(f"SELECT {counts} FROM book.posting").row(0)
+    return [
+        Finding("book", f"column {name} blank in {blank:,} rows", "a value in each", table="posting")
+        for name, blank in zip(_CHAINED, found, strict=True)
+        if blank
     ]
 
 

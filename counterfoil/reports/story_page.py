@@ -80,7 +80,8 @@ def render(story: Story, *, programme: str, back: Link | None = None) -> str:
 
 def _subtitle(story: Story, asked: BreakTold | None) -> str:
     if asked is not None:
-        return f"Reference {asked.subject} at {asked.partner}"
+        of_item = asked.item_id is not None or asked.theirs_id is not None
+        return f"{'Reference' if of_item else 'About'} {asked.subject} at {asked.partner}"
     ours = [item for item in story.items if item.side == "ours"]
     return "; ".join(
         f"{_kind(item)} of {grouped(item.points)} points at {item.partner}" for item in ours or story.items

@@ -6,16 +6,18 @@ Here: what needs both stores, the order of the checks, and finding the row. Not 
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from counterfoil.errors import Code, UsageError
+from counterfoil.errors import Code, PermanentError, UsageError
 from counterfoil.ledger import derived, verify
 from counterfoil.ledger.audit import GENESIS
 from counterfoil.ledger.differences import NAMED_MAX, Finding, different_rows
@@ -91,10 +93,11 @@ def audit(desk: ProofDesk, *, since: int | date = 1, head: str | None = None) ->
             return _unprovable(findings)
         postings = verify.postings(book)
         start = _start(postings, since, head, desk.settings.zone)
-        records, findings = records_from(desk.landing, start)
+        _require_any(postings, start, head)
+        records, findings = records_from(desk.landing, start, postings["n"].to_list())
         counted = verify.counted(book)
         findings += _gaps(postings, desk.landing.last_n())
-        findings += _as_recorded(postings, records)
+        findings += _as_recorded(postings, records, _partners(desk, records))
         findings += derived.strangers(counted, postings)
         chain, digests = _chain(desk, book, postings, counted, start, records)
         findings += [*chain, *_published(desk.book, postings), *_kept_outside(postings, head)]
@@ -129,6 +132,18 @@ def _start(postings: pl.DataFrame, since: int | date, head: str | None, zone: st
     return min(start, known + 1) if known else start
 
 
+def _require_any(postings: pl.DataFrame, start: int, head: str | None) -> None:
+    last = max([0, *postings["n"]])
+    if head is None and start > max(last, 1):
+        raise UsageError(
+            Code.NOTHING_FOUND,
+            "since",
+            found="no posting from then on, so nothing would be proved",
+            expected=f"a posting up to {last}, or a day on which one was made",
+            remedy="Name an earlier one",
+        )
+
+
 def _with_head(postings: pl.DataFrame, head: str | None) -> int | None:
     """The posting that a head kept outside belongs to, as the book states it."""
     if head is None:
@@ -150,15 +165,32 @@ def _gaps(postings: pl.DataFrame, recorded: int) -> Iterator[Finding]:
     """Numbers from 1 on that the book has no posting for, or more than one."""
     numbers = postings["n"]
     last = max([0, *numbers])
-    for n in sorted({*range(1, max(last, recorded) + 1)}.difference(numbers))[:NAMED_MAX]:
+    for n in islice(_missing(numbers.unique().sort().to_list(), max(last, recorded)), NAMED_MAX):
         why = "; after a crash the next run posts it" if n > last else ""
         yield Finding("posting", "none in the book", f"the posting recorded under this number{why}", posting=n)
     for n in numbers.filter(numbers.is_duplicated() | (numbers < 1)).unique().sort().head(NAMED_MAX):
         yield Finding("posting", "a number out of turn", "each posting once, from 1 on", posting=n)
 
 
-def _as_recorded(postings: pl.DataFrame, records: Records) -> Iterator[Finding]:
-    """What the book says of a posting beside what its record says."""
+def _missing(numbers: Sequence[int], last: int) -> Iterator[int]:
+    """The numbers from 1 to ``last`` that are not among these, which rise."""
+    before = 0
+    for number in [*(one for one in numbers if 0 < one <= last), last + 1]:
+        yield from range(before + 1, number)
+        before = number
+
+
+def _partners(desk: ProofDesk, records: Records) -> Mapping[str, str]:
+    """The partner that each layout in force names, by the layout's hash; one that is hurt is told as a payload."""
+    partners = {}
+    for sha in {record.hashes["layout"] for record, _ in records.values()}:
+        with suppress(PermanentError):
+            partners[sha] = desk.reader.feed_from_bytes(desk.landing.verify(sha).read_bytes()).partner
+    return partners
+
+
+def _as_recorded(postings: pl.DataFrame, records: Records, partners: Mapping[str, str]) -> Iterator[Finding]:
+    """What the book says of a posting beside what its record, and the layout that this names, says."""
     for row in postings.iter_rows(named=True):
         record, sha = records.get(row["n"], (None, ""))
         if record is None:
@@ -171,11 +203,11 @@ def _as_recorded(postings: pl.DataFrame, records: Records) -> Iterator[Finding]:
         said |= {"delivery": record.order, "posted_at": record.posted_at.replace(tzinfo=None)}
         if row["book_schema"] == verify.FIRST_SCHEMA and row["verdict"] == "":
             del said["verdict"]  # the first schema did not keep it
+        said["partner"] = partners.get(record.hashes["layout"], row["partner"])
         other = sorted(name for name, value in said.items() if row[name] != value)
         if other:
-            yield Finding(
-                "posting", f"another {', '.join(other)}", "what the posting record says", table="posting", **at
-            )
+            told = f"another {', '.join(other)}"
+            yield Finding("posting", told, "what the posting record says", table="posting", **at)
 
 
 def _chain(

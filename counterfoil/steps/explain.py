@@ -12,6 +12,7 @@ from typing import Final
 
 import polars as pl
 
+from counterfoil.errors import PermanentError
 from counterfoil.feed import Feed
 from counterfoil.landing.outputs import Range
 from counterfoil.ledger import break_causes, telling
@@ -75,13 +76,16 @@ def _with_line(record: Told, lines: Mapping[int, Mapping[int, str]]) -> Told:
 
 
 def _lines(desk: Desk, posting: int, numbers: Iterable[int], layouts: dict[str, Feed]) -> dict[int, str]:
-    """Lines of a posted file by number, by the layout it was posted with; none where its bytes are gone, which
-    ``audit verify`` tells."""
+    """Lines of a posted file by number, by the layout it was posted with; none where its bytes are gone or damaged,
+    which ``audit verify`` tells."""
     record = desk.landing.read_record(posting)
     payload, layout = desk.landing.path(record.payload_sha), record.hashes["layout"]
     if not payload.exists():
         return {}
-    if layout not in layouts:
-        layouts[layout] = desk.reader.feed_from_bytes(desk.landing.verify(layout).read_bytes())
-    found = desk.reader.lines(layouts[layout], name=record.name, payload=payload, numbers=numbers)
+    try:
+        if layout not in layouts:
+            layouts[layout] = desk.reader.feed_from_bytes(desk.landing.verify(layout).read_bytes())
+        found = desk.reader.lines(layouts[layout], name=record.name, payload=payload, numbers=numbers)
+    except PermanentError:
+        return {}
     return {number: masked_line(line) for number, line in found.items()}

@@ -3,14 +3,14 @@
 Here: reading all of it and telling what is hurt. Not here: what it must say of the book (``audit``).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from counterfoil.errors import PermanentError
 from counterfoil.landing.records import Delivery, Outcome, PostingRecord, read_record_file
 from counterfoil.landing.store import LandingStore
-from counterfoil.ledger.differences import Finding
+from counterfoil.ledger.differences import NAMED_MAX, Finding
 from counterfoil.steps.desk import ProofDesk
 
 Sidecar = TypeVar("Sidecar", Delivery, Outcome)
@@ -18,19 +18,27 @@ Sidecar = TypeVar("Sidecar", Delivery, Outcome)
 Records = dict[int, tuple[PostingRecord, str]]
 """Posting records by number, each with the hash of its bytes."""
 
+_SAID_TWICE = ("payload_sha", "feed", "name", "business_date", "sequence", "epoch", "sender")
+"""What a delivery's sidecar and the record of its posting both say."""
+
 _WITHOUT_SETTINGS = 1
 """Records of this schema name their settings by hash; their bytes were not kept."""
 
 
-def records_from(landing: LandingStore, start: int) -> tuple[Records, list[Finding]]:
-    """The posting records from a number on, and those that are missing or cannot be read."""
+def records_from(landing: LandingStore, start: int, posted: Sequence[int]) -> tuple[Records, list[Finding]]:
+    """The posting records from a number on, and those that cannot be read, or that are missing of what was posted."""
     records: Records = {}
     findings = []
-    for n in range(max(start, 1), landing.last_n() + 1):
+    there = {n for n in landing.record_numbers() if n >= max(start, 1)}
+    missing = sorted({n for n in posted if n >= start} - there)
+    for n in sorted(there | set(missing[:NAMED_MAX])):
         try:
             records[n] = landing.read_record(n), landing.record_sha(n)
         except PermanentError as error:
             findings.append(Finding("record", error.found, error.expected, posting=n))
+    if len(missing) > NAMED_MAX:
+        told = f"{len(missing) - NAMED_MAX:,} more postings without a record"
+        findings.append(Finding("record", told, "a record of each posting", posting=missing[NAMED_MAX]))
     return records, findings
 
 
@@ -75,8 +83,9 @@ def _disagreeing(
         delivery = deliveries.get(record.order)
         if delivery is None:
             yield Finding("sidecar", "no delivery", "the delivery that was posted", posting=n, file=record.name)
-        elif (delivery.payload_sha, delivery.feed, delivery.name) != (record.payload_sha, record.feed, record.name):
-            yield Finding("sidecar", "another file", "the file that was posted", posting=n, file=record.name)
+        elif other := [name for name in _SAID_TWICE if getattr(delivery, name) != getattr(record, name)]:
+            told = f"another {', '.join(other)}"
+            yield Finding("sidecar", told, "what the posting record says", posting=n, file=record.name)
     for outcome in outcomes:
         if outcome.n is None:
             continue

@@ -60,6 +60,8 @@ def replay(desk: ProofDesk, into: Path, *, through: int | None = None) -> Replay
         difference = next((found for one in done if (found := judge(*one))), None)
         difference = difference or fold(desk, writer, last, judge)
         heads = target.heads(writer)
+        if difference is None and through is None:
+            difference = _beyond(desk, known, heads.n)
         if difference is None and against == "book":
             difference = _unsealed(desk, writer, heads.n)
     return Replayed(heads, against, sum(n <= heads.n for n in known), difference)
@@ -158,6 +160,14 @@ def _judge(known: Mapping[int, Heads]) -> Judge:
         return None
 
     return judge
+
+
+def _beyond(desk: ProofDesk, known: Mapping[int, Heads], last: int) -> Finding | None:
+    """The first posting that the book holds, or published, behind the last record."""
+    heads = published(desk.book)
+    if max([*known, heads.n if heads else 0, last]) == last:
+        return None
+    return Finding("replay", "no posting record", "a record of each posting", posting=last + 1)
 
 
 def _unsealed(desk: ProofDesk, book: Lookups, last: int) -> Finding | None:

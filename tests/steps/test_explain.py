@@ -53,10 +53,14 @@ def test_each_record_bears_its_line_masked(disputed: Office) -> None:
     ]
 
 
-def test_lines_that_are_gone_are_left_out(disputed: Office) -> None:
+@pytest.mark.parametrize("left", [None, b"", b"another header\n"])
+def test_lines_that_are_gone_or_damaged_are_left_out(disputed: Office, left: bytes | None) -> None:
     sha = told(disputed, "R-100001").records[0].payload_sha
     with disputed.desk() as desk:
-        desk.landing.path(sha).unlink()
+        payload = desk.landing.path(sha)
+    payload.unlink()
+    if left is not None:
+        payload.write_bytes(left)
     assert [record.raw is None for record in told(disputed, "R-100001").records] == [True, False]
 
 
