@@ -1,7 +1,7 @@
 """``python -m bench``: the speed harness from the command line; ``history``: what history costs; ``passes``: what the
-later passes cost.
+later passes cost; ``labelled``: how well answers find their requests.
 
-Here: nothing but the call. Not here: what is measured (``run``, ``history``, ``passes``).
+Here: nothing but the call. Not here: what is measured (``run``, ``history``, ``passes``, ``labelled``).
 """
 
 import sys
@@ -15,6 +15,11 @@ if sys.argv[1:2] == ["passes"]:
     from bench.passes import main as measure_passes
 
     sys.exit(measure_passes(sys.argv[2:]))
+
+if sys.argv[1:2] == ["labelled"]:
+    from bench.labelled.command import main as judge
+
+    sys.exit(judge(sys.argv[2:]))
 
 # The yardstick's own process imports nothing heavy: see there.
 from bench.run import main
