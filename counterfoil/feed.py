@@ -110,17 +110,18 @@ class Feed(Contract):
     answer_due_days: int = Field(default=3, ge=0)
     """Requests only: calendar days after the value date until an unanswered request is overdue (B02)."""
     tolerance_points: int = Field(default=0, ge=0)
-    """Hand-backs only: the largest difference that still confirms."""
+    """The largest difference with which an answer still confirms. This key and the five below are for hand-backs, and
+    for requests too where answers may come before them: both layouts should say the same."""
     tolerance_basis_points: int = Field(default=0, ge=0, le=10_000)
-    """Hand-backs only: the same as hundredths of a per cent of the points sent; the wider of the two counts."""
+    """The same as hundredths of a per cent of the points sent; the wider of the two counts."""
     tolerance_monthly_points: int | None = Field(default=None, ge=0)
-    """Hand-backs only: differences, signs apart, that a month may tolerate; beyond it they are breaks (B04)."""
+    """Differences, signs apart, that a month may tolerate; beyond it they are breaks (B04)."""
     answer_window: Window | None = None
-    """Hand-backs only: when an answer may date; one outside it is a break (B06). Without it dates are not compared."""
+    """When an answer may date; one outside it is a break (B06). Without it dates are not compared."""
     split_max: int = Field(default=1, ge=1, le=5)
-    """Hand-backs only: answers in which a partner may credit one request, all under its reference."""
+    """Answers in which a partner may credit one request, all under its reference."""
     net_max: int = Field(default=1, ge=1, le=5)
-    """Hand-backs only: requests of one member that a partner may answer as one, under a reference of its own."""
+    """Requests of one member that a partner may answer as one, under a reference of its own."""
     reference_lifetime_days: int = Field(default=400, ge=1)
     """How far back a reference is looked up among settled requests."""
     reason_texts: dict[str, str] = Field(default_factory=dict)

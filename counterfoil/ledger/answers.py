@@ -26,6 +26,8 @@ class Lookups(Dimensions, Protocol):
 
     def requests_of(self, partner_id: int, members: pl.Series) -> pl.DataFrame: ...
     def tolerated(self, partner: str, day: date) -> int: ...
+    def netted(self, partner_id: int, refs: pl.Series) -> pl.DataFrame: ...
+    def rivals(self, partner_id: int, tolerated: pl.DataFrame) -> pl.DataFrame: ...
     def named_items(self, partner_id: int, refs: pl.Series, members: pl.Series) -> pl.DataFrame: ...
     def awaiting(self, partner_id: int, refs: pl.Series) -> pl.DataFrame: ...
     def open_items(self, partner_id: int, side: Side) -> pl.DataFrame: ...
@@ -49,6 +51,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     outdated = _outdated_holds(later.decided, waiting)
     decided = _numbered(later.decided, names, partner_id, work)
     ended = pl.concat([_ended(decided, work), _ended_by_groups(later.ends, work)], how="vertical_relaxed")
+    netted = decided.filter(pl.col("event") == Event.NETTED.value)
     theirs = _theirs(decided, partner_id, work)
     aliases, moved = _merges(work, book, partner_id, decided)
     own = _effects(decided)
@@ -66,7 +69,10 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
         {
             "alias": aliases,
             "item": theirs,
-            "settled_key": pl.concat([ended.drop("was_open"), _emptied(emptied, work)], how="vertical_relaxed"),
+            "settled_key": pl.concat(
+                [ended.drop("was_open"), _emptied(emptied, work), _emptied(netted, work, at="line_no")],
+                how="vertical_relaxed",
+            ),
             "disposition": _dispositions(decided, work.file_id),
             "entry": posting.entries(effects, work.rules, names.roles(partner_id), work.file_id),
             "match": later.matches.with_columns(file_id=pl.lit(work.file_id)),
@@ -79,7 +85,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
             ),
             **names.rows(),
         },
-        opened=theirs,
+        opened=theirs.filter(~pl.col("item_id").is_in(netted["theirs_id"].implode())),
         closed=pl.concat([ended.filter("was_open").select("item_id"), emptied.select(item_id="theirs_id")]),
         breaking=pl.concat([_breaks(decided, partner_id), moved]),
         clearing=clearing,
@@ -101,9 +107,10 @@ def _ended_by_groups(ends: pl.DataFrame, work: Work) -> pl.DataFrame:
     )
 
 
-def _emptied(breaks_cleared: pl.DataFrame, work: Work) -> pl.DataFrame:
-    """Settled keys of *theirs* that wait no longer, because what they disagreed with has ended."""
-    return breaks_cleared.select(
+def _emptied(rows: pl.DataFrame, work: Work, at: str | None = None) -> pl.DataFrame:
+    """Settled keys of *theirs* that wait no longer, or never did: at a line of their own, or at none because what they
+    disagreed with has ended."""
+    return rows.select(
         item_id="theirs_id",
         state=pl.lit(State.CLOSED.value),
         confirmed=pl.lit(0),
@@ -111,7 +118,7 @@ def _emptied(breaks_cleared: pl.DataFrame, work: Work) -> pl.DataFrame:
         reason_id=pl.lit(None),
         month=pl.lit(month_of(work.on_day)),
         file_id=pl.lit(work.file_id),
-        line_no=pl.lit(0),
+        line_no=pl.col(at) if at else pl.lit(0),
     )
 
 
@@ -130,7 +137,13 @@ def _decided(work: Work, book: Lookups, partner_id: int) -> pl.DataFrame:
     paid = matched.with_columns(merged.redirected("source_account", book))
     monthly = work.feed.tolerance_monthly_points
     used = book.tolerated(work.feed.partner, work.on_day) if monthly is not None else 0
-    return passes.decide(paid, Terms.of(work.feed, used))
+    terms = Terms.of(work.feed, used)
+    decided = passes.decide(paid, terms)
+    near = passes.tolerated(decided)
+    if near.height:
+        # Another request fits exactly: which of the two is meant is not for a tolerance to say.
+        decided = passes.not_tolerated(decided, near.join(book.rivals(partner_id, near), on="line_no", how="semi"))
+    return passes.limited(decided, terms)
 
 
 def _resolve(rest: pl.DataFrame, work: Work, book: Lookups, partner_id: int) -> pl.DataFrame:
@@ -182,9 +195,9 @@ def _numbered(decided: pl.DataFrame, names: Names, partner_id: int, work: Work) 
         reason_id=pl.col("reason").replace_strict(
             reasons["reason"], reasons["reason_id"], default=None, return_dtype=pl.Int32
         ),
-        theirs_id=pl.when(pl.col("disposition") == Disposition.OPEN_THEIRS.value).then(
-            posting.record_id(work.file_id, "line_no")
-        ),
+        theirs_id=pl.when(
+            (pl.col("disposition") == Disposition.OPEN_THEIRS.value) | (pl.col("event") == Event.NETTED.value)
+        ).then(posting.record_id(work.file_id, "line_no")),
     )
 
 

@@ -15,7 +15,7 @@ from counterfoil.ledger.work import Work
 from counterfoil.reconcile import groups, life, passes, suggestions
 from counterfoil.reconcile.groups import Groups, Verdict
 from counterfoil.reconcile.merges import chain_ends
-from counterfoil.reconcile.terms import SUGGESTING
+from counterfoil.reconcile.terms import SUGGESTING, inside
 
 ENDS: Final = {"item_id": pl.Int64, "line_no": pl.Int64, "confirmed": pl.Int64}
 _WAITING: Final = [state.value for state in life.WAITING]
@@ -23,8 +23,10 @@ _UNSETTLED: Final = [event.value for event in (Event.AMOUNT_DIFFERS, Event.CONFL
 
 
 class Requests(Protocol):
-    """What finds open requests by their members."""
+    """What finds open requests by their members and references, and answers that were netted."""
 
+    def awaiting(self, partner_id: int, refs: pl.Series) -> pl.DataFrame: ...
+    def netted(self, partner_id: int, refs: pl.Series) -> pl.DataFrame: ...
     def requests_of(self, partner_id: int, members: pl.Series) -> pl.DataFrame: ...
 
 
@@ -69,6 +71,10 @@ def run(
     unknown = later.decided.filter(
         (pl.col("event") == Event.UNKNOWN_ACCEPTED.value) & pl.col("member").is_not_null() & (pl.col("points") > 0)
     )
+    # One that names an open request of another member is about that one, if about any.
+    unknown = unknown.join(book.awaiting(partner_id, unknown["ref"].unique()), on="ref", how="anti")
+    if work.feed.net_max > 1:
+        later, unknown = _netted_before(later, unknown, book, partner_id)
     if unknown.is_empty():
         return later
     unknown, ours = _standing(unknown, later, book, partner_id, aliases)
@@ -98,14 +104,17 @@ def _splits(later: Later, waiting: pl.DataFrame, work: Work) -> Later:
     # Whatever has something to be grouped with was left unsettled, so few rows are looked at.
     unsettled = later.decided.filter(waits & pl.col("event").is_in(_UNSETTLED)).select("item_id").unique()
     spoken = later.decided.join(unsettled, on="item_id", how="semi", maintain_order="left").select(
-        "line_no", "ref", "points", "sent", "outcome", group="item_id", part=_record(work)
+        "line_no", "ref", "points", "sent", "outcome", "value_date", "asked_on", group="item_id", part=_record(work)
     )
+    timely = _timely(work)
     accepted = (pl.col("outcome") == Outcome.ACCEPTED.value) & (pl.col("points") > 0)
-    today = spoken.filter(accepted.all().over("group"))
+    of_parts = spoken.filter(accepted.all().over("group"))
+    today = of_parts.filter(timely)
     parts = (
         waiting.filter((pl.col("kind") == ItemKind.THEIR_ACCEPT.value) & (pl.col("remaining") == 0))
-        .select("ref", part="item_id", points="amount")
-        .join(today.select("ref", "group").unique(), on="ref")
+        .select("ref", "value_date", part="item_id", points="amount")
+        .join(today.select("ref", "group", "asked_on").unique(), on="ref")
+        .filter(timely)
     )
     found = groups.split(today, parts, work.feed.split_max)
     steps = {
@@ -113,6 +122,7 @@ def _splits(later: Later, waiting: pl.DataFrame, work: Work) -> Later:
         life.PART_WAITS: _of(found, Verdict.WAITS),
         life.CONFLICT: _of(found, Verdict.AGAINST, Verdict.AMBIGUOUS),
         life.UNKNOWN_PART: _unknown_parts(later.decided, waiting),
+        life.OTHER_DATE: of_parts.filter(~timely),
     }
     decided = _named(passes.overrule(later.decided, steps), found, MatchPass.SPLIT)
     settled = _of(found, Verdict.SETTLED).join(today, on="line_no")
@@ -138,7 +148,14 @@ def _unknown_parts(decided: pl.DataFrame, waiting: pl.DataFrame) -> pl.DataFrame
     nobodys = decided.filter(pl.col("item_id").is_null())
     accepted = (pl.col("outcome") == Outcome.ACCEPTED.value) & (pl.col("points") > 0)
     others = waiting.filter(pl.col("kind") != ItemKind.THEIR_ACCEPT.value).select("ref")
-    return nobodys.filter(accepted.all().over("ref")).join(others, on="ref", how="anti").select("line_no")
+    fresh = nobodys.filter(accepted.all().over("ref")).join(others, on="ref", how="anti")
+    again = waiting.select("ref", "value_date", points="amount")
+    return fresh.join(again, on=["ref", "value_date", "points"], how="anti").select("line_no")
+
+
+def _timely(work: Work) -> pl.Expr:
+    window = work.feed.answer_window
+    return pl.lit(value=True) if window is None else inside(window, pl.col("asked_on"), pl.col("value_date"))
 
 
 def _unclear(found: Groups) -> pl.DataFrame:
@@ -187,6 +204,16 @@ def _standing(
     free = found.filter(~pl.col("item_id").is_in(spoken_of.implode())).rename({"item_id": "part"})
     answers = unknown.select("line_no", "ref", "member", "points", "value_date")
     return answers.with_columns(stands(answers["member"])), free.with_columns(stands(free["member"]))
+
+
+def _netted_before(later: Later, unknown: pl.DataFrame, book: Requests, partner_id: int) -> tuple[Later, pl.DataFrame]:
+    """Answers under the reference of one that settled several requests: the same again, or another beside it."""
+    known = unknown.join(book.netted(partner_id, unknown["ref"].unique()), on="ref")
+    same = pl.col("points") == pl.col("netted")
+    steps = {life.DUPLICATE: known.filter(same), life.CONFLICT: known.filter(~same)}
+    return later.plus(passes.overrule(later.decided, steps), _match_rows(None)), unknown.join(
+        known, on="line_no", how="anti"
+    )
 
 
 def _nets(later: Later, unknown: pl.DataFrame, ours: pl.DataFrame, work: Work) -> Later:

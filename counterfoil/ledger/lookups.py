@@ -17,6 +17,7 @@ from counterfoil.ledger.model import (
     BreakCode,
     ItemKind,
     MatchPass,
+    MatchRole,
     Side,
     State,
 )
@@ -242,6 +243,30 @@ class Lookups:
                 WHERE o.partner_id = {partner_id} AND o.side = {Side.OURS:d} AND o.kind = {ItemKind.REQUEST:d}
                   AND o.state IN ({State.PENDING:d}, {State.HELD:d}) ORDER BY o.item_id""",
             wanted=pl.DataFrame({"member": members}, schema={"member": pl.String}),
+        )
+
+    def netted(self, partner_id: int, refs: pl.Series) -> pl.DataFrame:
+        """Answers among references that settled several requests, and were not taken back: ref, netted (points)."""
+        return self.frame(
+            f"""SELECT i.ref, max(i.amount) AS netted FROM book.item i JOIN wanted w ON w.ref = i.ref
+                WHERE i.partner_id = {partner_id} AND i.side = {Side.THEIRS:d} AND EXISTS (
+                    SELECT 1 FROM book.match m WHERE m.match_pass = {MatchPass.NETTED:d} AND m.role = {MatchRole.PART:d}
+                      AND i.item_id = CAST(m.file_id AS BIGINT) * {RECORD_SPAN} + m.line_no)
+                  AND NOT EXISTS (
+                    SELECT 1 FROM book.reversal r WHERE r.reverses // {TRANSFERS_PER_RECORD} = i.item_id)
+                GROUP BY i.ref""",
+            wanted=pl.DataFrame({"ref": refs}, schema={"ref": pl.String}),
+        )
+
+    def rivals(self, partner_id: int, tolerated: pl.DataFrame) -> pl.DataFrame:
+        """Of answers that are a little off (line_no, item_id, points), those whose member has another open request
+        with exactly their points: line_no."""
+        return self.frame(
+            f"""SELECT DISTINCT t.line_no FROM tolerated t JOIN book.open_item i ON i.item_id = t.item_id
+                JOIN book.open_item o ON o.member = i.member AND o.amount = t.points AND o.item_id <> i.item_id
+                WHERE o.partner_id = {partner_id} AND o.side = {Side.OURS:d}
+                  AND o.state IN ({State.PENDING:d}, {State.HELD:d})""",
+            tolerated=tolerated.select("line_no", "item_id", "points"),
         )
 
     def tolerated(self, partner: str, day: date) -> int:

@@ -19,6 +19,7 @@ from counterfoil.ledger.model import (
     BreakCode,
     BreakEvent,
     Event,
+    MatchPass,
     MatchRole,
     Side,
     State,
@@ -51,6 +52,8 @@ _ONLY_TOLD: Final = ", ".join(
 _TOUCHED: Final = f"""
     SELECT r.file_id, r.line_no, r.by_line, i.item_id, i.side, true AS made
     FROM records r JOIN book.item i ON i.item_id = CAST(r.file_id AS BIGINT) * {RECORD_SPAN} + r.line_no
+    WHERE NOT EXISTS (SELECT 1 FROM book.match m WHERE m.file_id = r.file_id AND m.line_no = r.line_no
+                      AND m.match_pass = {MatchPass.NETTED:d} AND m.role = {MatchRole.PART:d})
     UNION
     SELECT r.file_id, r.line_no, r.by_line, i.item_id, i.side, false FROM (
         SELECT file_id, line_no, item_id FROM book.item_change
@@ -58,7 +61,8 @@ _TOUCHED: Final = f"""
         UNION ALL SELECT file_id, line_no, item_id FROM book.match WHERE role = {MatchRole.PART:d}
     ) m JOIN records r USING (file_id, line_no) JOIN book.item i ON i.item_id = m.item_id
     WHERE i.item_id <> CAST(r.file_id AS BIGINT) * {RECORD_SPAN} + r.line_no"""
-"""Items that the records made, and items that they moved on or settled together with others."""
+"""Items that the records made, and items that they moved on or settled together with others. An answer that settled
+several requests has an item that never was open; it stays as it is."""
 
 
 def undoable(records: pl.DataFrame, book: Lookups) -> pl.Series:

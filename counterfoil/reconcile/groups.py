@@ -39,9 +39,11 @@ class Groups:
 def split(today: pl.DataFrame, waiting: pl.DataFrame, most: int) -> Groups:
     """Answers that are parts of one request, today's beside those that wait.
 
-    ``today``: part, line_no, group, points, sent, all accepted; ``waiting``: part, group, points. Part and group are
-    Int64 ids, a group being a request. Exactly one sum must fit, and it must hold all of today's parts. A group in
-    which one of today's answers is the whole or more is no split and is left out, as is an answer that stands alone.
+    ``today``: part, line_no, group, points, value_date, sent, all accepted; ``waiting``: part, group, points,
+    value_date. Part and group are Int64 ids, a group being a request. Exactly one sum must fit, and it must hold all of
+    today's parts. A group in which one of today's answers is the whole or more is no split and is left out, as is an
+    answer that stands alone. One with the points and the day of a part that waits is that part again: it is left out,
+    and no sum settles that would need both.
     """
     whole = today.group_by("group").agg(
         target=pl.col("sent").first(), here=pl.len(), bare=(pl.col("points") >= pl.col("sent")).any()
@@ -50,6 +52,8 @@ def split(today: pl.DataFrame, waiting: pl.DataFrame, most: int) -> Groups:
     own = partial.select("group", "part", amount="points")
     pool = pl.concat([own, waiting.select("group", "part", amount="points").join(own, on="group", how="semi")])
     pool = pool.filter(pl.col("amount") > 0)
+    again = partial.join(waiting, on=["group", "points", "value_date"], how="semi")
+    repeated = again["group"].unique()
     sizes = pool.group_by("group").agg(size=pl.len(), total=pl.col("amount").sum()).filter(pl.col("size") > 1)
     known = sizes.join(whole, on="group")
     found = fitting(known.select("group", "target"), pool, least=2, most=most)
@@ -69,14 +73,18 @@ def split(today: pl.DataFrame, waiting: pl.DataFrame, most: int) -> Groups:
             .then(Verdict.GAVE_UP.value)
             .when(pl.col("ways") > 1)
             .then(Verdict.AMBIGUOUS.value)
-            .when((pl.col("ways") == 1) & (pl.col("held") == pl.col("here")))
+            .when(
+                (pl.col("ways") == 1) & (pl.col("held") == pl.col("here")) & ~pl.col("group").is_in(repeated.implode())
+            )
             .then(Verdict.SETTLED.value)
             .when(pl.col("ways").is_null() & (pl.col("total") < pl.col("target")))
             .then(Verdict.WAITS.value)
             .otherwise(Verdict.AGAINST.value),
         )
     )
+    settled = pl.col("verdict") != Verdict.AMBIGUOUS.value
     lines = partial.select("line_no", "group").join(judged, on="group")
+    lines = lines.filter(~(settled & pl.col("line_no").is_in(again["line_no"].implode())))
     members = lines.join(found.sums.select("group", "part").unique(), on="group")
     return Groups(
         lines.select("line_no", "verdict").sort("line_no"), members.select("line_no", "part").sort("line_no", "part")

@@ -173,7 +173,7 @@ def _plain_ref() -> pl.Expr:
     """A reference without what spelling varies: zeros before a number, case, blanks and marks; null if nothing is
     left."""
     letters = pl.col("ref").str.replace_all(r"[\s/._-]", "").str.to_lowercase()
-    plain = letters.str.replace_all(r"(^|\D)0+(\d)", "${1}${2}")
+    plain = letters.str.replace_all(r"(^|\D)0+(\d)", "${1}${2}").str.replace(r"^0+(\D)", "${1}")
     return pl.when(plain != "").then(plain)
 
 

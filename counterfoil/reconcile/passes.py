@@ -108,8 +108,8 @@ def unknown(rest: pl.DataFrame) -> pl.DataFrame:
 def decide(matched: pl.DataFrame, terms: Terms) -> pl.DataFrame:
     """What each answer does: the rows of ``by_reference`` plus ``relation, event, next_state, disposition, opens``.
 
-    All answers to one item, or under one unknown reference, must be among the rows. ``match_pass`` becomes TOLERANCE or
-    DATE_WINDOW where points or day differ and the answer settles all the same.
+    All answers to one item, or under one unknown reference, must be among the rows. What a month may tolerate and when
+    an answer may date is not asked yet: ``limited``.
     """
     base = (
         pl.when(pl.col("state").is_in([State.CONFIRMED.value, State.REVERSED.value]))
@@ -126,11 +126,25 @@ def decide(matched: pl.DataFrame, terms: Terms) -> pl.DataFrame:
         )
         .otherwise(terms.relation(pl.col("points"), base))
     )
-    return _limited(_repeats(life.advance(matched.with_columns(relation=relation))), terms)
+    return _repeats(life.advance(matched.with_columns(relation=relation)))
 
 
-def _limited(decided: pl.DataFrame, terms: Terms) -> pl.DataFrame:
-    """Settle no more than the month's budget tolerates, and nothing outside the window; name the pass of the rest."""
+def tolerated(decided: pl.DataFrame) -> pl.DataFrame:
+    """Answers that settle although they are off."""
+    return decided.filter((pl.col("relation") == Relation.WITHIN.value) & (pl.col("event") == Event.ACCEPTED.value))
+
+
+def not_tolerated(decided: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
+    """Judge these of ``tolerated`` anew, as if nothing were tolerated."""
+    beyond = lines.with_columns(relation=pl.lit(Relation.BEYOND.value, pl.Int16))
+    return with_verdicts(decided, life.advance(beyond.drop("event", "next_state", "disposition", "opens")))
+
+
+def limited(decided: pl.DataFrame, terms: Terms) -> pl.DataFrame:
+    """Settle no more than the month's budget tolerates, and nothing outside the window.
+
+    ``match_pass`` becomes TOLERANCE or DATE_WINDOW where points or day differ and the answer settles all the same.
+    """
     if terms.tolerant:
         decided = _within_budget(decided, terms)
     if terms.window is not None:
@@ -139,14 +153,11 @@ def _limited(decided: pl.DataFrame, terms: Terms) -> pl.DataFrame:
 
 
 def _within_budget(decided: pl.DataFrame, terms: Terms) -> pl.DataFrame:
-    off = (pl.col("relation") == Relation.WITHIN.value) & (pl.col("event") == Event.ACCEPTED.value)
-    tolerated = decided.filter(off).with_columns(match_pass=pl.lit(MatchPass.TOLERANCE.value, pl.Int16))
-    if terms.budget is None or tolerated.is_empty():
-        return with_verdicts(decided, tolerated)
-    fits = within_budget(tolerated, terms.budget)
-    beyond = decided.filter(off).filter(~fits).with_columns(relation=pl.lit(Relation.BEYOND.value, pl.Int16))
-    again = life.advance(beyond.drop("event", "next_state", "disposition", "opens"))
-    return with_verdicts(decided, pl.concat([tolerated.filter(fits), again.select(tolerated.columns)]))
+    off = tolerated(decided)
+    if terms.budget is not None and off.height:
+        fits = within_budget(off, terms.budget)
+        decided, off = not_tolerated(decided, off.filter(~fits)), off.filter(fits)
+    return with_verdicts(decided, off.with_columns(match_pass=pl.lit(MatchPass.TOLERANCE.value, pl.Int16)))
 
 
 def _within_window(decided: pl.DataFrame, window: Window) -> pl.DataFrame:

@@ -203,6 +203,14 @@ def test_an_answer_that_counts_twice_spends_the_budget_once(open_desk: Callable[
     assert desk.codes() == [7]
 
 
+def test_nothing_is_tolerated_where_another_request_fits_exactly(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(tolerance_points=3, tolerance_monthly_points=2)
+    desk.ask(("a1", 100), ("a2", 99), ("b", 50, "M2"))
+    desk.answer(("a2", 100), ("b", 52))
+    assert desk.states() == {"a1": State.PENDING, "a2": State.PENDING, "b": State.CONFIRMED}
+    assert desk.codes() == [4]
+
+
 # One request, several answers
 
 
@@ -294,6 +302,27 @@ def test_a_request_that_comes_after_its_parts_finds_them(open_desk: Callable[...
     assert (desk.codes(), desk.balance("payable"), desk.states()["b"]) == ([], 110, State.CONFIRMED)
 
 
+def test_a_part_outside_the_window_completes_nothing(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(split_max=5, answer_window=Window(late_days=2))
+    desk.ask(("a", 50), ("b", 50))
+    desk.answer(("a", 20), ("b", 20), ("b", 29))
+    n = desk.answer(("a", 30), ("b", 1), day=FRI)
+    assert desk.events(n) == [Event.DATE_DIFFERS] * 2
+    assert (desk.codes(), desk.balance("payable")) == ([4, 4, 4, 6, 6], 0)
+    desk.answer(("a", 30), day=TUE)
+    assert desk.states() == {"a": State.CONFIRMED, "b": State.PENDING}
+
+
+def test_the_very_same_part_again_is_no_other_part(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(split_max=5)
+    desk.ask(("a", 50), ("b", 75))
+    desk.answer(("a", 25), ("b", 25))
+    desk._posted("handback", [{"ref": ref, "points": 25, "value_date": MON} for ref in "ab"], TUE)
+    assert (desk.codes(), desk.balance("payable")) == ([4, 4, 7, 7], 0)
+    desk.answer(("a", 25), day=TUE)
+    assert desk.states() == {"a": State.CONFIRMED, "b": State.PENDING}
+
+
 # One answer, several requests
 
 
@@ -336,6 +365,17 @@ def test_a_net_takes_no_request_that_another_answer_names(open_desk: Callable[..
     assert desk.codes() == [3]
 
 
+def test_a_netted_answer_again_is_a_duplicate_and_takes_no_new_requests(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(net_max=5)
+    desk.ask(("a", 10), ("b", 20))
+    desk.answer(("N1", 30, "M1"))
+    desk.ask(("c", 10), ("d", 20), day=TUE)
+    n = desk.answer(("N1", 30, "M1"), ("N2", 30, "M1"), day=TUE)
+    assert desk.events(n) == [Event.DUPLICATE_ANSWER, Event.NETTED]
+    assert (desk.codes(), desk.balance("payable")) == ([7], 60)
+    assert desk.events(desk.answer(("N1", 31, "M1"), day=WED)) == [Event.CONFLICT]
+
+
 # Nobody's reference
 
 
@@ -354,6 +394,14 @@ def test_answers_without_a_reference_are_kept_apart(open_desk: Callable[..., Des
     assert desk.events(n) == [Event.UNKNOWN_ACCEPTED] * 2, "genuine equal rows"
     refs = desk.writer.frame("SELECT ref FROM book.open_item ORDER BY ref")["ref"].to_list()
     assert refs == [f"?{n}:2", f"?{n}:3"]
+
+
+def test_an_answer_that_names_another_members_request_is_about_that_one(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(net_max=5)
+    desk.ask(("a", 10, "M1"), ("b", 10, "M2"))
+    n = desk.answer(("a", 10, "M2"), ("b", 10, "M1"))
+    assert desk.passes(n) == [MatchPass.NONE] * 2
+    assert not desk.looked_at(n, MatchRole.CANDIDATE)
 
 
 def test_several_candidates_are_listed_and_not_chosen(open_desk: Callable[..., Desk]) -> None:

@@ -83,11 +83,11 @@ def test_a_split_settles_exactly_when_one_sum_fits_and_holds_all_of_today(
     today = pl.DataFrame(
         [(place, place + 2, 1, points, sent) for place, points in enumerate(here)],
         schema=dict.fromkeys(("part", "line_no", "group", "points", "sent"), pl.Int64), orient="row",
-    )  # fmt: skip
+    ).with_columns(value_date=pl.lit(DAY))  # fmt: skip
     parts = pl.DataFrame(
         [(100 + place, 1, points) for place, points in enumerate(waiting)],
         schema=dict.fromkeys(("part", "group", "points"), pl.Int64), orient="row",
-    )  # fmt: skip
+    ).with_columns(value_date=pl.lit(DAY - timedelta(days=1)))  # fmt: skip
     found = lines(split(today, parts, MOST))
     pool = [*here, *waiting]
     if not here or any(points >= sent for points in here) or len(pool) < 2:
