@@ -5,6 +5,7 @@ Each writes a file, lands it and posts it. Beyond what one person may decide it 
 
 from typing import Annotated
 
+import polars as pl
 import typer
 
 from counterfoil.errors import Code, UsageError
@@ -59,7 +60,8 @@ def resolve(
                 remedy="See the how-to on decisions",
             )
         with desk.book.reading() as book:
-            points = decisions.moves(book, chosen, break_id, ref)
+            row = pl.DataFrame([{"action": chosen, "subject": break_id, "ref": ref}])
+            points = decisions.moves(book, row).item()
         if points is None:
             raise UsageError(
                 Code.DECISION_UNFIT,
