@@ -1,4 +1,4 @@
-"""What people do beside closing one break: match an answer with several requests, assign, wait, decline; and undo it."""
+"""What people do beside closing one break: match an answer with several requests, assign, wait, decline; and undo."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
