@@ -191,3 +191,42 @@ def test_what_does_not_fit_is_wrong_use_and_changes_nothing(
     result = invoke("resolve", name, *arguments, "--reason", "r")
     assert exit_status(result) == 2
     assert standing(office) == before
+
+
+def test_every_break_of_a_cause_is_decided_in_one_file(office: Office) -> None:
+    bulk = ("--cause", "points_off", "--partner", "skybridge", "--action", "take")
+    before = standing(office)
+    would = resolve(*bulk, "--dry-run")
+    assert standing(office) == before
+    assert (would["decisions"], would["points"]) == (2, 39 + 59)
+    assert {row["ref"] for row in would["cleared"]} == {"C", "D"}
+    assert sum(row["points"] for row in would["booked"]) == 0
+    assert resolve(*bulk)["outcome"] == "posted"
+    assert {"C", "D"}.isdisjoint(breaks())
+    assert [row["action"] for row in json.loads(invoke("decisions").stdout)] == ["take", "take"]
+    assert exit_status(invoke("resolve", *bulk, "--reason", "r")) == 2, "none is left"
+
+
+@pytest.mark.parametrize("arguments", [["--action", "identify"], ["--accept"]])
+def test_answers_of_one_cause_are_each_identified_with_their_own_request(office: Office, arguments: list[str]) -> None:
+    assert resolve("--cause", "no_reference", *arguments)["points"] == 50
+    assert UNKNOWN not in breaks()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["0" * 16, "--cause", "points_off"],
+        ["0" * 16, "--partner", "skybridge"],
+        ["--cause", "points_off", "--action", "match", "--ref", "A B"],
+        ["--cause", "points_off", "--action", "refuse"],
+        ["--cause", "points_off", "--accept"],
+        ["--cause", "points_off", "--partner", "northstar"],
+        ["--cause", "bad weather"],
+    ],
+)
+def test_a_cause_that_is_decided_on_in_a_wrong_way_changes_nothing(office: Office, arguments: list[str]) -> None:
+    before = standing(office)
+    assert exit_status(invoke("resolve", *arguments, "--reason", "r")) == 2
+    assert standing(office) == before
