@@ -196,7 +196,7 @@ def _require_fit(rows: pl.DataFrame, action: str) -> None:
         raise UsageError(
             Code.DECISION_UNFIT,
             f"break {rows['subject'][0]}" if rows.height == 1 else f"{rows.height} breaks",
-            found=f"{unfit} that {action} does not fit",
+            found=f"{unfit} of {rows.height} that {action} does not fit",
             expected="open breaks of counterfoil breaks, and an action that their requests and answers allow",
             remedy="See why with --dry-run and counterfoil explain, then choose another action; nothing was decided",
         )
@@ -228,8 +228,7 @@ def _show(would: Rehearsed, rows: pl.DataFrame, output: Format) -> None:
         emit_frame(would.booked, output, title="Would book")
         emit_frame(would.cleared, output, title="Would clear")
         who = f"yes: {', '.join(would.second_person)}" if would.second_person else "no"
-        stdout.print(
-            f"{rows.height} decisions, {points:,} points. A second person must approve: {who}. Nothing was done."
-        )
+        many = f"{rows.height} decision{'s' if rows.height > 1 else ''}, {points:,} points"
+        stdout.print(f"{many}. A second person must approve: {who}. Nothing was done.", highlight=False, markup=False)
     if would.why_not is not None:
         raise typer.Exit(1)
