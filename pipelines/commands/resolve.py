@@ -208,8 +208,9 @@ def _told(rows: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def _show(would: Rehearsed, rows: pl.DataFrame, output: Format) -> None:
-    """What decisions would do; exit status 1 where they do not fit."""
+    """What decisions would do, or which breaks they do not fit; exit status 1 then."""
     points = int(rows["points"].sum())
+    unfit = rows.filter(pl.col("points").is_null())["subject"].to_list()
     if output is Format.JSON:
         emit_json(
             {
@@ -219,11 +220,14 @@ def _show(would: Rehearsed, rows: pl.DataFrame, output: Format) -> None:
                 "booked": would.booked.to_dicts(),
                 "cleared": would.cleared.to_dicts(),
                 "second_person": list(would.second_person),
+                "unfit": unfit,
                 "why_not": would.why_not,
             }
         )
     elif would.why_not is not None:
         stdout.print(would.why_not, soft_wrap=True, highlight=False, markup=False)
+        if unfit:
+            stdout.print(f"Breaks that it does not fit: {' '.join(unfit)}", soft_wrap=True, highlight=False)
     else:
         emit_frame(would.booked, output, title="Would book")
         emit_frame(would.cleared, output, title="Would clear")

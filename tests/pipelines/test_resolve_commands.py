@@ -157,11 +157,12 @@ def test_a_rehearsal_says_that_a_second_person_is_needed(office: Office) -> None
 
 def test_a_rehearsal_says_why_a_decision_does_not_fit(office: Office) -> None:
     before = standing(office)
-    result = invoke(
-        "resolve", breaks()["X"]["break_id"], "--action", "match", "--ref", "A", "--reason", "r", "--dry-run"
-    )
+    name = breaks()["X"]["break_id"]
+    result = invoke("resolve", name, "--action", "match", "--ref", "A", "--reason", "r", "--dry-run")
     assert result.exit_code == 1
-    assert "add up" in json.loads(result.stdout)["why_not"]
+    told = json.loads(result.stdout)
+    assert "add up" in told["why_not"]
+    assert (told["unfit"], told["booked"], told["cleared"]) == ([name], [], [])
     assert standing(office) == before
 
 

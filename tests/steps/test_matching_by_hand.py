@@ -146,8 +146,11 @@ def test_a_match_with_one_request_is_an_identification(clerk: Clerk) -> None:
 
 def test_a_match_clears_the_breaks_of_its_requests_too(clerk: Clerk) -> None:
     clerk.break_of("d", BreakCode.POINTS_DIFFER)
-    clerk.decide(match(clerk, "d"))
+    before = clerk.stands()
+    n = clerk.decide(match(clerk, "d"))
     assert clerk.writer.frame("SELECT code FROM book.open_break")["code"].to_list() == [BreakCode.UNKNOWN_THEIRS]
+    clerk.decide({"action": "undo", "subject": f"{n}:2", "points": 30})
+    assert clerk.stands() == before, "with the answer that had waited for it"
 
 
 @pytest.mark.parametrize(
