@@ -14,7 +14,7 @@ import polars as pl
 from counterfoil.feed import FeedKind
 from counterfoil.ledger import posting
 from counterfoil.ledger.chart import Chart
-from counterfoil.ledger.decisions import ACTIONS
+from counterfoil.ledger.fitting import ACTIONS
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import Action, Disposition, Event, MatchPass
 from counterfoil.ledger.names import HOUSE_NAME

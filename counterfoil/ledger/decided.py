@@ -6,8 +6,9 @@ Here: reads of decisions. Not here: what they do (``decisions``), or those that 
 import polars as pl
 
 from counterfoil.errors import Code, UsageError
+from counterfoil.ledger.extracts import code_and_title
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import Action
+from counterfoil.ledger.model import Action, BreakEvent
 
 
 def points_of(book: Lookups, decision: str) -> int:
@@ -51,3 +52,25 @@ def told(book: Lookups, numbers: pl.Series | None = None) -> pl.DataFrame:
     )
     wanted = found if numbers is None else found.filter(pl.col("n").is_in(numbers.cast(pl.Int32).implode()))
     return wanted.drop("n")
+
+
+def booked(book: Lookups, n: int) -> pl.DataFrame:
+    """What a posting adds to the balances of accounts, credit positive: kind, partner, points."""
+    return book.frame(
+        f"""SELECT a.kind, p.partner, CAST(sum(e.amount) AS BIGINT) AS points
+            FROM book.entry e JOIN book.account a ON a.account_id = e.account_id
+            JOIN book.partner p ON p.partner_id = a.partner_id
+            WHERE e.file_id = {n} GROUP BY ALL HAVING sum(e.amount) <> 0 ORDER BY ALL"""
+    )
+
+
+def cleared(book: Lookups, n: int) -> pl.DataFrame:
+    """The breaks that a posting clears: break_id, code, title, partner, ref."""
+    found = book.frame(
+        f"""SELECT b.break_id, e.code, p.partner, b.subject AS ref
+            FROM book.break_event e JOIN book.break b ON b.break_id = e.break_id
+            JOIN book.partner p ON p.partner_id = b.partner_id
+            WHERE e.file_id = {n} AND e.event = {BreakEvent.CLEARED:d}
+            ORDER BY e.code, p.partner, b.subject, b.break_id"""
+    )
+    return found.select("break_id", *code_and_title(), "partner", "ref")

@@ -1,7 +1,8 @@
 """What a person decided: requests refunded, written off or taken at the partner's figure; breaks and periods closed.
 
-Here: which decision fits which break, and the rows it leads to. Not here: who may decide what (``approvals``), taking
-back (``undoing``), or letting held files post (``steps.post``). A file with one row that does not fit has no effect.
+Here: which decision fits which break, and the rows it leads to. Not here: groups matched by hand (``matched_by_hand``),
+breaks that stay open (``break_life``), who may decide what (``approvals``), taking back (``undoing``), or letting held
+files post (``steps.post``). A file with one row that does not fit has no effect.
 """
 
 import re
@@ -10,8 +11,8 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.errors import Code, PermanentError
-from counterfoil.ledger import periods, posting, undoing
+from counterfoil.ledger import break_life, matched_by_hand, periods, posting, undoing
+from counterfoil.ledger.fitting import ACTIONS, WAITING, acting, plain, require_fit
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import (
     RECORD_SPAN,
@@ -29,13 +30,17 @@ from counterfoil.ledger.names import Names
 from counterfoil.ledger.work import Work, month_of
 from counterfoil.money import value_points
 
-ACTIONS: Final[Mapping[str, int]] = {action.name.lower(): action.value for action in Action}
-
-ON_BREAKS: Final = (Action.RESOLVE, Action.IDENTIFY, Action.REFUSE, Action.REFUND, Action.WRITE_OFF, Action.TAKE)
+ENDING: Final = (Action.RESOLVE, Action.IDENTIFY, Action.REFUSE, Action.REFUND, Action.WRITE_OFF, Action.TAKE)
+"""Actions on one break and at most one request, after which the break is closed."""
+ON_BREAKS: Final = (*ENDING, Action.MATCH, *break_life.EVENTS)
 PERMITS: Final = (Action.RELEASE, Action.DISCARD)
 OF_PERIODS: Final = {Action.LOCK: Event.LOCKED, Action.REOPEN: Event.REOPENED}
 
-_WAITING: Final = [State.PENDING.value, State.HELD.value]
+CONCERNED: Final = (
+    "line_no", "break_id", "code", "item_id", "theirs_id", "event", "next_state", "confirmed", "was_open",
+)  # fmt: skip
+"""What a decision that closes a break concerns, a row each request: ``next_state`` of one that it ends, else null."""
+
 _GAVE_BACK: Final = [State.REJECTED.value, State.REFUNDED.value]
 """Ended requests whose points went back to their source."""
 _AT_THEIR_DATE: Final = [Event.TAKEN.value, Event.TAKEN_FROM_SUSPENSE.value, Event.TAKEN_AFTER_END.value]
@@ -53,7 +58,7 @@ _ENDING: Final[Mapping[Event, State]] = {
 
 def undone(work: Work, book: Lookups) -> pl.DataFrame:
     """The decisions that this file takes back, as ``undoing.RECORDS``; DECISION_UNFIT names those that cannot be."""
-    rows = _acting(work, Action.UNDO)
+    rows = acting(work, Action.UNDO)
     places = rows.select(
         file_id=pl.col("subject").str.extract(r"^(\d{1,9}):\d{1,9}$").cast(pl.Int32),
         line_no=pl.col("subject").str.extract(r"^\d{1,9}:(\d{1,9})$").cast(pl.Int32),
@@ -70,25 +75,31 @@ def undone(work: Work, book: Lookups) -> pl.DataFrame:
     )
     fitting = places.join(known.filter("fits"), on="by_line", how="semi").select(*undoing.RECORDS)
     possible = fitting.filter(undoing.undoable(fitting, book))
-    _require_fit(rows, rows["line_no"].is_in(possible["by_line"].cast(pl.Int64).implode()), "an earlier decision")
+    require_fit(rows, rows["line_no"].is_in(possible["by_line"].cast(pl.Int64).implode()), "an earlier decision")
     require_once = possible.select(pl.struct("file_id", "line_no").is_duplicated()).to_series()
-    _require_fit(rows, ~require_once, "each decision undone once")
+    require_fit(rows, ~require_once, "each decision undone once")
     return possible
 
 
 def compose(work: Work, book: Lookups) -> posting.Changes:
     """Everything in a decisions file but what it takes back; raises DECISION_UNFIT when a row does not fit."""
-    on_breaks = _on_breaks(work, book)
-    plain = pl.concat([_undoings(work), _permits(work), _periods(work, book)])
-    done = pl.concat([on_breaks.select(plain.columns), plain]).sort("line_no")
+    alone = _alone(work, book)
+    matched = matched_by_hand.composed(work, book)
+    life = break_life.composed(work, book)
+    concerned = pl.concat([alone.select(CONCERNED), matched.parts.select(CONCERNED)])
+    _require_once(work, concerned, life.done)
+    others = pl.concat([life.done, _undoings(work), _permits(work), _periods(work, book)])
+    shape = others.columns
+    done = pl.concat([alone.select(shape), matched.done.select(shape), others]).sort("line_no")
     names = Names(book, file_id=work.file_id, unit=work.unit)
-    moving = on_breaks.filter(pl.col("points") != 0)
+    effects = pl.concat([_effects(alone.filter(pl.col("points") != 0)), _group_effects(matched.done)])
     booked = [
-        posting.entries(_effects(part), work.rules, names.roles(part["partner_id"][0]), work.file_id)
-        for part in moving.partition_by("partner_id", maintain_order=True)
+        posting.entries(part, work.rules, names.roles(part["partner_id"][0]), work.file_id)
+        for part in effects.partition_by("partner_id", maintain_order=True)
     ]
-    ended = on_breaks.filter(pl.col("next_state").is_not_null())
-    emptied = _emptied(on_breaks, book)
+    ended = concerned.filter(pl.col("next_state").is_not_null())
+    emptied = _emptied(concerned, book)
+    file_id = pl.lit(work.file_id).alias("file_id")
     return posting.changes(
         {
             "settled_key": _settled(ended, emptied, work),
@@ -96,55 +107,43 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
             "entry": pl.concat([posting.shaped(None, TABLES["entry"]), *booked], how="diagonal_relaxed").sort(
                 "transfer_id", "leg"
             ),
-            "decision": done.with_columns(file_id=pl.lit(work.file_id)),
+            "decision": done.with_columns(file_id),
+            "match": matched.matches.with_columns(file_id),
+            "break_state": life.states.with_columns(file_id),
             **names.rows(),
         },
         closed=pl.concat([ended.filter("was_open").select("item_id"), emptied.select("item_id")]),
-        clearing=_cleared(on_breaks, emptied, book),
+        clearing=_cleared(concerned, emptied, book),
     )
 
 
-def _acting(work: Work, *actions: Action) -> pl.DataFrame:
-    return work.accepted.filter(pl.col("action").is_in([action.name.lower() for action in actions]))
+def moves(book: Lookups, rows: pl.DataFrame) -> pl.Series:
+    """The points that decisions on breaks would move as the book is now, in the order of rows; null where the action
+    does not fit its break. ``rows``: action, subject, ref?."""
+    numbered = rows.select("action", "subject", pl.col("ref").cast(pl.String)).with_row_index("line_no")
+    judged = _judged(numbered, book).filter(pl.col("line_no").is_unique()).select("line_no", "moves")
+    groups = matched_by_hand.parts(numbered.filter(pl.col("action") == "match"), book)
+    sums = groups.unique("line_no").select("line_no", moves="their_amount")
+    staying = numbered.filter(pl.col("action").is_in([action.name.lower() for action in break_life.EVENTS]))
+    lives = staying.filter(break_life.standing(staying["subject"], book)).select("line_no", moves=pl.lit(0, pl.Int64))
+    known = pl.concat([judged, sums, lives])
+    return numbered.join(known.drop_nulls(), on="line_no", how="left", maintain_order="left")["moves"]
 
 
-def _require_fit(rows: pl.DataFrame, fits: pl.Series, expected: str) -> None:
-    wrong = rows.filter(~fits.fill_null(value=False))["line_no"]
-    if wrong.len():
-        raise PermanentError(
-            Code.DECISION_UNFIT,
-            f"decisions line {', '.join(map(str, wrong.head(5)))}",
-            found=f"{wrong.len()} decisions that do not fit the book as it is",
-            expected=expected,
-            remedy="See counterfoil breaks for what stands open, and decide again; nothing of the file took effect",
-        )
-
-
-def moves(book: Lookups, action: str, break_id: str, ref: str | None) -> int | None:
-    """The points that a decision on a break would move as the book is now; None where it does not fit."""
-    row = pl.DataFrame(
-        {"line_no": [1], "action": [action], "subject": [break_id], "ref": [ref]}, schema_overrides={"ref": pl.String}
-    )
-    judged = _judged(row, book)
-    return judged["moves"][0] if judged.height == 1 else None
-
-
-def _on_breaks(work: Work, book: Lookups) -> pl.DataFrame:
-    """Decisions on breaks with what they concern, and the event that each one is."""
-    rows = _acting(work, *ON_BREAKS)
+def _alone(work: Work, book: Lookups) -> pl.DataFrame:
+    """Decisions on one break and at most one request, with what they concern and the event that each one is."""
+    rows = acting(work, *ENDING)
     judged = _judged(rows, book)
     fitting = judged.filter((pl.col("points") == pl.col("moves")) & pl.col("line_no").is_unique())["line_no"]
-    _require_fit(rows, rows["line_no"].is_in(fitting.implode()), "an open break that the action fits, and its points")
-    ending = judged.filter(pl.col("event").is_in([event.value for event in _ENDING]))
-    again = pl.concat(
-        [judged.filter(pl.col("break_id").is_duplicated()), ending.filter(pl.col("item_id").is_duplicated())]
-    )["line_no"]
-    _require_fit(rows, ~rows["line_no"].is_in(again.implode()), "one decision on each break and each request")
+    require_fit(rows, rows["line_no"].is_in(fitting.implode()), "an open break that the action fits, and its points")
     rate = book.programme_rate(work.policy.currency, work.on_day)
+    next_state = pl.col("event").replace_strict(
+        {event.value: state.value for event, state in _ENDING.items()}, default=None, return_dtype=pl.Int16
+    )
+    confirmed = next_state == State.CONFIRMED.value
     return judged.with_columns(
-        next_state=pl.col("event").replace_strict(
-            {event.value: state.value for event, state in _ENDING.items()}, default=None, return_dtype=pl.Int16
-        ),
+        next_state=next_state,
+        confirmed=pl.when(confirmed).then("their_amount").otherwise(pl.lit(0, pl.Int64)),
         was_open=pl.col("open_state").is_not_null(),
         action=pl.col("action").replace_strict(ACTIONS, return_dtype=pl.Int16),
         minor=value_points(pl.col("points").abs(), *rate) if rate else pl.lit(None, pl.Int64),
@@ -153,6 +152,27 @@ def _on_breaks(work: Work, book: Lookups) -> pl.DataFrame:
         .otherwise(pl.lit(Disposition.SETTLED.value)),
         value_date=pl.when(pl.col("event").is_in(_AT_THEIR_DATE)).then("their_date").otherwise(pl.lit(work.on_day)),
     )
+
+
+def _require_once(work: Work, concerned: pl.DataFrame, life: pl.DataFrame) -> None:
+    """One decision on each break, but that several candidates can be declined; one end of each request."""
+    declined = pl.col("event") == Event.DECLINED.value
+    on_breaks = pl.concat(
+        [
+            concerned.select("line_no", "break_id").unique(),
+            life.filter(~declined).select("line_no", "break_id"),
+        ]
+    )
+    ended = concerned.filter(pl.col("next_state").is_not_null())
+    again = pl.concat(
+        [
+            on_breaks.filter(pl.col("break_id").is_duplicated())["line_no"],
+            ended.filter(pl.col("item_id").is_duplicated())["line_no"],
+            life.filter(declined).filter(pl.struct("break_id", "item_id").is_duplicated())["line_no"],
+        ]
+    )
+    rows = acting(work, *ON_BREAKS)
+    require_fit(rows, ~rows["line_no"].is_in(again.implode()), "one decision on each break and each request")
 
 
 def _judged(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
@@ -183,7 +203,7 @@ def _judged(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
 
 def _event() -> pl.Expr:
     """The event of a decision on a break; null where the action does not fit what it concerns."""
-    action, waits = pl.col("action"), pl.col("open_state").is_in(_WAITING)
+    action, waits = pl.col("action"), pl.col("open_state").is_in(WAITING)
     asked = pl.col("kind") == ItemKind.REQUEST.value
     accepted = (pl.col("their_kind") == ItemKind.THEIR_ACCEPT.value) & pl.col("in_suspense").is_not_null()
     booked = pl.col("in_suspense").fill_null(0) != 0
@@ -226,7 +246,9 @@ def _moves() -> pl.Expr:
 
 
 def _effects(done: pl.DataFrame) -> pl.DataFrame:
+    """What decisions on single requests book: ``posting.EFFECTS`` and partner_id."""
     return done.select(
+        "partner_id",
         "line_no",
         "event",
         "source_account",
@@ -238,15 +260,24 @@ def _effects(done: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _group_effects(matched: pl.DataFrame) -> pl.DataFrame:
+    """What groups matched by hand book, the same columns."""
+    return matched.select(
+        "partner_id",
+        "line_no",
+        "event",
+        pl.lit(None, pl.Int32).alias("source_account"),
+        "value_date",
+        ordinal=pl.lit(0, pl.Int64),
+        target_account=pl.lit(None, pl.Int32),
+        sent="points",
+        answered="points",
+    )
+
+
 def _settled(ended: pl.DataFrame, emptied: pl.DataFrame, work: Work) -> pl.DataFrame:
     """Settled keys of the requests that a decision ends, and of answers that wait no longer."""
-    confirmed = pl.col("next_state") == State.CONFIRMED.value
-    ours = ended.select(
-        "item_id",
-        "line_no",
-        state="next_state",
-        confirmed=pl.when(confirmed).then("their_amount").otherwise(pl.lit(0, pl.Int64)),
-    )
+    ours = ended.select("item_id", "line_no", pl.col("next_state").alias("state"), "confirmed")
     theirs = emptied.select(
         "item_id", "line_no", state=pl.lit(State.CLOSED.value, pl.Int16), confirmed=pl.lit(0, pl.Int64)
     )
@@ -306,19 +337,19 @@ def _cleared(done: pl.DataFrame, emptied: pl.DataFrame, book: Lookups) -> pl.Dat
 
 
 def _undoings(work: Work) -> pl.DataFrame:
-    return _plain(_acting(work, Action.UNDO), work, pl.lit(Event.DECISION_UNDONE.value, pl.Int16))
+    return plain(acting(work, Action.UNDO), work, pl.lit(Event.DECISION_UNDONE.value, pl.Int16))
 
 
 def _permits(work: Work) -> pl.DataFrame:
     """Held files that may post, or never will: what that leads to is settled when they are tried again."""
-    rows = _acting(work, *PERMITS)
-    _require_fit(rows, rows["subject"].str.contains("^[0-9a-f]{64}$"), "the SHA-256 of a held file")
-    return _plain(rows, work, pl.lit(Event.PERMITTED.value, pl.Int16))
+    rows = acting(work, *PERMITS)
+    require_fit(rows, rows["subject"].str.contains("^[0-9a-f]{64}$"), "the SHA-256 of a held file")
+    return plain(rows, work, pl.lit(Event.PERMITTED.value, pl.Int16))
 
 
 def _periods(work: Work, book: Lookups) -> pl.DataFrame:
     """Locks and reopenings; a period is locked once all its days are closed, and only a locked one is reopened."""
-    rows = _acting(work, *OF_PERIODS)
+    rows = acting(work, *OF_PERIODS)
     locked, open_day = book.locked_periods(), book.open_day()
     fits = [
         _MONTH.fullmatch(subject) is not None
@@ -328,28 +359,10 @@ def _periods(work: Work, book: Lookups) -> pl.DataFrame:
         and periods.last_day(subject) < open_day
         for action, subject, points in rows.select("action", "subject", "points").iter_rows()
     ]
-    _require_fit(rows, pl.Series(fits, dtype=pl.Boolean), "a month whose days are all closed (lock), or that is locked")
-    _require_fit(rows, ~rows["subject"].is_duplicated(), "one decision on each period")
+    require_fit(rows, pl.Series(fits, dtype=pl.Boolean), "a month whose days are all closed (lock), or that is locked")
+    require_fit(rows, ~rows["subject"].is_duplicated(), "one decision on each period")
     of_action = {action.name.lower(): event.value for action, event in OF_PERIODS.items()}
-    return _plain(rows, work, pl.col("action").replace_strict(of_action, return_dtype=pl.Int16))
-
-
-def _plain(rows: pl.DataFrame, work: Work, event: pl.Expr) -> pl.DataFrame:
-    """Decisions that book nothing themselves, in the shape of those on breaks."""
-    return rows.select(
-        "line_no",
-        "subject",
-        "points",
-        "reason",
-        event=event,
-        action=pl.col("action").replace_strict(ACTIONS, return_dtype=pl.Int16),
-        item_id=pl.lit(None, pl.Int64),
-        theirs_id=pl.lit(None, pl.Int64),
-        break_id=pl.lit(None, pl.String),
-        minor=pl.lit(None, pl.Int64),
-        disposition=pl.lit(Disposition.INFORMATION.value),
-        value_date=pl.lit(work.on_day),
-    )
+    return plain(rows, work, pl.col("action").replace_strict(of_action, return_dtype=pl.Int16))
 
 
 def _dispositions(done: pl.DataFrame, work: Work) -> pl.DataFrame:

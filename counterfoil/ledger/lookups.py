@@ -269,6 +269,13 @@ class Lookups:
             tolerated=tolerated.select("line_no", "item_id", "points"),
         )
 
+    def refs(self, items: pl.Series) -> pl.DataFrame:
+        """References of items: item_id, ref."""
+        return self.frame(
+            "SELECT item_id, ref FROM book.item SEMI JOIN wanted USING (item_id) ORDER BY item_id",
+            wanted=pl.DataFrame({"item_id": items}, schema={"item_id": pl.Int64}),
+        )
+
     def tolerated(self, partner: str, day: date) -> int:
         """Points of difference that answers of a partner were off and settled all the same, signs apart, in the month
         of a programme day; what was taken back since does not count."""

@@ -9,6 +9,7 @@ from typing import Final
 
 import polars as pl
 
+from counterfoil.ledger import break_life
 from counterfoil.ledger.extracts import code_and_title, masked
 from counterfoil.ledger.figures import made_at, made_in, open_at, open_requests
 from counterfoil.ledger.known import Known, known
@@ -72,7 +73,8 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.Data
     What is only in transit is not among them (``in_transit``). ``member`` is masked; difference = ours less theirs
     where both are known; ages count calendar days from value date to the day; ``due`` counts from the day it opened.
     ``file`` and ``line`` lead to the record: for an overdue request its own. For a missing file ``their_ref`` names
-    feed and day, and file is the one that found it missing. ``state`` is ``open``.
+    feed and day, and file is the one that found it missing. ``state`` is open, assigned (``owner`` is then the person)
+    or pending through the day that ``next_step`` names; whoever was asked before keeps one that waits.
     """
     found = book.frame(
         f"""WITH standing AS ({standing(at)}), named AS (
@@ -81,7 +83,9 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.Data
             )
             SELECT s.break_id, s.code, p.partner, s.subject, s.item_id IS NOT NULL AS is_ours,
                    coalesce(i.member, t.member) AS member, s.points_ours, s.points_theirs, s.value_date, s.opened_on,
-                   'open' AS state, coalesce(own.name, f.name) AS file,
+                   CASE WHEN l.until >= DATE '{at.day}' THEN 'pending'
+                        WHEN l.owner IS NOT NULL THEN 'assigned' ELSE 'open' END AS state,
+                   l.owner AS person, l.until, coalesce(own.name, f.name) AS file,
                    CASE WHEN s.code IN ({_OF_FILES}) THEN split_part(s.subject, ':', 1)
                         ELSE coalesce(own.feed, f.feed) END AS feed,
                    CAST(coalesce(own.n, f.n) AS BIGINT) AS posting,
@@ -92,6 +96,7 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.Data
             LEFT JOIN named i ON i.item_id = s.item_id
             LEFT JOIN named t ON t.item_id = s.theirs_id
             LEFT JOIN book.posting own ON s.line_no = 0 AND own.n = {made_in("s.item_id")}
+            LEFT JOIN ({break_life.latest(at.counts())}) l ON l.break_id = s.break_id
             ORDER BY coalesce(s.value_date, s.opened_on), s.code, p.partner, s.break_id"""
     )
     only_ours = pl.col("code").is_in([kind.value for kind in _OURS_ONLY])
@@ -102,6 +107,10 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.Data
             code="label",
             our_ref=pl.when(pl.col("is_ours") | only_ours).then("subject"),
             their_ref=pl.when(~only_ours).then("subject"),
+            owner=pl.coalesce("person", "owner"),
+            next_step=pl.when(pl.col("state") == "pending")
+            .then(pl.format("Wait until {}", "until"))
+            .otherwise("next_step"),
             due=pl.col("opened_on") + pl.duration(days="due_days"),
         )
     )

@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger import posting
+from counterfoil.ledger import break_life, posting
 from counterfoil.ledger.histories import ENDS, item_events
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import (
@@ -18,6 +18,7 @@ from counterfoil.ledger.model import (
     TRANSFERS_PER_RECORD,
     BreakCode,
     BreakEvent,
+    BreakState,
     Event,
     MatchPass,
     MatchRole,
@@ -89,7 +90,11 @@ def undoable(records: pl.DataFrame, book: Lookups) -> pl.Series:
             WHERE m.role = {MatchRole.PART:d}
               AND NOT EXISTS (SELECT 1 FROM records s WHERE s.file_id = o.file_id AND s.line_no = o.line_no)
             UNION SELECT t.file_id, t.line_no FROM touched t JOIN book.disposition d ON d.item_id = t.item_id
-            WHERE d.file_id > t.file_id AND d.event IN ({_ONLY_TOLD})""",
+            WHERE d.file_id > t.file_id AND d.event IN ({_ONLY_TOLD})
+            UNION SELECT r.file_id, r.line_no FROM records r JOIN book.break_state s USING (file_id, line_no)
+            WHERE s.break_id NOT IN (SELECT break_id FROM book.open_break) OR EXISTS (
+                SELECT 1 FROM (SELECT * FROM book.break_state ANTI JOIN records USING (file_id, line_no)) l
+                WHERE l.break_id = s.break_id AND l.file_id > s.file_id)""",
         records=records,
     ).select(pl.struct("file_id", "line_no").alias("place"))
     places = records.select(place=pl.struct("file_id", "line_no")).to_series()
@@ -135,6 +140,7 @@ def compose(records: pl.DataFrame, work: Work, book: Lookups) -> posting.Changes
                 "item_id", "state", "remaining", file_id=pl.lit(work.file_id), line_no="by_line"
             ),
             "reversal": reversals,
+            "break_state": _states_before(records, book).with_columns(file_id=pl.lit(work.file_id)),
         },
         opened=again.select(*OPEN_ITEM),
         closed=made.select("item_id"),
@@ -203,6 +209,7 @@ def _cleared_breaks(records: pl.DataFrame, chain: Sequence[int], book: Lookups) 
     return book.frame(
         f"""WITH touched AS ({_TOUCHED}), told AS (
                 SELECT d.break_id, r.file_id, r.by_line FROM book.decision d JOIN records r USING (file_id, line_no)
+                WHERE d.action NOT IN ({", ".join(f"{action:d}" for action in break_life.EVENTS)})
             ), stands AS (
                 SELECT d.break_id, d.file_id FROM book.decision d ANTI JOIN records r USING (file_id, line_no)
             )
@@ -219,6 +226,19 @@ def _cleared_breaks(records: pl.DataFrame, chain: Sequence[int], book: Lookups) 
             ) t ON t.break_id = b.break_id
             WHERE b.break_id NOT IN (SELECT break_id FROM book.open_break)
             GROUP BY ALL ORDER BY b.break_id""",
+        records=records,
+    )
+
+
+def _states_before(records: pl.DataFrame, book: Lookups) -> pl.DataFrame:
+    """What had been done about breaks before the records: columns of ``break_state`` but file_id, at no line."""
+    return book.frame(
+        f"""SELECT b.break_id, CAST(coalesce(w.state, {BreakState.OPEN:d}) AS SMALLINT) AS state, w.owner, w.until,
+                   CAST(0 AS INTEGER) AS line_no
+            FROM (SELECT DISTINCT s.break_id FROM book.break_state s SEMI JOIN records USING (file_id, line_no)) b
+            LEFT JOIN ({break_life.latest("(file_id, line_no) NOT IN (SELECT (file_id, line_no) FROM records)")}) w
+                ON w.break_id = b.break_id
+            ORDER BY b.break_id""",
         records=records,
     )
 

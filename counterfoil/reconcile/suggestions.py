@@ -19,20 +19,25 @@ EQUALS_MAX: Final = 50
 """Requests of one member with equal points that are looked at one by one; of more, none can be the only one."""
 
 
-def candidates(theirs: pl.DataFrame, ours: pl.DataFrame, window: Window) -> pl.DataFrame:
+def candidates(
+    theirs: pl.DataFrame, ours: pl.DataFrame, window: Window, *, declined: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """theirs_id, item_id, days, match_pass: the nearest LISTED_MAX candidates of each answer that has any.
 
     ``theirs``: theirs_id, member, points, value_date; ``ours``: item_id, member, amount, value_date; members are those
     that stand for them. ``match_pass`` is SUGGESTED where an answer has one candidate that no other answer has,
-    AMBIGUOUS otherwise, GAVE_UP where there are too many equals to look at.
+    AMBIGUOUS otherwise, GAVE_UP where there are too many equals to look at. ``declined``: theirs_id, item_id of pairs
+    that are no candidates, as a person has said.
     """
-    key = ["member", "points"]
+    key, pair = ["member", "points"], ["theirs_id", "item_id"]
+    never = pl.DataFrame(schema=dict.fromkeys(pair, pl.Int64)) if declined is None else declined
     asked = ours.select("item_id", "member", points="amount", asked_on="value_date")
     equals = asked.group_by(key).agg(equals=pl.len())
     few = asked.join(equals.filter(pl.col("equals") <= EQUALS_MAX), on=key, how="semi")
     apart = days_apart(window, pl.col("asked_on"), pl.col("value_date"))
     near = (
         theirs.join(few, on=key)
+        .join(never, on=pair, how="anti")
         .with_columns(days=apart)
         .filter(pl.col("days").is_between(-window.early_days, window.late_days))
     )
@@ -46,7 +51,11 @@ def candidates(theirs: pl.DataFrame, ours: pl.DataFrame, window: Window) -> pl.D
         .group_by(key, maintain_order=True)
         .head(LISTED_MAX)
     )
-    many = theirs.join(first, on=key).with_columns(days=apart, match_pass=pl.lit(MatchPass.GAVE_UP.value))
+    many = (
+        theirs.join(first, on=key)
+        .join(never, on=pair, how="anti")
+        .with_columns(days=apart, match_pass=pl.lit(MatchPass.GAVE_UP.value))
+    )
     listed = pl.concat([frame.select("theirs_id", "item_id", "days", "match_pass") for frame in (judged, many)])
     return (
         listed.sort("theirs_id", pl.col("days").abs(), "item_id")

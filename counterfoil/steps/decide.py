@@ -8,11 +8,12 @@ import csv
 import io
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from counterfoil.clock import local_date, utc_text
 from counterfoil.errors import Code, UsageError
-from counterfoil.feed import FeedKind
+from counterfoil.feed import Feed, FeedKind
 from counterfoil.files import sha256_bytes
 from counterfoil.landing.records import Delivery, Outcome
 from counterfoil.steps.arrive import land_own
@@ -26,6 +27,16 @@ COLUMNS: Final[Mapping[FeedKind, tuple[str, ...]]] = {
 
 HASH_SHOWN_MIN: Final = 8
 """Digits of a hash that people must give at least."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file of people's decisions, before it is landed: its feed, name, bytes and the day it is written on."""
+
+    feed: Feed
+    name: str
+    data: bytes
+    day: date
 
 
 @dataclass(frozen=True)
@@ -54,15 +65,20 @@ def decide(
 
 def decide_all(desk: Desk, told: Sequence[Mapping[str, object]], *, reason: str) -> Decided:
     """Decide several things in one file, which takes effect as a whole or not at all."""
-    stamp = {"reason": reason, "decided_at": utc_text(desk.now())}
-    blank = dict.fromkeys(COLUMNS[FeedKind.DECISIONS], "")
-    rows = [{**blank, **row, **stamp} for row in told]
-    return _landed(desk, FeedKind.DECISIONS, rows, concerning={str(row["subject"]) for row in rows})
+    return _landed(desk, decisions_file(desk, told, reason=reason), concerning={str(row["subject"]) for row in told})
 
 
 def approve(desk: Desk, payload_sha: str, reason: str) -> Decided:
     """Approve a file that another person sent."""
-    return _landed(desk, FeedKind.APPROVALS, [{"payload": payload_sha, "reason": reason}], concerning={payload_sha})
+    written = _written(desk, FeedKind.APPROVALS, [{"payload": payload_sha, "reason": reason}])
+    return _landed(desk, written, concerning={payload_sha})
+
+
+def decisions_file(desk: Desk, told: Sequence[Mapping[str, object]], *, reason: str) -> Written:
+    """The file that decides several things."""
+    stamp = {"reason": reason, "decided_at": utc_text(desk.now())}
+    blank = dict.fromkeys(COLUMNS[FeedKind.DECISIONS], "")
+    return _written(desk, FeedKind.DECISIONS, [{**blank, **row, **stamp} for row in told])
 
 
 def held_file(desk: Desk, prefix: str) -> Delivery:
@@ -86,9 +102,7 @@ def released_points(desk: Desk, delivery: Delivery) -> int:
     return gross_points(read(desk, delivery))
 
 
-def _landed(
-    desk: Desk, kind: FeedKind, rows: Sequence[Mapping[str, object]], *, concerning: Collection[str]
-) -> Decided:
+def _written(desk: Desk, kind: FeedKind, rows: Sequence[Mapping[str, object]]) -> Written:
     (feed,) = desk.feeds([kind])
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS[kind], lineterminator="\n")
@@ -96,8 +110,13 @@ def _landed(
     writer.writerows(rows)
     data = text.getvalue().encode()
     day = local_date(desk.now(), desk.settings.zone)
-    delivery = land_own(desk, feed, name=f"{feed.feed}_{day:%Y%m%d}_{sha256_bytes(data)[:8]}.csv", data=data)
-    outcomes = settle(desk, [feed.feed], day, {}).outcomes
+    return Written(feed, f"{feed.feed}_{day:%Y%m%d}_{sha256_bytes(data)[:8]}.csv", data, day)
+
+
+def _landed(desk: Desk, written: Written, *, concerning: Collection[str]) -> Decided:
+    feed, day = written.feed.feed, written.day
+    delivery = land_own(desk, written.feed, name=written.name, data=written.data)
+    outcomes = settle(desk, [feed], day, {}).outcomes
     of_payload = [one for one in desk.index.deliveries() if one.payload_sha in concerning and one.feed]
     for one in of_payload:
         outcomes = [*outcomes, *settle(desk, [one.feed or ""], one.business_date or day, {}).outcomes]

@@ -6,10 +6,11 @@ Here: from a parsed delivery, or from a posting record, to the committed posting
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import polars as pl
 
@@ -36,6 +37,8 @@ from counterfoil.schemas.tables import as_sealed
 from counterfoil.settings import ProgrammeSettings, Settings, landed_settings
 from counterfoil.steps.desk import SOFTWARE, Desk
 
+Seen = TypeVar("Seen")
+
 _KEPT = ("layout", "rules", "chart")
 
 
@@ -50,6 +53,10 @@ class Archive(Protocol):
     def reader(self) -> Reader: ...
 
 
+class _Rehearsed(Exception):  # noqa: N818 - nothing went wrong
+    """Raised in place of the commit of a posting that was only to be looked at."""
+
+
 @dataclass(frozen=True, eq=False)
 class _InForce:
     """The layout, the rules and the settings that a posting is made by."""
@@ -60,30 +67,16 @@ class _InForce:
 
 
 def post_new(desk: Desk, book: Writer, delivery: Delivery, parsed: Parsed, *, feed: Feed, verdict: Verdict) -> Posted:
-    """Post one delivery under the next number, by what is in force today."""
-    last = book.last_posting()
-    previous = desk.landing.read_record(last) if last else None
-    record = PostingRecord(
-        n=last + 1,
-        order=delivery.order,
-        payload_sha=delivery.payload_sha,
-        feed=feed.feed,
-        kind=feed.kind,
-        name=delivery.name,
-        identity=delivery.identity or "",
-        business_date=day_of(delivery),
-        sequence=delivery.sequence,
-        epoch=delivery.epoch,
-        verdict=verdict,
-        hashes=_hashes(desk, book, feed),
-        run_id=desk.settings.run_id,
-        actor=desk.settings.actor,
-        posted_at=posting_time(desk.now(), previous),
-        software=SOFTWARE,
-        frame_digest="",
-        book_schema=BOOK_SCHEMA,
-        sender=delivery.sender,
-    )
+    """Post one delivery under the next number, by what is in force today; what of that the book does not hold itself is
+    kept in the landing store as well."""
+    for kept in (
+        desk.reader.layout_bytes(feed),
+        desk.rulebook.rules_bytes,
+        desk.rulebook.chart_bytes,
+        desk.settings.settings_bytes,
+    ):
+        desk.landing.land_bytes(kept)
+    record = _record(desk, book, delivery, feed=feed, verdict=verdict)
     # Hashing lets other threads run, so it is done beside the composing.
     with ThreadPoolExecutor(max_workers=1) as beside:
         digest = beside.submit(audit.frame_digest, as_sealed(feed.kind, parsed.accepted))
@@ -94,6 +87,24 @@ def post_new(desk: Desk, book: Writer, delivery: Delivery, parsed: Parsed, *, fe
             return record_sha(sealed)
 
         return _posted(desk, book, record, parsed, _InForce(feed, desk.rulebook, desk.settings), seal=seal)
+
+
+def rehearse(
+    desk: Desk, book: Writer, delivery: Delivery, parsed: Parsed, *, feed: Feed, look: Callable[[int], Seen]
+) -> Seen:
+    """What ``look`` reads of the book, given the number, once a file that has not landed is composed, written and
+    proved as the next posting. Then all of it is rolled back; nothing is landed."""
+    record = _record(desk, book, delivery, feed=feed, verdict=Verdict.NEW)
+    seen: list[Seen] = []
+
+    def seal() -> str:
+        seen.append(look(record.n))
+        raise _Rehearsed
+
+    with suppress(_Rehearsed):
+        _posted(desk, book, record, parsed, _InForce(feed, desk.rulebook, desk.settings), seal=seal)
+    require(len(seen) == 1, "a posting is looked at once before its commit")
+    return seen[0]
 
 
 def post_recorded(desk: Archive, book: Writer, record: PostingRecord) -> Posted:
@@ -143,6 +154,33 @@ def gap(book: Lookups, feed: Feed, marks: Marks, day: date) -> tuple[int, int] |
     return identity.sequence_gap(feed, marks, last)
 
 
+def _record(desk: Desk, book: Writer, delivery: Delivery, *, feed: Feed, verdict: Verdict) -> PostingRecord:
+    """The record of the next posting, but for the digest of its frame."""
+    last = book.last_posting()
+    previous = desk.landing.read_record(last) if last else None
+    return PostingRecord(
+        n=last + 1,
+        order=delivery.order,
+        payload_sha=delivery.payload_sha,
+        feed=feed.feed,
+        kind=feed.kind,
+        name=delivery.name,
+        identity=delivery.identity or "",
+        business_date=day_of(delivery),
+        sequence=delivery.sequence,
+        epoch=delivery.epoch,
+        verdict=verdict,
+        hashes=_hashes(desk, book, feed),
+        run_id=desk.settings.run_id,
+        actor=desk.settings.actor,
+        posted_at=posting_time(desk.now(), previous),
+        software=SOFTWARE,
+        frame_digest="",
+        book_schema=BOOK_SCHEMA,
+        sender=delivery.sender,
+    )
+
+
 def _recorded(desk: Archive, record: PostingRecord) -> _InForce:
     layout, rules, chart = (desk.landing.verify(record.hashes[name]).read_bytes() for name in _KEPT)
     # The first version of the program named its settings and did not keep them.
@@ -156,12 +194,9 @@ def _read(desk: Archive, record: PostingRecord, feed: Feed) -> Parsed:
 
 
 def _hashes(desk: Desk, book: Writer, feed: Feed) -> dict[str, str]:
-    """The hash of everything in force; what the book does not hold itself is kept in the landing store as well."""
-    layout = desk.reader.layout_bytes(feed)
-    for kept in (layout, desk.rulebook.rules_bytes, desk.rulebook.chart_bytes, desk.settings.settings_bytes):
-        desk.landing.land_bytes(kept)
+    """The hash of everything in force."""
     return {
-        "layout": sha256_bytes(layout),
+        "layout": sha256_bytes(desk.reader.layout_bytes(feed)),
         **desk.rulebook.hashes,
         "settings": desk.settings.settings_sha,
         "rates": book.last_payload(FeedKind.RATES),

@@ -19,6 +19,7 @@ from pipelines.commands import (
     look,
     replay,
     report,
+    resolve,
     restate,
     run,
     scorecard,
@@ -31,7 +32,22 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for module in (demo, run, check, decide, look, explain, scorecard, report, restate, audit, replay, backup, serve):
+for module in (
+    demo,
+    run,
+    check,
+    resolve,
+    decide,
+    look,
+    explain,
+    scorecard,
+    report,
+    restate,
+    audit,
+    replay,
+    backup,
+    serve,
+):
     module.register(app)
 
 

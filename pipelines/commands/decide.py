@@ -1,6 +1,7 @@
-"""The verbs by which people decide: on breaks, on held files, on accounting periods; and approve what others decided.
+"""The verbs by which people decide on held files and accounting periods, take back, and approve what others decided.
 
-Each writes a file, lands it and posts it. Beyond what one person may decide it is proposed until another approves.
+Each writes a file, lands it and posts it. Beyond what one person may decide it is proposed until another approves. Not
+here: decisions on breaks (``resolve``).
 """
 
 from typing import Annotated
@@ -9,7 +10,7 @@ import typer
 
 from counterfoil.errors import Code, UsageError
 from counterfoil.landing.records import OutcomeState
-from counterfoil.ledger import decided, decisions
+from counterfoil.ledger import decided
 from counterfoil.steps.decide import Decided, approve, decide, held_file, released_points
 from pipelines.commands.common import Format, FormatOption, HomeOption, emit_frame, emit_json, emit_rows, stdout
 from pipelines.wiring import desk_at
@@ -18,13 +19,10 @@ ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it stays with 
 FileArgument = Annotated[str, typer.Argument(help="The file's SHA-256, or its first digits; see counterfoil held.")]
 PeriodArgument = Annotated[str, typer.Argument(help="A month, such as 2026-10.")]
 
-ON_BREAKS = tuple(action.name.lower() for action in decisions.ON_BREAKS)
-
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
     for name, verb in (
-        ("resolve", resolve),
         ("undo", undo),
         ("held", held),
         ("release", release),
@@ -37,42 +35,6 @@ def register(app: typer.Typer) -> None:
         app.command(name)(verb)
 
 
-def resolve(
-    break_id: Annotated[str, typer.Argument(help="The break, as counterfoil breaks shows it.")],
-    reason: ReasonOption,
-    action: Annotated[
-        str, typer.Option("--action", help="resolve, identify, refuse, refund, write_off or take.")
-    ] = "resolve",
-    ref: Annotated[str | None, typer.Option("--ref", help="Our request's reference, to identify.")] = None,
-    home: HomeOption = None,
-    output: FormatOption = Format.TABLE,
-) -> None:
-    """Decide on a break: close it, identify or refuse an answer, refund, write off, take the partner's figure."""
-    with desk_at(home) as desk:
-        chosen = action.replace("-", "_")
-        if chosen not in ON_BREAKS:
-            raise UsageError(
-                Code.NOTHING_FOUND,
-                "--action",
-                found=f"no action {action!r}",
-                expected=f"one of {', '.join(ON_BREAKS)}",
-                remedy="See the how-to on decisions",
-            )
-        with desk.book.reading() as book:
-            points = decisions.moves(book, chosen, break_id, ref)
-        if points is None:
-            raise UsageError(
-                Code.DECISION_UNFIT,
-                f"break {break_id}",
-                found=f"no open break that {chosen} fits",
-                expected="a break of counterfoil breaks, and an action that its request and answer allow",
-                remedy="Look at it with counterfoil explain, then choose another action",
-            )
-        _tell(
-            decide(desk, action=chosen, subject=break_id, reason=reason, points=points, ref=ref or ""), points, output
-        )
-
-
 def undo(
     decision: Annotated[str, typer.Argument(help="The decision as posting:line; see counterfoil decisions.")],
     reason: ReasonOption,
@@ -83,7 +45,7 @@ def undo(
     with desk_at(home) as desk:
         with desk.book.reading() as book:
             points = decided.points_of(book, decision)
-        _tell(decide(desk, action="undo", subject=decision, reason=reason, points=points), points, output)
+        tell(decide(desk, action="undo", subject=decision, reason=reason, points=points), points, output)
 
 
 def held(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
@@ -118,9 +80,7 @@ def release(
     with desk_at(home) as desk:
         delivery = held_file(desk, file)
         points = released_points(desk, delivery)
-        _tell(
-            decide(desk, action="release", subject=delivery.payload_sha, reason=reason, points=points), points, output
-        )
+        tell(decide(desk, action="release", subject=delivery.payload_sha, reason=reason, points=points), points, output)
 
 
 def discard(
@@ -129,7 +89,7 @@ def discard(
     """Decide that a held file does not count."""
     with desk_at(home) as desk:
         delivery = held_file(desk, file)
-        _tell(decide(desk, action="discard", subject=delivery.payload_sha, reason=reason), 0, output)
+        tell(decide(desk, action="discard", subject=delivery.payload_sha, reason=reason), 0, output)
 
 
 def approve_file(
@@ -146,7 +106,7 @@ def approve_file(
                 expected="the approval of a second person",
                 remedy="Have someone else approve it, from another account",
             )
-        _tell(approve(desk, delivery.payload_sha, reason), 0, output)
+        tell(approve(desk, delivery.payload_sha, reason), 0, output)
 
 
 def lock(
@@ -154,7 +114,7 @@ def lock(
 ) -> None:
     """Lock an accounting period: what comes later for it is booked in the next open one."""
     with desk_at(home) as desk:
-        _tell(decide(desk, action="lock", subject=period, reason=reason), 0, output)
+        tell(decide(desk, action="lock", subject=period, reason=reason), 0, output)
 
 
 def reopen(
@@ -162,7 +122,7 @@ def reopen(
 ) -> None:
     """Reopen a locked period; a second person must always approve it."""
     with desk_at(home) as desk:
-        _tell(decide(desk, action="reopen", subject=period, reason=reason), 0, output)
+        tell(decide(desk, action="reopen", subject=period, reason=reason), 0, output)
 
 
 def show_decisions(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
@@ -172,7 +132,7 @@ def show_decisions(home: HomeOption = None, output: FormatOption = Format.TABLE)
     emit_frame(frame, output, title="Decisions")
 
 
-def _tell(done: Decided, points: int, output: Format) -> None:
+def tell(done: Decided, points: int, output: Format) -> None:
     """What became of it; a decision that is refused or proposed says what comes next on its own line."""
     own = next(outcome for one, outcome in done.outcomes if one.order == done.delivery.order)
     if output is Format.JSON:

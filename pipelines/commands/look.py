@@ -41,7 +41,8 @@ DateOption = Annotated[str | None, typer.Option("--date", help="A business date;
 
 
 SHOWN_OF_BREAKS = (
-    "break_id", "code", "title", "severity", "partner", "our_ref", "their_ref", "difference", "age_days", "next_step",
+    "break_id", "code", "title", "severity", "partner", "our_ref", "their_ref", "difference", "age_days", "state",
+    "owner", "next_step",
 )  # fmt: skip
 SHOWN_OF_CAUSES = ("cause", "change", "partner", "breaks", "points", "oldest_days", "weight", "codes", "example")
 """Columns that people see; machines get all."""

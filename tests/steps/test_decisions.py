@@ -16,7 +16,7 @@ from counterfoil.ledger.decided import told
 from counterfoil.settings import Settings
 from counterfoil.steps.arrive import land_own
 from counterfoil.steps.close import close_days
-from counterfoil.steps.decide import COLUMNS, Decided, approve, decide, held_file, released_points
+from counterfoil.steps.decide import COLUMNS, Decided, approve, decide, decide_all, held_file, released_points
 from counterfoil.steps.desk import Desk
 from counterfoil.steps.post import settle
 from pipelines.wiring import open_desk
@@ -350,3 +350,32 @@ def test_no_held_file_is_guessed(clerk: Clerk) -> None:
 def test_the_records_name_who_sent_a_file(clerk: Clerk, new_office: Callable[[str], Office]) -> None:
     senders = clerk.office.sql("SELECT DISTINCT sender FROM book.posting")["sender"].to_list()
     assert senders == [clerk.office.settings().actor], "files of a local folder are their owner's"
+
+
+def test_a_match_beyond_the_limit_waits_for_a_second_person(office: Office) -> None:
+    clerk = Clerk(office)
+    office.begin([("1111111111", 300)])
+    office.ask(MONDAY, ("A", 100), ("B", 200))
+    office.answer(MONDAY, ("X", 300, "0000"))
+    office.run(MONDAY, feeds=FEEDS)
+    (office.home / "counterfoil.yaml").write_text("approval_points: 299\n")
+    before = clerk.balances()
+    proposed = clerk.decide("match", clerk.break_of(3, "X"), 300, ref="A B")
+    assert own(proposed) == (OutcomeState.HELD, Code.APPROVAL_NEEDED)
+    assert clerk.balances() == before
+    with clerk.desk(SECOND) as desk:
+        outcomes = approve(desk, proposed.delivery.payload_sha, "seen the credit note").outcomes
+    assert [outcome.state for _, outcome in outcomes] == [OutcomeState.POSTED, OutcomeState.POSTED]
+    after = clerk.balances()
+    assert (after.get("in_flight"), after.get("suspense"), after["payable"]) == (None, None, 300)
+    assert clerk.open() == {}
+
+
+def test_who_has_a_break_is_landed_with_the_decision(clerk: Clerk) -> None:
+    told_of = {"action": "assign", "subject": clerk.break_of(4, "R3"), "points": 0, "owner": "A. Example"}
+    other = {"action": "wait", "subject": clerk.break_of(3, "X9"), "points": 0, "until": "2026-11-30"}
+    clerk.office.now += timedelta(minutes=1)
+    with clerk.desk() as desk:
+        assert own(decide_all(desk, [told_of, other], reason="shared out"))[0] is OutcomeState.POSTED
+    states = clerk.office.sql("SELECT state, owner, until FROM book.break_state ORDER BY state").rows()
+    assert states == [(2, "A. Example", None), (3, None, date(2026, 11, 30))]
