@@ -71,15 +71,16 @@ def run(
     unknown = later.decided.filter(
         (pl.col("event") == Event.UNKNOWN_ACCEPTED.value) & pl.col("member").is_not_null() & (pl.col("points") > 0)
     )
-    # One that names an open request of another member is about that one, if about any.
-    unknown = unknown.join(book.awaiting(partner_id, unknown["ref"].unique()), on="ref", how="anti")
     if work.feed.net_max > 1:
         later, unknown = _netted_before(later, unknown, book, partner_id)
     if unknown.is_empty():
         return later
-    unknown, ours = _standing(unknown, later, book, partner_id, aliases)
+    spoken_of = pl.concat([decided["ref"], waiting["ref"]])
+    unknown, ours = _standing(unknown, spoken_of, book, partner_id, aliases)
     if work.feed.net_max > 1:
-        later = _nets(later, unknown, ours, work)
+        # One that names another member's request is a mistaken answer to that one, if anything, and no net.
+        nameless = unknown.join(book.awaiting(partner_id, unknown["ref"].unique()), on="ref", how="anti")
+        later = _nets(later, nameless, ours, work)
     return _suggestions(later, unknown, ours, work)
 
 
@@ -187,11 +188,11 @@ def _met_effects(met: pl.DataFrame, decided: pl.DataFrame) -> pl.DataFrame:
 
 
 def _standing(
-    unknown: pl.DataFrame, later: Later, book: Requests, partner_id: int, aliases: pl.DataFrame
+    unknown: pl.DataFrame, spoken_of: pl.Series, book: Requests, partner_id: int, aliases: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The answers (line_no, ref, member, points, value_date), and the open requests of their members that no answer of
-    the file names (part, the item; member, amount, value_date), each with the member that stands for it when the newest
-    answer was given."""
+    """The answers (line_no, ref, member, points, value_date), and the open requests of their members that no answer
+    names, whoever's it says they are (part, the item; member, amount, value_date), each with the member that stands for
+    it when the newest answer was given."""
     hops = chain_ends(aliases.filter(pl.col("since") <= unknown["value_date"].max()))
 
     def stands(members: pl.Series) -> pl.Series:
@@ -200,8 +201,7 @@ def _standing(
     named = stands(unknown["member"]).unique()
     merged_away = hops.filter(pl.col("end").is_in(named.implode()))["member"]
     found = book.requests_of(partner_id, pl.concat([named, merged_away]))
-    spoken_of = pl.concat([later.decided["item_id"].drop_nulls(), later.ends["item_id"]])
-    free = found.filter(~pl.col("item_id").is_in(spoken_of.implode())).rename({"item_id": "part"})
+    free = found.filter(~pl.col("ref").is_in(spoken_of.implode())).rename({"item_id": "part"})
     answers = unknown.select("line_no", "ref", "member", "points", "value_date")
     return answers.with_columns(stands(answers["member"])), free.with_columns(stands(free["member"]))
 
