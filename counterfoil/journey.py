@@ -51,10 +51,16 @@ class Night:
         ]
 
     @property
+    def unsettled(self) -> list[Delivery]:
+        """Deliveries refused on arrival that have no outcome yet; once there is one, it alone counts."""
+        settled = {delivery.order for delivery, _ in self.outcomes}
+        return [delivery for delivery in self.delivered if delivery.code and delivery.order not in settled]
+
+    @property
     def exit_status(self) -> int:
         """0 when all went well, 3 when trying again may help, 1 when a person must look first."""
         statuses = {error.exit_status for _, error in self.failures}
-        if self.refused or self.standing or 1 in statuses or any(delivery.code for delivery in self.delivered):
+        if self.refused or self.standing or self.unsettled or 1 in statuses:
             return 1
         return max(statuses, default=0)
 

@@ -109,8 +109,8 @@ def files(
                 "verdict": str(one.verdict),
                 "outcome": str(outcomes[one.order].state) if one.order in outcomes else None,
                 "posting": outcomes[one.order].n if one.order in outcomes else None,
-                "code": (outcomes[one.order].code if one.order in outcomes else None) or one.code,
-                "message": (outcomes[one.order].message if one.order in outcomes else None) or one.message,
+                "code": outcomes[one.order].code if one.order in outcomes else one.code,
+                "message": outcomes[one.order].message if one.order in outcomes else one.message,
             }
             for one in known
         ]

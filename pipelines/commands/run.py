@@ -99,7 +99,7 @@ def show(night: journey.Night) -> None:
     for delivery, outcome in night.refused:
         stderr.print(f"{delivery.name}: {outcome.message}", soft_wrap=True, highlight=False, markup=False)
     named = {delivery.order for delivery, _ in night.refused}
-    held = {delivery.order: delivery for delivery in (*night.delivered, *night.standing)}
+    held = {delivery.order: delivery for delivery in (*night.unsettled, *night.standing)}
     for order, delivery in sorted(held.items()):
         if delivery.message and order not in named:
             stderr.print(delivery.message, soft_wrap=True, highlight=False, markup=False)

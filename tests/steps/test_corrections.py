@@ -211,3 +211,12 @@ def test_a_correction_is_closed_into_the_day_with_journal_and_report(answered: O
     assert done.failures == []
     assert done.report is not None
     assert done.journal is not None
+
+
+def test_a_correction_that_posted_is_no_longer_held(answered: Office) -> None:
+    answered.now += timedelta(hours=1)
+    answered.answer(DAY, *CORRECTIONS["an amount"])
+    done = answered.run(DAY, feeds=FEEDS)
+    assert [one.code for one in done.delivered] == [Code.CORRECTION_HELD], "as it arrived"
+    assert [outcome.state for _, outcome in done.outcomes] == [OutcomeState.POSTED]
+    assert (done.exit_status, done.unsettled) == (0, [])
