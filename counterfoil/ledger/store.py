@@ -5,7 +5,6 @@ Here: the DuckDB file, how it is replaced and copied whole, and the heads publis
 through the attached catalog ``book``.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
+from pydantic import TypeAdapter, ValidationError
 
 from counterfoil import limits
 from counterfoil.errors import Code, PermanentError, TransientError, UsageError
@@ -36,6 +36,9 @@ class Heads:
     n: int
     content_head: str
     chain_head: str
+
+
+_HEADS: Final = TypeAdapter(Heads)
 
 
 @dataclass(frozen=True)
@@ -157,10 +160,19 @@ class Book:
         return Heads(*row) if row else Heads(0, audit.GENESIS, audit.GENESIS)
 
     def published(self) -> Heads:
-        """The heads as they were last published beside the book; reads no database."""
+        """The heads as they were last published beside the book; reads no database. Raises BOOK_DAMAGED."""
         if not self.head_path.exists():
             return Heads(0, audit.GENESIS, audit.GENESIS)
-        return Heads(**json.loads(self.head_path.read_bytes()))
+        try:
+            return _HEADS.validate_json(self.head_path.read_bytes(), strict=True)
+        except ValidationError as error:
+            raise PermanentError(
+                Code.BOOK_DAMAGED,
+                self.head_path.name,
+                found="no published heads in it",
+                expected="the number and the two heads of the last posting, as they were written",
+                remedy="Restore it from its copy, or verify the book and remove the file; the next run writes it anew",
+            ) from error
 
     def _publish(self, book: Lookups) -> None:
         """Write the heads beside the book; a published head that the book does not have means it was changed."""

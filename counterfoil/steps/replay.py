@@ -95,7 +95,7 @@ def published(book: Book) -> Heads | None:
         return None
     try:
         return book.published()
-    except (ValueError, TypeError):
+    except PermanentError:
         return None
 
 

@@ -429,3 +429,13 @@ def test_what_is_no_book_is_called_damaged(old: Book, steps: Steps, damage: str)
     with pytest.raises(CounterfoilError) as told:
         old.inspect()
     assert told.value.code is Code.BOOK_DAMAGED
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x00\xff", b"[1]", b"{}", b'{"n":"1","content_head":"a","chain_head":"b"}'])
+def test_heads_that_cannot_be_read_are_called_damaged(old: Book, damage: bytes) -> None:
+    old.head_path.write_bytes(damage)
+    with pytest.raises(PermanentError) as told, old.writing(purpose="test"):
+        pass
+    assert told.value.code is Code.BOOK_DAMAGED
+    assert told.value.where == old.head_path.name
+    assert old.head_path.read_bytes() == damage, "what was published is left to be looked at"
