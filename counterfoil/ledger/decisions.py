@@ -88,7 +88,9 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     life = break_life.composed(work, book)
     concerned = pl.concat([alone.select(CONCERNED), matched.parts.select(CONCERNED)])
     _require_once(work, concerned, life.done)
-    others = pl.concat([life.done, _undoings(work), _permits(work), _periods(work, book)])
+    # What was taken back or let post counts towards what one person may decide, in points and in money.
+    plainly = pl.concat([_undoings(work), _permits(work), _periods(work, book)]).with_columns(minor=_value(work, book))
+    others = pl.concat([life.done, plainly])
     shape = others.columns
     done = pl.concat([alone.select(shape), matched.done.select(shape), others]).sort("line_no")
     names = Names(book, file_id=work.file_id, unit=work.unit)
@@ -136,7 +138,6 @@ def _alone(work: Work, book: Lookups) -> pl.DataFrame:
     judged = _judged(rows, book)
     fitting = judged.filter((pl.col("points") == pl.col("moves")) & pl.col("line_no").is_unique())["line_no"]
     require_fit(rows, rows["line_no"].is_in(fitting.implode()), "an open break that the action fits, and its points")
-    rate = book.programme_rate(work.policy.currency, work.on_day)
     next_state = pl.col("event").replace_strict(
         {event.value: state.value for event, state in _ENDING.items()}, default=None, return_dtype=pl.Int16
     )
@@ -146,12 +147,18 @@ def _alone(work: Work, book: Lookups) -> pl.DataFrame:
         confirmed=pl.when(confirmed).then("their_amount").otherwise(pl.lit(0, pl.Int64)),
         was_open=pl.col("open_state").is_not_null(),
         action=pl.col("action").replace_strict(ACTIONS, return_dtype=pl.Int16),
-        minor=value_points(pl.col("points").abs(), *rate) if rate else pl.lit(None, pl.Int64),
+        minor=_value(work, book),
         disposition=pl.when(pl.col("points") == 0)
         .then(pl.lit(Disposition.INFORMATION.value))
         .otherwise(pl.lit(Disposition.SETTLED.value)),
         value_date=pl.when(pl.col("event").is_in(_AT_THEIR_DATE)).then("their_date").otherwise(pl.lit(work.on_day)),
     )
+
+
+def _value(work: Work, book: Lookups) -> pl.Expr:
+    """What the points are worth at the programme's rate of the day, in minor units; null where there is no rate."""
+    rate = book.programme_rate(work.policy.currency, work.on_day)
+    return value_points(pl.col("points").abs(), *rate) if rate else pl.lit(None, pl.Int64)
 
 
 def _require_once(work: Work, concerned: pl.DataFrame, life: pl.DataFrame) -> None:
