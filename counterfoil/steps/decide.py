@@ -6,6 +6,7 @@ or who may take them.
 
 import csv
 import io
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -22,11 +23,16 @@ from counterfoil.steps.post import gross_points, read, settle
 
 COLUMNS: Final[Mapping[FeedKind, tuple[str, ...]]] = {
     FeedKind.DECISIONS: ("action", "subject", "ref", "points", "reason", "decided_at", "owner", "until"),
-    FeedKind.APPROVALS: ("payload", "reason"),
+    FeedKind.APPROVALS: ("payload", "reason", "decided_at", "account"),
 }
 
 HASH_SHOWN_MIN: Final = 8
 """Digits of a hash that people must give at least."""
+
+REASON_MAX: Final = 500
+"""Characters of a reason, as the layouts of decisions and approvals have it."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True)
@@ -64,18 +70,27 @@ def decide(
 
 
 def decide_all(desk: Desk, told: Sequence[Mapping[str, object]], *, reason: str) -> Decided:
-    """Decide several things in one file, which takes effect as a whole or not at all."""
+    """Decide several things in one file, which takes effect as a whole or not at all. DECISION_UNFIT before anything is
+    landed where the reason is none that can be kept."""
     return _landed(desk, decisions_file(desk, told, reason=reason), concerning={str(row["subject"]) for row in told})
 
 
 def approve(desk: Desk, payload_sha: str, reason: str) -> Decided:
-    """Approve a file that another person sent."""
-    written = _written(desk, FeedKind.APPROVALS, [{"payload": payload_sha, "reason": reason}])
-    return _landed(desk, written, concerning={payload_sha})
+    """Approve a file that another person sent; DECISION_UNFIT as for a decision."""
+    _require_reason(reason)
+    # Identity is by content: without time and account two people's approvals in the same words were one file.
+    row = {
+        "payload": payload_sha,
+        "reason": reason,
+        "decided_at": utc_text(desk.now()),
+        "account": desk.settings.actor,
+    }
+    return _landed(desk, _written(desk, FeedKind.APPROVALS, [row]), concerning={payload_sha})
 
 
 def decisions_file(desk: Desk, told: Sequence[Mapping[str, object]], *, reason: str) -> Written:
-    """The file that decides several things."""
+    """The file that decides several things; DECISION_UNFIT as in ``decide_all``."""
+    _require_reason(reason)
     stamp = {"reason": reason, "decided_at": utc_text(desk.now())}
     blank = dict.fromkeys(COLUMNS[FeedKind.DECISIONS], "")
     return _written(desk, FeedKind.DECISIONS, [{**blank, **row, **stamp} for row in told])
@@ -100,6 +115,17 @@ def held_file(desk: Desk, prefix: str) -> Delivery:
 def released_points(desk: Desk, delivery: Delivery) -> int:
     """The points that whoever releases a held file answers for."""
     return gross_points(read(desk, delivery))
+
+
+def _require_reason(reason: str) -> None:
+    if not reason.strip() or len(reason) > REASON_MAX or _CONTROL.search(reason):
+        raise UsageError(
+            Code.DECISION_UNFIT,
+            "reason",
+            found="nothing, more than one line, or too much",
+            expected=f"one line of 1 to {REASON_MAX} characters",
+            remedy="Say why in fewer words; nothing was decided",
+        )
 
 
 def _written(desk: Desk, kind: FeedKind, rows: Sequence[Mapping[str, object]]) -> Written:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from counterfoil.errors import Code, UsageError
-from counterfoil.landing.records import OutcomeState
+from counterfoil.landing.records import Outcome, OutcomeState
 from counterfoil.ledger import decided
 from counterfoil.steps.decide import Decided, approve, decide, held_file, released_points
 from pipelines.commands.common import Format, FormatOption, HomeOption, emit_frame, emit_json, emit_rows, stdout
@@ -133,18 +133,25 @@ def show_decisions(home: HomeOption = None, output: FormatOption = Format.TABLE)
 
 
 def tell(done: Decided, points: int, output: Format) -> None:
-    """What became of it; a decision that is refused or proposed says what comes next on its own line."""
-    own = next(outcome for one, outcome in done.outcomes if one.order == done.delivery.order)
+    """What became of it; a decision that is refused or proposed says what comes next on its own line.
+
+    Exits with 1 where a person must look at it: it, or a file that it is about, was refused or is held for another
+    cause than an approval.
+    """
+    known = {one.order: outcome for one, outcome in done.outcomes}
+    own = known.get(done.delivery.order)
+    told = own or done.delivery
+    message = told.message if own or told.message else "the same file again; nothing was done"
     if output is Format.JSON:
         emit_json(
             {
                 "file": done.delivery.name,
                 "payload_sha": done.delivery.payload_sha,
                 "points": points,
-                "outcome": own.state,
-                "posting": own.n,
-                "code": own.code,
-                "message": own.message,
+                "outcome": own.state if own else OutcomeState.REPLAY,
+                "posting": own.n if own else None,
+                "code": told.code,
+                "message": message,
                 "files": [
                     {"file": one.name, "outcome": outcome.state, "posting": outcome.n, "code": outcome.code}
                     for one, outcome in done.outcomes
@@ -153,8 +160,17 @@ def tell(done: Decided, points: int, output: Format) -> None:
             }
         )
     else:
+        if own is None:
+            stdout.print(f"{done.delivery.name}: {message}", soft_wrap=True, highlight=False, markup=False)
         for one, outcome in done.outcomes:
             said = f"posting {outcome.n}" if outcome.n else outcome.message or outcome.state
             stdout.print(f"{one.name}: {said}", soft_wrap=True, highlight=False, markup=False)
-    if own.state is OutcomeState.REJECTED:
+    if any(_unsettled(outcome) for outcome in known.values()) or (own is None and told.code is not None):
         raise typer.Exit(1)
+
+
+def _unsettled(outcome: Outcome) -> bool:
+    """Whether a person must look: not where a second one must approve, or a file was meant to be discarded."""
+    if outcome.state is OutcomeState.HELD:
+        return outcome.code != Code.APPROVAL_NEEDED
+    return outcome.state is OutcomeState.REJECTED and outcome.code != Code.FILE_DISCARDED

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from counterfoil.errors import Code, PermanentError
+from counterfoil.errors import Code, PermanentError, UsageError
 from counterfoil.feed import FeedKind
 from counterfoil.landing.records import OutcomeState
 from counterfoil.ledger import histories
@@ -230,6 +230,45 @@ def test_beyond_the_limit_a_decision_waits_for_a_second_person(office: Office) -
         outcomes = approve(desk, held_file(desk, sha[:12]).payload_sha, "looks right").outcomes
     assert [outcome.state for _, outcome in outcomes] == [OutcomeState.POSTED, OutcomeState.POSTED]
     assert clerk.balances()["in_flight"] == before["in_flight"] - 250
+
+
+def test_undoing_counts_in_money_too(office: Office) -> None:
+    clerk = Clerk(office)
+    office.home.mkdir(parents=True)
+    (office.home / "counterfoil.yaml").write_text("approval_minor: 150\n")
+    office.begin([("1111111111", 250)])
+    office.ask(MONDAY, ("A", 250))
+    office.answer(MONDAY, ("A", 240, "0000"))
+    office.run(MONDAY, feeds=FEEDS)
+    for action, expected in (("refund", OutcomeState.POSTED), ("write_off", OutcomeState.HELD)):
+        done = clerk.decide(action, clerk.break_of(4, "A"), 250)
+        assert own(clerk.decide("undo", f"{_n(done)}:2", 250))[0] is expected, "250 points are worth 125"
+    assert office.sql("SELECT minor FROM book.decision WHERE action = 7").rows() == [(125,)]
+
+
+def test_equal_approvals_of_two_people_are_two(office: Office) -> None:
+    clerk = Clerk(office)
+    office.begin([("1111111111", 2_000_000)])
+    office.run(MONDAY, feeds=FEEDS)
+    with clerk.desk() as desk:
+        sha = desk.index.held("opening")[0].payload_sha
+        assert [outcome.state for _, outcome in approve(desk, sha, "yes").outcomes][-1] is OutcomeState.HELD
+    with clerk.desk(SECOND) as desk:
+        assert own(approve(desk, sha, "yes"))[0] is OutcomeState.POSTED
+        assert desk.index.held("opening") == []
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "two\nlines", "two\rlines", "x" * 501])
+def test_a_reason_that_cannot_be_kept_is_refused_before_anything_is_landed(clerk: Clerk, reason: str) -> None:
+    name = clerk.break_of(9, "R2")
+    with clerk.desk() as desk:
+        before = desk.index.deliveries()
+        for act in (lambda: decide(desk, action="resolve", subject=name, reason=reason),
+                    lambda: approve(desk, before[0].payload_sha, reason)):  # fmt: skip
+            with pytest.raises(UsageError, match="DECISION_UNFIT reason"):
+                act()
+        assert desk.index.deliveries() == before
+    assert own(clerk.decide("resolve", name, reason="x" * 500))[0] is OutcomeState.POSTED
 
 
 def _n(decided: Decided) -> int | None:
