@@ -11,6 +11,7 @@ from connectors.crm.salesforce import SalesforceFiles
 from connectors.gl.neutral import NeutralCsv
 from connectors.gl.oracle_fbdi import OracleFbdi
 from connectors.localdir import LocalSource
+from counterfoil.errors import Code, UsageError
 from counterfoil.feed import FeedKind
 from counterfoil.landing.index import ArrivalIndex
 from counterfoil.landing.store import LandingStore
@@ -35,7 +36,7 @@ def open_desk(settings: Settings, *, progress: Progress = silent) -> Iterator[De
             settings=settings,
             landing=landing,
             index=index,
-            book=Book(home.book, home.book_lock, home.book_head),
+            book=Book(home.book, home.book_lock, home.book_head, recorded=landing.last_n),
             reader=reader,
             rulebook=load_rulebook(settings.data),
             open_source=lambda alias: open_source(settings, reader, alias),
@@ -52,13 +53,30 @@ def desk_at(home: Path | None, *, progress: Progress = silent) -> Iterator[Desk]
         yield desk
 
 
+@contextmanager
+def reading_desk(home: Path | None) -> Iterator[Desk]:
+    """The desk of a home folder that is there already, to read; NOTHING_FOUND otherwise, and nothing is made."""
+    settings = load_settings(home)
+    if not settings.home.root.is_dir():
+        raise UsageError(
+            Code.NOTHING_FOUND,
+            str(settings.home.root),
+            found="no such folder",
+            expected="a home that has run",
+            remedy="Name that home with --home or COUNTERFOIL_HOME",
+        )
+    with open_desk(settings) as desk:
+        yield desk
+
+
 def proof_desk(settings: Settings, *, progress: Progress = silent) -> ProofDesk:
     """The part of a desk that proving and replaying work at; opens nothing."""
     home = settings.home
+    landing = LandingStore(home.landing)
     return ProofDesk(
         settings=settings,
-        landing=LandingStore(home.landing),
-        book=Book(home.book, home.book_lock, home.book_head),
+        landing=landing,
+        book=Book(home.book, home.book_lock, home.book_head, recorded=landing.last_n),
         reader=LayoutReader(settings.data),
         progress=progress,
     )

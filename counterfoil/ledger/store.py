@@ -64,18 +64,30 @@ def _nobody(_bytes: int) -> None:
     """Told of copied bytes, and says nothing."""
 
 
+def _no_records() -> int:
+    """Of a book beside which nothing is recorded."""
+    return 0
+
+
 @dataclass(frozen=True)
 class Book:
-    """Where the book, its lock, its published heads and the steps of its schema lie."""
+    """Where the book, its lock, its published heads and the steps of its schema lie.
+
+    ``recorded`` tells how many postings are recorded outside it: with any, a book that is not there was lost.
+    """
 
     path: Path
     lock_path: Path
     head_path: Path
     migrations: Traversable = migrating.MIGRATIONS
+    recorded: Callable[[], int] = _no_records
 
     @contextmanager
     def reading(self, *, wait_s: float = limits.LOCK_WAIT_S) -> Iterator[Lookups]:
-        """The book to read, beside other readers; an empty book where none is yet."""
+        """The book to read, beside other readers; an empty book where none is yet.
+
+        Raises BOOK_DAMAGED, as ``writing`` does, where there was one and it is gone.
+        """
         self._ensure(wait_s)
         with (
             lock.held(self.lock_path, exclusive=False, wait_s=wait_s, purpose="read"),
@@ -226,6 +238,7 @@ class Book:
         with room_for_write(self.path.parent):
             aside._remove()  # what a killed migration left
             if not self.path.exists():
+                self._require_never_posted()
                 _wal(self.path).unlink(missing_ok=True)  # of a book that is gone: it must not be read into the new one
                 aside._make()
             elif self._pending():
@@ -235,6 +248,21 @@ class Book:
                 return  # another process was first
             aside.path.replace(self.path)
             sync_folder(self.path.parent)
+
+    def _require_never_posted(self) -> None:
+        """Raise BOOK_DAMAGED where postings are known outside a book that is gone: a new one would hide the loss.
+
+        The book is made before its first posting is recorded, so no crash leaves a record without a book.
+        """
+        known = max(self.published().n, self.recorded())
+        if known:
+            raise PermanentError(
+                Code.BOOK_DAMAGED,
+                self.path.name,
+                found=f"no book, though {known:,} postings were recorded",
+                expected="the book that holds them",
+                remedy="Restore it from a backup, or make it again with counterfoil replay; nothing was changed",
+            )
 
     def _make(self, old: Path | None = None) -> int:
         """Make this file at the newest schema, from nothing or from a copy of ``old``; returns the schema it began at.
@@ -326,6 +354,8 @@ class Book:
             )
         if isinstance(error, duckdb.IOException):
             return self._damaged("a file that DuckDB cannot read or write")
+        if isinstance(error, duckdb.CatalogException) and "Table with name" in text:
+            return self._damaged("a database without a table of the book")
         return error
 
     def _damaged(self, found: str) -> PermanentError:

@@ -13,7 +13,7 @@ from counterfoil.landing.records import Outcome, OutcomeState
 from counterfoil.ledger import decided
 from counterfoil.steps.decide import Decided, approve, decide, held_file, released_points
 from pipelines.commands.common import Format, FormatOption, HomeOption, emit_frame, emit_json, emit_rows, stdout
-from pipelines.wiring import desk_at
+from pipelines.wiring import desk_at, reading_desk
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it stays with the decision for ever.")]
 FileArgument = Annotated[str, typer.Argument(help="The file's SHA-256, or its first digits; see counterfoil held.")]
@@ -50,7 +50,7 @@ def undo(
 
 def held(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
     """Files that wait for a decision or an approval, each with its hash and why it waits."""
-    with desk_at(home) as desk:
+    with reading_desk(home) as desk:
         waiting = [one for feed in desk.reader.feeds() for one in desk.index.held(feed.feed)]
         outcomes = desk.index.latest_outcomes(one.order for one in waiting)
         rows = [
@@ -127,7 +127,7 @@ def reopen(
 
 def show_decisions(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
     """Every decision in the book: who decided what, when and why, and whether it was undone."""
-    with desk_at(home) as desk, desk.book.reading() as book:
+    with reading_desk(home) as desk, desk.book.reading() as book:
         frame = decided.told(book)
     emit_frame(frame, output, title="Decisions")
 

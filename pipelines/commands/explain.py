@@ -21,7 +21,7 @@ from pipelines.commands.common import (
     emit_rows,
     stdout,
 )
-from pipelines.wiring import desk_at
+from pipelines.wiring import reading_desk
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +40,7 @@ def explain(
 
     For an open break also why it stands: what nearly fits it, and the field that would settle it.
     """
-    with desk_at(home) as desk, desk.book.reading() as book:
+    with reading_desk(home) as desk, desk.book.reading() as book:
         story = explained(desk, book, ref, partner)
         programme = desk.settings.programme
     if html is not None:

@@ -33,7 +33,7 @@ from pipelines.commands.common import (
     parse_instant,
     parse_reach,
 )
-from pipelines.wiring import desk_at
+from pipelines.wiring import desk_at, reading_desk
 
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="A date; now by default.")]
 ValuedOption = Annotated[str | None, typer.Option("--as-of", help="Entries whose value date is not after this date.")]
@@ -94,7 +94,7 @@ def files(
     output: FormatOption = Format.TABLE,
 ) -> None:
     """What arrived, with its verdict on arrival and what became of it."""
-    with desk_at(home) as desk:
+    with reading_desk(home) as desk:
         known = desk.index.deliveries(feed=feed, day=parse_day(date))
         outcomes = desk.index.latest_outcomes(one.order for one in known)
         rows = [
@@ -168,7 +168,7 @@ def show_balances(
     """Balances by account, in points; a credit, what the programme owes, is positive."""
     if by_expiry:
         _require_now(as_of, period, known_at)
-        with desk_at(home) as desk, desk.book.reading() as book:
+        with reading_desk(home) as desk, desk.book.reading() as book:
             day = local_date(desk.now(), desk.settings.zone)
             frame = balances_by_expiry(book, day, partner, each_member=members)
         emit_frame(frame, output, title=f"Members' points by expiry on {day}")
@@ -208,7 +208,7 @@ def trial_balance(
 @contextmanager
 def _opened(home: Path | None, known_at: str | None) -> Iterator[tuple[Desk, Lookups, Moment]]:
     """The desk, the book to read, and the moment that is asked for."""
-    with desk_at(home) as desk, desk.book.reading() as book:
+    with reading_desk(home) as desk, desk.book.reading() as book:
         yield desk, book, moment(book, parse_instant(known_at, desk.settings.zone) if known_at else None)
 
 

@@ -19,7 +19,7 @@ from pipelines.commands.common import (
     parse_instant,
     parse_reach,
 )
-from pipelines.wiring import desk_at
+from pipelines.wiring import reading_desk
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +39,7 @@ def restate(
 ) -> None:
     """Explain every change of figures between two knowledge times by file, correction, decision or rule version."""
     reach = parse_reach(as_of, period)
-    with desk_at(home) as desk, desk.book.reading() as book:
+    with reading_desk(home) as desk, desk.book.reading() as book:
         early = parse_instant(since, desk.settings.zone)
         late = parse_instant(until, desk.settings.zone) if until else desk.now()
         if late < early:

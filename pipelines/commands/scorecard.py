@@ -20,7 +20,7 @@ from pipelines.commands.common import (
     parse_day,
     stdout,
 )
-from pipelines.wiring import desk_at
+from pipelines.wiring import reading_desk
 
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="The end of this programme day; today by default.")]
 
@@ -41,7 +41,7 @@ def show_scorecard(
 
     JSON adds every denominator, and the rows that the figures are sums of.
     """
-    with desk_at(home) as desk, desk.book.reading() as book:
+    with reading_desk(home) as desk, desk.book.reading() as book:
         if partner is not None:
             require_partner(desk.feeds(), partner)
         day = parse_day(as_of) or local_date(desk.now(), desk.settings.zone)
@@ -85,7 +85,7 @@ def dispute(
 
     It names members as the partner wrote them: hand it to that partner, and to nobody else.
     """
-    with desk_at(home) as desk:
+    with reading_desk(home) as desk:
         day = parse_day(as_of) or local_date(desk.now(), desk.settings.zone)
         written = write_pack(desk, partner, day, to)
     if output is Format.JSON:

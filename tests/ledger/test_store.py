@@ -186,6 +186,7 @@ def test_a_log_is_folded_into_the_old_book_before_it_is_copied(old: Book, steps:
 def test_a_log_without_its_book_is_not_read_into_a_new_one(old: Book, root: Path) -> None:
     log = kill_a_writer(old, root)
     old.path.unlink()
+    old.head_path.unlink()
     assert left_in_the_log(old) == 0
     assert not log.exists()
     assert old.inspect() == (Heads(0, *[old.inspect()[0].content_head] * 2), 1)
@@ -439,3 +440,24 @@ def test_heads_that_cannot_be_read_are_called_damaged(old: Book, damage: bytes) 
     assert told.value.code is Code.BOOK_DAMAGED
     assert told.value.where == old.head_path.name
     assert old.head_path.read_bytes() == damage, "what was published is left to be looked at"
+
+
+@pytest.mark.parametrize("kept", ["heads", "records"])
+def test_a_book_that_was_lost_is_not_begun_anew(old: Book, kept: str) -> None:
+    old.path.unlink()
+    if kept == "records":
+        old.head_path.unlink()
+        old = replace(old, recorded=lambda: 1)
+    for use in (old.reading(), old.writing(purpose="test")):
+        with pytest.raises(PermanentError) as told, use:
+            pass
+        assert told.value.code is Code.BOOK_DAMAGED
+    assert files(old) == set()
+
+
+def test_a_book_without_a_table_is_called_damaged(old: Book) -> None:
+    with old._attached(read_only=False) as connection:
+        connection.execute("DROP TABLE book.posting CASCADE")
+    with pytest.raises(PermanentError) as told, old.writing(purpose="test"):
+        pass
+    assert told.value.code is Code.BOOK_DAMAGED

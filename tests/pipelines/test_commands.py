@@ -164,3 +164,24 @@ def test_a_server_that_is_not_there_ends_with_3(ran: Office) -> None:
     result = invoke("run", "--date", str(MONDAY))
     assert result.exit_code == 3
     assert "CONNECTION_LOST" in result.stderr
+
+
+READING = ("files", "status", "breaks", "balances", "trial-balance", "held", "decisions", "scorecard")
+
+
+def test_a_book_that_was_lost_is_missed_by_whoever_reads_or_posts(ran: Office) -> None:
+    (ran.home / "book.duckdb").unlink()
+    for verb in ("status", "breaks", "balances", "trial-balance", "decisions", "run"):
+        done = invoke(verb)
+        assert exit_status(done) == 1, verb
+        assert "BOOK_DAMAGED" in done.stderr + str(done.exception), verb
+    assert not (ran.home / "book.duckdb").exists()
+    assert (ran.home / "book.head.json").exists()
+
+
+@pytest.mark.parametrize("verb", READING)
+def test_a_home_that_is_not_there_is_not_made_by_reading(tmp_path: Path, verb: str) -> None:
+    done = invoke(verb, "--home", str(tmp_path / "none"))
+    assert exit_status(done) == 2
+    assert "NOTHING_FOUND" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
