@@ -12,7 +12,16 @@ from counterfoil.errors import Code, UsageError
 from counterfoil.landing.records import Outcome, OutcomeState
 from counterfoil.ledger import decided
 from counterfoil.steps.decide import Decided, approve, decide, held_file, released_points
-from pipelines.commands.common import Format, FormatOption, HomeOption, emit_frame, emit_json, emit_rows, stdout
+from pipelines.commands.common import (
+    Format,
+    FormatOption,
+    HomeOption,
+    emit_frame,
+    emit_json,
+    emit_rows,
+    parse_period,
+    stdout,
+)
 from pipelines.wiring import desk_at, reading_desk
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it stays with the decision for ever.")]
@@ -113,6 +122,7 @@ def lock(
     period: PeriodArgument, reason: ReasonOption, home: HomeOption = None, output: FormatOption = Format.TABLE
 ) -> None:
     """Lock an accounting period: what comes later for it is booked in the next open one."""
+    parse_period(period)
     with desk_at(home) as desk:
         tell(decide(desk, action="lock", subject=period, reason=reason), 0, output)
 
@@ -121,6 +131,7 @@ def reopen(
     period: PeriodArgument, reason: ReasonOption, home: HomeOption = None, output: FormatOption = Format.TABLE
 ) -> None:
     """Reopen a locked period; a second person must always approve it."""
+    parse_period(period)
     with desk_at(home) as desk:
         tell(decide(desk, action="reopen", subject=period, reason=reason), 0, output)
 

@@ -72,3 +72,12 @@ def test_a_file_that_stays_held_after_its_release_is_no_success(ran: Office, mon
 
 def test_a_reason_of_two_lines_is_a_wrong_use(ran: Office) -> None:
     assert exit_status(CliRunner().invoke(app, ["discard", held(ran), "--reason", "two\nlines"])) == 2
+
+
+@pytest.mark.parametrize("verb", ["lock", "reopen"])
+def test_what_is_no_month_is_refused_before_anything_is_landed(ran: Office, verb: str) -> None:
+    with ran.desk() as desk:
+        before = desk.index.deliveries()
+        for period in ("foo", "", "2026-13", "2026-1"):
+            assert exit_status(invoke(verb, period)) == 2
+        assert desk.index.deliveries() == before
