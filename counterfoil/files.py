@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from counterfoil.errors import Code, TransientError
+from counterfoil.errors import Code, TransientError, UsageError
 from counterfoil.limits import MEBIBYTE
 
 _NO_ROOM: Final = {errno.ENOSPC: "the file system is full", errno.EDQUOT: "a quota is used up"} | {
@@ -85,13 +85,25 @@ def sync_folder(folder: Path) -> None:
 
 
 def ensure_folder(folder: Path) -> None:
-    """Make ``folder`` and its missing parents, durably; there already counts as done."""
+    """Make ``folder`` and its missing parents, durably; there already counts as done.
+
+    Raises FOLDER_TAKEN where a file lies in its place or the system lets nobody make one there, and DISK_FULL.
+    """
     if folder.is_dir():
         return
     ensure_folder(folder.parent)
-    with room_for_write(folder.parent):
-        folder.mkdir(exist_ok=True)
-        sync_folder(folder.parent)
+    try:
+        with room_for_write(folder.parent):
+            folder.mkdir(exist_ok=True)
+            sync_folder(folder.parent)
+    except OSError as error:
+        raise UsageError(
+            Code.FOLDER_TAKEN,
+            str(folder),
+            found=f"no folder, and none can be made there ({os.strerror(error.errno or 0)})",
+            expected="a folder, or room for one",
+            remedy="Name another folder, or make this one and give this account the right to write there",
+        ) from error
 
 
 def write_durably(path: Path, data: bytes, *, private: bool = False) -> None:

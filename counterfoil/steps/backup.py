@@ -24,16 +24,20 @@ from counterfoil import limits
 from counterfoil.clock import utc_text
 from counterfoil.errors import Code, PermanentError, UsageError
 from counterfoil.files import canonical_json, copy_synced, ensure_folder, sha256_bytes, sync_folder, write_durably
+from counterfoil.landing.records import Delivery, PostingRecord, read_record_file
+from counterfoil.landing.store import LandingStore
 from counterfoil.ledger import lock
 from counterfoil.ledger.store import Book, Heads
 from counterfoil.settings import Home
 from counterfoil.steps.desk import SOFTWARE, Progress
+from counterfoil.steps.record import ALWAYS_LANDED
 
 KEPT: Final = 2
 """Backups whose book is kept: the newest, and the one before it in case the newest turns out to be damaged."""
 
 LOCK: Final = "backup.lock"
 PAYLOADS: Final = "landing/payloads"
+DELIVERIES: Final = "landing/deliveries"
 POSTINGS: Final = "landing/postings"
 
 _COPYING: Final = "copying"
@@ -229,7 +233,7 @@ def _require_place(home: Home, to: Path) -> None:
     """A backup inside the home is lost with it; one in somebody's folder would write over what lies there."""
     if to.resolve().is_relative_to(home.root.resolve()):
         raise _taken(to, "the home that is to be backed up")
-    if to.exists() and not (to / LOCK).exists() and any(to.iterdir()):
+    if to.is_dir() and not (to / LOCK).exists() and any(to.iterdir()):
         raise _taken(to, "something that is no backup")
 
 
@@ -266,13 +270,32 @@ def _stays(path: str) -> bool:
 
 
 def _require_whole(home: Home, listed: Mapping[str, int], known: Mapping[str, str], n: int) -> None:
-    """Prove that the home still has what was backed up before and a record of each posting."""
+    """Prove that the home still has what was backed up before, a record of each posting, and what new records name."""
     gone = sorted(path for path in known.keys() - listed.keys() if path.startswith("landing/"))
     if gone:
         raise _lost(home, gone[0], "no such file, which the backup before has")
     records = lacking_records(listed, n)
     if records:
         raise _lost(home, f"{POSTINGS}/{records[0]:08d}.json", "no record of a posting that the book has")
+    missing = sorted(_named(home, listed.keys() - known.keys()) - listed.keys())
+    if missing:
+        raise _lost(home, missing[0], "no such payload, which a delivery or a posting names")
+
+
+def _named(home: Home, paths: Iterable[str]) -> set[str]:
+    """The payloads, by their paths below the home, that the deliveries and postings among ``paths`` cannot do without.
+
+    SIDECAR_DAMAGED for one that cannot be read.
+    """
+    shas: set[str] = set()
+    for path in paths:
+        if path.startswith(f"{DELIVERIES}/"):
+            shas.add(read_record_file(Delivery, home.root / path).payload_sha)
+        elif path.startswith(f"{POSTINGS}/"):
+            hashes = read_record_file(PostingRecord, home.root / path).hashes
+            shas |= {hashes[name] for name in ALWAYS_LANDED if name in hashes}
+    landing = LandingStore(home.landing)
+    return {landing.path(sha).relative_to(home.root).as_posix() for sha in shas}
 
 
 def _copy(

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import polars as pl
 
@@ -39,7 +39,8 @@ from counterfoil.steps.desk import SOFTWARE, Desk
 
 Seen = TypeVar("Seen")
 
-_KEPT = ("layout", "rules", "chart")
+ALWAYS_LANDED: Final = ("layout", "rules", "chart")
+"""What was in force at a posting and lies in the landing store since the first version of the program."""
 
 
 class Archive(Protocol):
@@ -182,7 +183,7 @@ def _record(desk: Desk, book: Writer, delivery: Delivery, *, feed: Feed, verdict
 
 
 def _recorded(desk: Archive, record: PostingRecord) -> _InForce:
-    layout, rules, chart = (desk.landing.verify(record.hashes[name]).read_bytes() for name in _KEPT)
+    layout, rules, chart = (desk.landing.verify(record.hashes[name]).read_bytes() for name in ALWAYS_LANDED)
     # The first version of the program named its settings and did not keep them.
     known = record.hashes["settings"] == desk.settings.settings_sha
     policy = desk.settings.settings_bytes if known else desk.landing.verify(record.hashes["settings"]).read_bytes()

@@ -90,6 +90,8 @@ def test_a_replay_says_where_it_came_to(home: Home, tmp_path: Path) -> None:
         (("audit", "verify", "--since", "yesterday"), "DATE_OUTSIDE"),
         (("audit", "verify", "--head", "12"), "NOTHING_FOUND"),
         (("replay", "--into", "{home}"), "FOLDER_TAKEN"),
+        (("replay", "--into", "{home}/book.duckdb"), "FOLDER_TAKEN"),
+        (("run", "--home", "/proc/none"), "FOLDER_TAKEN"),
         (("replay", "--into", "{home}/again", "--through", "27"), "NOTHING_FOUND"),
     ],
 )

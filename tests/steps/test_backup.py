@@ -14,6 +14,7 @@ import pytest
 
 from counterfoil.errors import Code, CounterfoilError
 from counterfoil.files import sha256_file
+from counterfoil.landing.store import LandingStore
 from counterfoil.ledger.store import Book
 from counterfoil.settings import Home
 from counterfoil.steps.backup import Manifest, backup, manifests
@@ -233,7 +234,7 @@ def test_a_folder_that_is_no_place_for_a_backup_is_refused(home: Home, tmp_path:
     somebody = tmp_path / "somebody"
     somebody.mkdir()
     (somebody / "letter.txt").touch()
-    for place in (home.root, home.root / "backups", somebody):
+    for place in (home.root, home.root / "backups", somebody, somebody / "letter.txt", somebody / "letter.txt" / "to"):
         error = refused(partial(saved, home, place))
         assert (error.code, error.exit_status) == (Code.FOLDER_TAKEN, 2)
     assert [path.name for path in somebody.iterdir()] == ["letter.txt"]
@@ -259,6 +260,7 @@ def test_a_home_without_a_book_is_refused(tmp_path: Path, to: Path) -> None:
         ("payloads", True, "cut", Code.PAYLOAD_DAMAGED),
         ("payloads", False, "changed", Code.PAYLOAD_DAMAGED),
         ("payloads", True, "gone", Code.PAYLOAD_DAMAGED),
+        ("payloads", False, "gone", Code.PAYLOAD_DAMAGED),
         ("outcomes", True, "gone", Code.SIDECAR_DAMAGED),
         ("postings", False, "gone", Code.SIDECAR_DAMAGED),
     ],
@@ -277,6 +279,19 @@ def test_a_damaged_home_is_told_of_and_the_backup_before_stays(
     error = refused(partial(saved, home, to))
     assert (error.code, error.where, error.exit_status) == (code, str(path), 1)
     assert restored(to, again).manifest == first
+
+
+def test_a_first_backup_misses_what_a_delivery_or_a_posting_names(home: Home, to: Path) -> None:
+    landing = LandingStore(home.landing)
+    delivery, record = next(landing.deliveries()), landing.read_record(1)
+    for sha in (delivery.payload_sha, *(record.hashes[name] for name in ("layout", "rules", "chart"))):
+        path = landing.path(sha)
+        data = path.read_bytes()
+        path.unlink()
+        error = refused(partial(saved, home, to))
+        assert (error.code, error.where) == (Code.PAYLOAD_DAMAGED, str(path))
+        path.write_bytes(data)
+    assert saved(home, to).number == 1
 
 
 def test_what_was_cleared_away_from_the_outputs_stays_in_the_backup(home: Home, to: Path, again: Home) -> None:
