@@ -23,6 +23,7 @@ from rich.table import Table
 from counterfoil.errors import Code, UsageError
 from counterfoil.ledger.known import Reach
 from counterfoil.ledger.periods import last_day
+from counterfoil.schemas.rules import FIRST_DAY, LAST_DAY
 from counterfoil.steps.desk import Progress as Say
 
 
@@ -57,11 +58,11 @@ stderr = Console(stderr=True)
 
 
 def parse_day(text: str | None) -> date | None:
-    """A date option as YYYY-MM-DD; SETTINGS_INVALID otherwise."""
+    """A date option as YYYY-MM-DD; DATE_OUTSIDE otherwise."""
     if text is None:
         return None
     try:
-        return date.fromisoformat(text)
+        return _within(date.fromisoformat(text))
     except ValueError as error:
         _refuse("no date", "a date such as 2026-11-20", error)
 
@@ -71,9 +72,10 @@ def parse_instant(text: str, zone: str) -> datetime:
     expected = "an instant with its offset, such as 2026-11-20T18:00:00+01:00, or a date"
     try:
         if len(text) <= len("2026-11-20"):
-            following = date.fromisoformat(text) + timedelta(days=1)
+            following = _within(date.fromisoformat(text)) + timedelta(days=1)
             return datetime.combine(following, time(), ZoneInfo(zone)) - timedelta(milliseconds=1)
         instant = datetime.fromisoformat(text)
+        _within(instant.date())
     except ValueError as error:
         _refuse("no time", expected, error)
     return instant if instant.tzinfo else _refuse("a time without its offset from UTC", expected)
@@ -83,12 +85,22 @@ def parse_reach(as_of: str | None, period: str | None) -> Reach:
     """Which entries count by ``--as-of`` and ``--period``, of which at most one is given; DATE_OUTSIDE otherwise."""
     if as_of is not None and period is not None:
         _refuse("both --as-of and --period", "one of them: value dates, or accounting dates")
-    if period is None:
-        return Reach(as_of=parse_day(as_of))
+    return Reach(as_of=parse_day(as_of)) if period is None else Reach(period_end=parse_period(period))
+
+
+def parse_period(text: str) -> date:
+    """The last day of a month given as YYYY-MM; DATE_OUTSIDE otherwise."""
     try:
-        return Reach(period_end=last_day(period))
+        return _within(last_day(text))
     except ValueError as error:
         _refuse("no period", "a month such as 2026-11", error)
+
+
+def _within(day: date) -> date:
+    """A day that can be meant: files hold no other, and near the ends of the calendar no day follows."""
+    if not FIRST_DAY <= day <= LAST_DAY:
+        _refuse(f"the year {day.year}", f"a day from {FIRST_DAY} to {LAST_DAY}")
+    return day
 
 
 def _refuse(found: str, expected: str, cause: ValueError | None = None) -> NoReturn:

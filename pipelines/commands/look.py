@@ -181,7 +181,7 @@ def show_balances(
 
 def _require_now(*dates: str | None) -> None:
     """What is left of a lot is known of today only."""
-    if any(dates):
+    if any(one is not None for one in dates):
         raise UsageError(
             Code.DATE_OUTSIDE,
             "--by-expiry",
@@ -209,7 +209,8 @@ def trial_balance(
 def _opened(home: Path | None, known_at: str | None) -> Iterator[tuple[Desk, Lookups, Moment]]:
     """The desk, the book to read, and the moment that is asked for."""
     with reading_desk(home) as desk, desk.book.reading() as book:
-        yield desk, book, moment(book, parse_instant(known_at, desk.settings.zone) if known_at else None)
+        at = parse_instant(known_at, desk.settings.zone) if known_at is not None else None
+        yield desk, book, moment(book, at)
 
 
 def _day(desk: Desk, text: str | None, then: Moment) -> date:

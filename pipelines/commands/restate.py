@@ -41,7 +41,7 @@ def restate(
     reach = parse_reach(as_of, period)
     with reading_desk(home) as desk, desk.book.reading() as book:
         early = parse_instant(since, desk.settings.zone)
-        late = parse_instant(until, desk.settings.zone) if until else desk.now()
+        late = parse_instant(until, desk.settings.zone) if until is not None else desk.now()
         if late < early:
             raise UsageError(
                 Code.DATE_OUTSIDE,

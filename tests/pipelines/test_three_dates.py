@@ -211,3 +211,25 @@ def test_wrong_use_ends_with_2_and_says_what_is_expected(week: Week, arguments: 
     assert isinstance(result.exception, CounterfoilError)
     assert result.exception.exit_status == 2
     assert "DATE_OUTSIDE" in str(result.exception)
+
+
+@pytest.mark.usefixtures("week")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["balances", "--known-at", "9999-12-31"],
+        ["balances", "--known-at", "0001-01-01T00:00:00+14:00"],
+        ["balances", "--known-at", ""],
+        ["balances", "--as-of", "0001-01-01"],
+        ["balances", "--period", "9999-12"],
+        ["report", "--known-at", ""],
+        ["report", "--date", "9999-12-31"],
+        ["report", "--date", "0001-01-01"],
+        ["restate", "--from", "9999-12-31"],
+        ["restate", "--from", "2026-11-17", "--to", ""],
+    ],
+)
+def test_a_date_that_cannot_be_meant_is_refused(arguments: list[str]) -> None:
+    result = invoke(*arguments)
+    assert isinstance(result.exception, CounterfoilError)
+    assert (result.exception.exit_status, str(result.exception.code)) == (2, "DATE_OUTSIDE")
