@@ -18,9 +18,6 @@ from bench.labelled.write import files
 SEED = 11
 SIZE = 60
 
-MISLEADING = {"half_repeated", "neighbour_within_tolerance", "net_repeated", "part_too_late"}
-"""Kinds that are still settled wrongly, as the page says. No other may be, and one that is mended leaves this list."""
-
 Judged = tuple[Plan, Seen]
 
 
@@ -47,7 +44,7 @@ def changed(plan: Plan, kind: str, change: Callable[[Situation], None]) -> Plan:
 @pytest.mark.slow
 def test_no_request_is_settled_by_an_answer_that_is_not_its_own(judged: Judged) -> None:
     result = score.score(*judged)
-    assert {kind for kind, _ in found(result, score.FALSE_MATCH)} == MISLEADING
+    assert not found(result, score.FALSE_MATCH)
     assert result.figures[score.FALSE].of > SIZE
     assert {kind.name for kind in CATALOGUE} == set(result.kinds)
     assert result.figures[score.MATCHED].right > 0.95 * result.figures[score.MATCHED].of

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
@@ -242,9 +241,8 @@ class Both:
         home = self.make_book().path.parent
         shutil.copytree(self.book.path.parent, home, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.lock"))
         self.end()
-        self.book = replace(self.book, **{
-            name: home / Path(getattr(self.book, name)).name for name in ("path", "lock_path", "head_path")
-        })  # fmt: skip
+        path, lock, head = (home / old.name for old in (self.book.path, self.book.lock_path, self.book.head_path))
+        self.book = replace(self.book, path=path, lock_path=lock, head_path=head)
         self.stack = ExitStack()
         self.writer = self.stack.enter_context(self.book.writing(purpose="test"))
 
