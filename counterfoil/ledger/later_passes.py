@@ -9,12 +9,11 @@ from typing import Final, Protocol, Self
 
 import polars as pl
 
-from counterfoil.ledger import posting
+from counterfoil.ledger import merged, posting
 from counterfoil.ledger.model import TABLES, Agreed, Event, ItemKind, MatchPass, MatchRole, Outcome
 from counterfoil.ledger.work import Work
 from counterfoil.reconcile import groups, life, passes, suggestions
 from counterfoil.reconcile.groups import Groups, Verdict
-from counterfoil.reconcile.merges import chain_ends
 from counterfoil.reconcile.terms import SUGGESTING, inside
 
 ENDS: Final = {"item_id": pl.Int64, "line_no": pl.Int64, "confirmed": pl.Int64}
@@ -191,19 +190,10 @@ def _standing(
     unknown: pl.DataFrame, spoken_of: pl.Series, book: Requests, partner_id: int, aliases: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The answers (line_no, ref, member, points, value_date), and the open requests of their members that no answer
-    names, whoever's it says they are (part, the item; member, amount, value_date), each with the member that stands for
-    it when the newest answer was given."""
-    hops = chain_ends(aliases.filter(pl.col("since") <= unknown["value_date"].max()))
-
-    def stands(members: pl.Series) -> pl.Series:
-        return members.replace(hops["member"], hops["end"])
-
-    named = stands(unknown["member"]).unique()
-    merged_away = hops.filter(pl.col("end").is_in(named.implode()))["member"]
-    found = book.requests_of(partner_id, pl.concat([named, merged_away]))
-    free = found.filter(~pl.col("ref").is_in(spoken_of.implode())).rename({"item_id": "part"})
+    names, whoever's it says they are (part, the item; member, amount, value_date)."""
     answers = unknown.select("line_no", "ref", "member", "points", "value_date")
-    return answers.with_columns(stands(answers["member"])), free.with_columns(stands(free["member"]))
+    named, ours = merged.with_requests(answers, aliases, book, partner_id)
+    return named, ours.filter(~pl.col("ref").is_in(spoken_of.implode())).rename({"item_id": "part"})
 
 
 def _netted_before(later: Later, unknown: pl.DataFrame, book: Requests, partner_id: int) -> tuple[Later, pl.DataFrame]:

@@ -13,6 +13,7 @@ import polars as pl
 from counterfoil.ledger import posting
 from counterfoil.ledger.model import TABLES, Event
 from counterfoil.ledger.work import Work
+from counterfoil.reconcile.merges import chain_ends
 
 FORWARDING: Final = 2
 """The ordinal of transfers that send points on to a survivor."""
@@ -40,6 +41,28 @@ def aliases(work: Work, book: Aliases, partner_id: int) -> pl.DataFrame:
     """
     known = book.aliases(partner_id)
     return known if work.schema > 1 else known.with_columns(since=pl.lit(date.min))
+
+
+class Requests(Protocol):
+    """What finds open requests by their members; the open book."""
+
+    def requests_of(self, partner_id: int, members: pl.Series) -> pl.DataFrame: ...
+
+
+def with_requests(
+    answers: pl.DataFrame, hops: pl.DataFrame, book: Requests, partner_id: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Answers, and the open requests of their members under any of their numbers (item_id, ref, member, amount,
+    value_date), each with the member that stands for it when the newest of the answers was given.
+
+    ``answers``: member, value_date among others; ``hops``: as of ``aliases``.
+    """
+    ends = chain_ends(hops.filter(pl.col("since") <= answers["value_date"].max()))
+    stands = pl.col("member").replace(ends["member"], ends["end"])
+    named = answers.with_columns(stands)
+    merged_away = ends.filter(pl.col("end").is_in(named["member"].implode()))["member"]
+    ours = book.requests_of(partner_id, pl.concat([named["member"], merged_away]))
+    return named, ours.with_columns(stands)
 
 
 def survivors(book: Reads) -> pl.DataFrame:

@@ -12,8 +12,8 @@ import polars as pl
 from counterfoil.feed import Feed
 from counterfoil.ledger.figures import made_in
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import Action, BreakCode, ItemKind, MatchPass
-from counterfoil.reconcile.merges import chain_ends
+from counterfoil.ledger.merged import with_requests
+from counterfoil.ledger.model import Action, BreakCode, ItemKind, MatchPass, Side
 from counterfoil.reconcile.suggestions import candidates
 from counterfoil.reconcile.terms import SUGGESTING
 
@@ -65,17 +65,11 @@ def _of_feed(theirs: pl.DataFrame, book: Lookups, feeds: Sequence[Feed]) -> pl.D
     """Candidates for the answers of one feed; members that were merged are whoever stands for them."""
     partner_id, feed = int(theirs["partner_id"][0]), theirs["feed"][0]
     windows = [one.answer_window for one in feeds if one.feed == feed and one.answer_window is not None]
-    hops = chain_ends(book.aliases(partner_id).filter(pl.col("since") <= theirs["value_date"].max()))
-
-    def stands(members: pl.Series) -> pl.Series:
-        return members.replace(hops["member"], hops["end"])
-
-    named = theirs.with_columns(stands(theirs["member"]))
-    merged_away = hops.filter(pl.col("end").is_in(named["member"].implode()))["member"]
-    ours = book.requests_of(partner_id, pl.concat([named["member"], merged_away]))
-    asked = ours.with_columns(stands(ours["member"]))
+    named, ours = with_requests(theirs, book.aliases(partner_id), book, partner_id)
+    spoken_of = book.open_items(partner_id, Side.THEIRS)["ref"]
+    free = ours.filter(~pl.col("ref").is_in(spoken_of.implode()))
     window = windows[-1] if windows else SUGGESTING
-    return candidates(named, asked, window, declined=_declined(book))
+    return candidates(named, free, window, declined=_declined(book))
 
 
 def _declined(book: Lookups) -> pl.DataFrame:
