@@ -24,6 +24,7 @@ from counterfoil.errors import Code, UsageError
 from counterfoil.ledger.known import Reach
 from counterfoil.ledger.periods import last_day
 from counterfoil.schemas.rules import FIRST_DAY, LAST_DAY
+from counterfoil.steps.desk import Desk
 from counterfoil.steps.desk import Progress as Say
 
 
@@ -94,6 +95,25 @@ def parse_period(text: str) -> date:
         return _within(last_day(text))
     except ValueError as error:
         _refuse("no period", "a month such as 2026-11", error)
+
+
+def require_known(option: str, wanted: Iterable[str | None], known: Iterable[str]) -> None:
+    """Raise NOTHING_FOUND, naming those there are, unless each name that an option was given is one of them."""
+    names = sorted(set(known))
+    unknown = sorted({name for name in wanted if name is not None} - set(names))
+    if unknown:
+        raise UsageError(
+            Code.NOTHING_FOUND,
+            option,
+            found=f"none named {', '.join(unknown)}",
+            expected=f"one of {', '.join(names)}",
+            remedy="See counterfoil feeds",
+        )
+
+
+def require_partner(desk: Desk, partner: str | None) -> None:
+    """Raise NOTHING_FOUND for a partner that no layout has."""
+    require_known("--partner", [partner], (feed.partner for feed in desk.reader.feeds()))
 
 
 def _within(day: date) -> date:

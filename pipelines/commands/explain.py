@@ -19,6 +19,7 @@ from pipelines.commands.common import (
     PartnerOption,
     emit_json,
     emit_rows,
+    require_partner,
     stdout,
 )
 from pipelines.wiring import reading_desk
@@ -41,6 +42,7 @@ def explain(
     For an open break also why it stands: what nearly fits it, and the field that would settle it.
     """
     with reading_desk(home) as desk, desk.book.reading() as book:
+        require_partner(desk, partner)
         story = explained(desk, book, ref, partner)
         programme = desk.settings.programme
     if html is not None:

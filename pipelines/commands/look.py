@@ -32,6 +32,8 @@ from pipelines.commands.common import (
     parse_day,
     parse_instant,
     parse_reach,
+    require_known,
+    require_partner,
 )
 from pipelines.wiring import desk_at, reading_desk
 
@@ -95,6 +97,7 @@ def files(
 ) -> None:
     """What arrived, with its verdict on arrival and what became of it."""
     with reading_desk(home) as desk:
+        require_known("--feed", [feed], (one.feed for one in desk.reader.feeds()))
         known = desk.index.deliveries(feed=feed, day=parse_day(date))
         outcomes = desk.index.latest_outcomes(one.order for one in known)
         rows = [
@@ -144,6 +147,7 @@ def show_breaks(
 ) -> None:
     """The open breaks, oldest first, each with its age, severity and next step; or what would clear them."""
     with _opened(home, known_at) as (desk, book, then):
+        require_partner(desk, partner)
         day = _day(desk, as_of, then)
         at = known(book, day, then.n)
         if by is By.CAUSE:
@@ -169,12 +173,14 @@ def show_balances(
     if by_expiry:
         _require_now(as_of, period, known_at)
         with reading_desk(home) as desk, desk.book.reading() as book:
+            require_partner(desk, partner)
             day = local_date(desk.now(), desk.settings.zone)
             frame = balances_by_expiry(book, day, partner, each_member=members)
         emit_frame(frame, output, title=f"Members' points by expiry on {day}")
         return
     reach = parse_reach(as_of, period)
-    with _opened(home, known_at) as (_, book, then):
+    with _opened(home, known_at) as (desk, book, then):
+        require_partner(desk, partner)
         frame = extracts.balances(book, reach.at(then.n), partner, each_member=members)
     emit_frame(frame, output, title="Balances")
 

@@ -28,10 +28,11 @@ from pipelines.commands.common import (
     emit_frame,
     emit_json,
     parse_day,
+    require_partner,
     stdout,
 )
 from pipelines.commands.decide import ReasonOption, tell
-from pipelines.wiring import desk_at
+from pipelines.wiring import desk_at, reading_desk
 
 ON_BREAKS: Final = tuple(action.name.lower() for action in decisions.ON_BREAKS)
 WITH_REF: Final = ("identify", "match", "decline")
@@ -89,6 +90,7 @@ def resolve(
     with desk_at(home) as desk:
         asked = _Asked("identify" if accept else action.replace("-", "_"), ref, owner, until, accept)
         _require_one_way(break_id, cause, partner)
+        require_partner(desk, partner)
         _require_whole(desk, asked, many=cause is not None)
         with desk.book.reading() as book:
             chosen = _one(break_id) if cause is None else _of_cause(desk, book, cause, partner)
@@ -104,7 +106,8 @@ def show_suggestions(
     partner: PartnerOption = None, home: HomeOption = None, output: FormatOption = Format.TABLE
 ) -> None:
     """Answers that nobody knows and the requests of ours they may be for: take the only one, or decline it."""
-    with desk_at(home) as desk, desk.book.reading() as book:
+    with reading_desk(home) as desk, desk.book.reading() as book:
+        require_partner(desk, partner)
         found = suggested.suggested(book, desk.reader.feeds(), partner)
     emit_frame(found, output, title="Suggestions")
 

@@ -6,8 +6,6 @@ import typer
 
 from counterfoil import journey
 from counterfoil.clock import local_date
-from counterfoil.errors import Code, UsageError
-from counterfoil.steps.desk import Desk
 from pipelines.commands.common import (
     Format,
     FormatOption,
@@ -16,6 +14,7 @@ from pipelines.commands.common import (
     emit_rows,
     parse_day,
     progress,
+    require_known,
     stderr,
     stdout,
 )
@@ -36,7 +35,7 @@ def run(
     """Take files in, reconcile and post them, write CRM batches; close the day with journal and report."""
     with progress() as say, desk_at(home, progress=say) as desk:
         day = parse_day(date) or local_date(desk.now(), desk.settings.zone)
-        _require_feeds(desk, feed or [])
+        require_known("--feed", feed or [], (one.feed for one in desk.reader.feeds()))
         night = journey.run(desk, day, feeds=feed or None)
     if output is Format.JSON:
         emit_json(summary(night))
@@ -105,16 +104,3 @@ def show(night: journey.Night) -> None:
             stderr.print(delivery.message, soft_wrap=True, highlight=False, markup=False)
     for _, error in night.failures:
         stderr.print(str(error), style="red", soft_wrap=True, highlight=False, markup=False)
-
-
-def _require_feeds(desk: Desk, wanted: list[str]) -> None:
-    known = [feed.feed for feed in desk.reader.feeds()]
-    unknown = sorted(set(wanted) - set(known))
-    if unknown:
-        raise UsageError(
-            Code.NOTHING_FOUND,
-            "--feed",
-            found=f"no feed {', '.join(unknown)}",
-            expected=f"one of {', '.join(sorted(known))}",
-            remedy="See counterfoil feeds",
-        )

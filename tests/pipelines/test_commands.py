@@ -166,7 +166,18 @@ def test_a_server_that_is_not_there_ends_with_3(ran: Office) -> None:
     assert "CONNECTION_LOST" in result.stderr
 
 
-READING = ("files", "status", "breaks", "balances", "trial-balance", "held", "decisions", "scorecard")
+@pytest.mark.usefixtures("ran")
+def test_a_partner_or_feed_that_nobody_configured_is_not_found() -> None:
+    for verb in (["breaks"], ["balances"], ["balances", "--by-expiry"], ["explain", "1001"], ["suggestions"]):
+        done = invoke(*verb, "--partner", "nobody")
+        assert exit_status(done) == 2, verb
+        assert "skybridge" in str(done.exception), verb
+    done = invoke("files", "--feed", "nobody")
+    assert exit_status(done) == 2
+    assert "skybridge_requests" in str(done.exception)
+
+
+READING = ("suggestions", "files", "status", "breaks", "balances", "trial-balance", "held", "decisions", "scorecard")
 
 
 def test_a_book_that_was_lost_is_missed_by_whoever_reads_or_posts(ran: Office) -> None:
