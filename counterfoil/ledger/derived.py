@@ -154,7 +154,10 @@ _RECORDS: Final = (
             SELECT w.file_id AS n, CAST(NULL AS BIGINT) AS line, concat('part ', w.part) AS row
             FROM parts w LEFT JOIN (FROM coded UNION ALL FROM became) m ON m.file_id = w.file_id AND m.part = w.part
             WHERE w.part IN ('accepted', 'quarantined')
-              AND ({" OR ".join(f"coalesce(m.{one}, 0) <> w.{one}" for one in _FIGURES)})""",
+              AND ({" OR ".join(f"coalesce(m.{one}, 0) IS DISTINCT FROM w.{one}" for one in _FIGURES)})
+            UNION ALL  -- lines are counted, and have no points
+            SELECT file_id, NULL, concat('part ', part) FROM parts WHERE part IN ('line', 'envelope', 'record')
+              AND ({" OR ".join(f"{one} IS DISTINCT FROM 0" for one in _FIGURES[1:])})""",
     ),
     _Rule(
         "posting",
@@ -266,7 +269,7 @@ _WORKING_SETS: Final = (
         tuple(OPEN_LOT),
         f"{_item('lot_id')}, concat('lot_id ', lot_id) AS row",
         "SELECT * FROM book.open_lot",
-        """SELECT l.lot_id, l.account_id, CAST(l.amount - coalesce(u.used, 0) AS BIGINT) AS remaining, l.earned,
+        """SELECT l.lot_id, l.account_id, l.amount - coalesce(u.used, 0) AS remaining, l.earned,
                   l.expires
            FROM book.lot l LEFT JOIN (SELECT lot_id, sum(amount) AS used FROM book.lot_use GROUP BY lot_id) u
              ON u.lot_id = l.lot_id

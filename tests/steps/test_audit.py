@@ -454,6 +454,8 @@ def test_a_book_whose_records_are_all_gone_is_not_proved(home: Office) -> None:
             "UPDATE book.mass_balance SET positive = positive + 7 WHERE part = 'accepted' AND file_id = 4",
             "mass_balance",
         ),
+        ("UPDATE book.mass_balance SET net = NULL WHERE part = 'accepted' AND file_id = 4", "mass_balance"),
+        ("UPDATE book.mass_balance SET net = 7 WHERE part = 'record' AND file_id = 4", "mass_balance"),
         ("INSERT INTO book.mass_balance VALUES (4, 'quarantined:ENCODING', 1, 0, 0, 0)", "mass_balance"),
     ],
 )
