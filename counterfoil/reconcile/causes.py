@@ -269,7 +269,7 @@ def _dated(broken: pl.DataFrame) -> pl.DataFrame:
                 pl.format("value dates {} {} at {}: {}", much, way, "partner", check),
             ),
             _caused(
-                dated.filter(pl.col("item_id").is_null()),
+                dated.filter(pl.col("item_id").is_null() & ~(off > 0).fill_null(value=False)),
                 Cause.LATER_PERIOD,
                 pl.format("a locked period at {}: judge whether it needs an accrual", "partner"),
             ),

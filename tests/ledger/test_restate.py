@@ -52,8 +52,8 @@ def november(make_book: Callable[[], Book], make_feed: Posts, post: Posts) -> Bo
         overdue = writer.frame("SELECT break_id FROM book.open_break WHERE code = 2 AND subject = 'C'")[
             "break_id"
         ].item()
-        refund = {"line_no": 2, "action": "refund", "subject": overdue, "ref": None, "points": 300, "reason": "agreed"}
-        post(writer, make_feed("decisions", partner="counterfoil"), pl.DataFrame([refund]), THURSDAY)
+        refund = {"action": "refund", "subject": overdue, "points": 300}
+        post(writer, make_feed("decisions", partner="counterfoil"), [refund], THURSDAY)
     return book
 
 

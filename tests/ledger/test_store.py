@@ -306,7 +306,7 @@ def killed(old: Book, folder: Path, root: Path, kills: int) -> tuple[int, list[s
 @pytest.mark.slow
 def test_a_kill_at_any_instant_of_a_slow_migration(old: Book, steps: Steps, root: Path) -> None:
     hits, _ = killed(old, steps(SLOW, SECOND), root, KILLS)
-    assert hits >= KILLS * 3 // 4, "most kills must hit a running migration"
+    assert hits >= KILLS // 2, "many kills must hit a running migration"
 
 
 @pytest.mark.slow

@@ -117,8 +117,8 @@ class Player:
         return self._decided("undo", f"{file_id}:{line_no}", points)
 
     def _decided(self, action: str, subject: str, points: int) -> bool:
-        row = {"line_no": 2, "action": action, "subject": subject, "ref": "a", "points": points, "reason": "agreed"}
-        return self._post(self.make_feed("decisions", partner="counterfoil"), pl.DataFrame([row]), self.day)
+        row = {"action": action, "subject": subject, "ref": "a", "points": points}
+        return self._post(self.make_feed("decisions", partner="counterfoil"), [row], self.day)
 
     def _post(self, feed: Feed, rows: Any, day: date, **more: Any) -> bool:
         at = dawn(self.writer.last_posting() + 1)
