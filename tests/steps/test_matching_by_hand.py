@@ -201,6 +201,68 @@ def test_a_match_is_not_undone_once_one_of_its_requests_has_gone_on(clerk: Clerk
     clerk.refuses({"action": "undo", "subject": f"{n}:2", "points": 30})
 
 
+def parts_of(clerk: Clerk, *points: int, day: date = TUE) -> list[dict[str, Any]]:
+    """Answers that nobody knows, and decisions that they make up request ``c`` of 30 points."""
+    clerk.posted("handback", *({"ref": f"P{number}", "points": one} for number, one in enumerate(points)), day=day)
+    return [
+        {"action": "match", "subject": clerk.break_of(f"P{number}"), "ref": "c", "points": one}
+        for number, one in enumerate(points)
+    ]
+
+
+def test_several_answers_make_up_one_request(clerk: Clerk) -> None:
+    before = clerk.balance("in_flight")
+    n = clerk.decide(*parts_of(clerk, 18, 12), day=WED)
+    ended = clerk.writer.frame(
+        f"""SELECT i.ref, k.state, k.confirmed, k.line_no FROM book.settled_key k JOIN book.item i USING (item_id)
+            WHERE k.file_id = {n} ORDER BY i.ref"""
+    )
+    assert ended.rows() == [("P0", State.CLOSED, 0, 2), ("P1", State.CLOSED, 0, 3), ("c", State.CONFIRMED, 30, 3)]
+    assert (clerk.balance("suspense"), clerk.balance("in_flight")) == (-30, before - 30), "X alone waits in suspense"
+    rows = clerk.writer.frame(
+        f"SELECT line_no, match_pass, role, difference FROM book.match WHERE file_id = {n} ORDER BY line_no"
+    ).rows()
+    assert rows == [(2, MatchPass.SPLIT, MatchRole.PART, -12), (3, MatchPass.SPLIT, MatchRole.PART, -18)]
+    told = updates(clerk.writer, n - 1, n).redemptions.select("ref", "status", "answered", "answered_on").rows()
+    assert told == [("c", "confirmed", 30, TUE)]
+    assert unaccounted(stage_two(clerk.writer, from_n=n - 1, to_n=n, crm=[], journals=[])) == 0
+
+
+@pytest.mark.parametrize("points", [(18, 11), (18, 13), (5, 5, 5, 5, 5, 5)])
+def test_answers_that_do_not_make_up_their_request_have_no_effect(clerk: Clerk, points: tuple[int, ...]) -> None:
+    assert "add up" in clerk.refuses(*parts_of(clerk, *points), day=WED)
+
+
+def test_a_part_alone_or_taken_twice_has_no_effect(clerk: Clerk) -> None:
+    first, second = parts_of(clerk, 15, 15)
+    clerk.refuses(first, day=WED)
+    clerk.refuses(first, first, day=WED)
+    clerk.refuses(first, {**second, "ref": "d"}, day=WED)
+    clerk.refuses(first, second, match(clerk, "c"), day=WED)
+
+
+def test_several_answers_are_undone_together_or_not_at_all(clerk: Clerk) -> None:
+    rows = parts_of(clerk, 18, 12)
+    before = clerk.stands()
+    n = clerk.decide(*rows, day=WED)
+    undo = [{"action": "undo", "subject": f"{n}:{line}", "points": one} for line, one in ((2, 18), (3, 12))]
+    clerk.refuses(undo[0], day=WED)
+    clerk.refuses(undo[1], day=WED)
+    clerk.decide(*undo, day=WED)
+    assert clerk.stands() == before
+
+
+def test_an_acceptance_after_the_end_is_matched_with_other_requests(clerk: Clerk) -> None:
+    clerk.posted("handback", {"ref": "c", "points": 30, "outcome": "rejected"}, day=TUE)
+    clerk.posted("handback", {"ref": "c", "points": 30}, day=TUE)
+    late = clerk.break_of("c", BreakCode.CONFLICT)
+    before = clerk.stands()
+    n = clerk.decide({"action": "match", "subject": late, "ref": "a b", "points": 30}, day=WED)
+    assert clerk.balance("suspense") == -30, "X alone waits in suspense"
+    clerk.decide({"action": "undo", "subject": f"{n}:2", "points": 30}, day=WED)
+    assert clerk.stands() == before
+
+
 # The life of a break
 
 
