@@ -6,11 +6,10 @@ find themselves (``later_passes``), or the ends that all decisions share (``deci
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger.fitting import ACTIONS, WAITING, acting, require_fit
+from counterfoil.ledger.fitting import ACTIONS, NEEDS, PARTS_MAX, WAITING, acting, require_fit
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import (
     Action,
@@ -26,15 +25,6 @@ from counterfoil.ledger.model import (
 )
 from counterfoil.ledger.work import Work
 from counterfoil.money import value_points
-
-PARTS_MAX: Final = 5
-"""Requests that one answer can be matched with by hand, and answers that one request can."""
-
-_EXPECTED: Final = (
-    "an open B03 or B11 with an acceptance in suspense, and different requests of ours at that partner, none of them "
-    f"answered, at most {PARTS_MAX}, whose points add up to the answer's and to those stated; or several answers that "
-    "name one request and add up to its points"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +74,8 @@ def composed(work: Work, book: Lookups) -> Matched:
     """Everything that a decisions file matches; DECISION_UNFIT where a row does not fit."""
     rows = acting(work, Action.MATCH)
     found = parts(rows, book).filter(pl.col("points") == pl.col("their_amount"))
-    require_fit(rows, rows["line_no"].is_in(found["line_no"].implode()), _EXPECTED)
+    expected = f"{NEEDS[Action.MATCH]}; and its points stated"
+    require_fit(rows, rows["line_no"].is_in(found["line_no"].implode()), expected)
     rate = book.programme_rate(work.policy.currency, work.on_day)
     done = found.unique("line_no", keep="first", maintain_order=True).select(
         "line_no",

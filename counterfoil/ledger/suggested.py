@@ -13,7 +13,8 @@ from counterfoil.feed import Feed
 from counterfoil.ledger.figures import made_in
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.merged import with_requests
-from counterfoil.ledger.model import Action, BreakCode, ItemKind, MatchPass, Side
+from counterfoil.ledger.model import Action, Agreed, BreakCode, ItemKind, MatchPass, Side
+from counterfoil.ledger.story_parts import FIELDS
 from counterfoil.reconcile.suggestions import candidates
 from counterfoil.reconcile.terms import SUGGESTING
 
@@ -23,10 +24,14 @@ SUGGESTED: Final = {
     "our_ref": pl.String,
     "points": pl.Int64,
     "days": pl.Int64,
+    "agreed": pl.String,
     "only": pl.Boolean,
 }
-"""Columns of suggestions: ``days`` from our value date to theirs; ``only``: this answer has no other candidate, and no
-other answer has this one."""
+"""Columns of suggestions: ``days`` from our value date to theirs; ``agreed``: the fields that are equal, in words;
+``only``: this answer has no other candidate, and no other answer has this one."""
+
+_ALWAYS: Final = f"{FIELDS[Agreed.MEMBER]}, {FIELDS[Agreed.POINTS]}"
+_ON_THE_DAY: Final = f"{_ALWAYS}, {FIELDS[Agreed.DATE]}"
 
 _FOUND: Final = {"theirs_id": pl.Int64, "item_id": pl.Int64, "days": pl.Int32, "match_pass": pl.Int16}
 
@@ -42,9 +47,12 @@ def suggested(book: Lookups, feeds: Sequence[Feed], partner: str | None = None) 
         """SELECT l.*, i.ref AS our_ref, i.amount AS points FROM listed l JOIN book.item i ON i.item_id = l.item_id""",
         listed=listed.with_columns(only=alone),
     ).join(theirs.select("theirs_id", "break_id", "partner"), on="theirs_id")
+    agreed = pl.when(pl.col("days") == 0).then(pl.lit(_ON_THE_DAY)).otherwise(pl.lit(_ALWAYS))
     of_partner = named if partner is None else named.filter(pl.col("partner") == partner)
-    return of_partner.sort("theirs_id", pl.col("days").abs(), "item_id").select(
-        pl.col(name).cast(kind) for name, kind in SUGGESTED.items()
+    return (
+        of_partner.with_columns(agreed=agreed)
+        .sort("theirs_id", pl.col("days").abs(), "item_id")
+        .select(pl.col(name).cast(kind) for name, kind in SUGGESTED.items())
     )
 
 

@@ -368,6 +368,8 @@ def test_suggestions_follow_what_is_open(clerk: Clerk) -> None:
     clerk.posted("handback", {"ref": "Y", "points": 30, "member": "M1"}, day=TUE)
     assert clerk.suggested() == [("d", False), ("d", False)], "two answers want it"
     listed = suggested(clerk.writer, list(clerk.feeds.values()), "p")
-    assert listed.columns == ["break_id", "partner", "our_ref", "points", "days", "only"]
-    assert listed.select("partner", "points", "days").rows() == [("p", 30, 0), ("p", 30, 1)]
+    assert listed.columns == ["break_id", "partner", "our_ref", "points", "days", "agreed", "only"]
+    assert listed.select("partner", "points", "days", "agreed").rows() == [
+        ("p", 30, 0, "member, points, date"), ("p", 30, 1, "member, points"),
+    ]  # fmt: skip
     assert suggested(clerk.writer, list(clerk.feeds.values()), "q").is_empty()
