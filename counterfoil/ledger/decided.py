@@ -55,6 +55,21 @@ def told(book: Lookups, numbers: pl.Series | None = None) -> pl.DataFrame:
     return wanted.drop("n")
 
 
+def declined(book: Lookups, counts: str = "true") -> pl.DataFrame:
+    """What people said an answer is not, and did not take back: break_id, theirs_id, item_id.
+
+    ``counts`` is a condition on ``file_id``: the decisions of which postings count.
+    """
+    return book.frame(
+        f"""WITH told AS (SELECT * FROM book.decision WHERE {counts})
+            SELECT DISTINCT d.break_id, d.theirs_id, d.item_id FROM told d
+            WHERE d.action = {Action.DECLINE:d} AND NOT EXISTS (
+                SELECT 1 FROM told u
+                WHERE u.action = {Action.UNDO:d} AND u.subject = concat(d.file_id, ':', d.line_no))
+            ORDER BY d.theirs_id, d.item_id"""
+    )
+
+
 def booked(book: Lookups, n: int) -> pl.DataFrame:
     """What a posting adds to the balances of accounts, credit positive: kind, partner, points."""
     return book.frame(

@@ -10,10 +10,11 @@ from typing import Final
 import polars as pl
 
 from counterfoil.feed import Feed
+from counterfoil.ledger import decided
 from counterfoil.ledger.figures import made_in
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.merged import with_requests
-from counterfoil.ledger.model import Action, Agreed, BreakCode, ItemKind, MatchPass, Side
+from counterfoil.ledger.model import Agreed, BreakCode, ItemKind, MatchPass, Side
 from counterfoil.ledger.story_parts import FIELDS
 from counterfoil.reconcile.suggestions import candidates
 from counterfoil.reconcile.terms import SUGGESTING
@@ -38,7 +39,8 @@ _FOUND: Final = {"theirs_id": pl.Int64, "item_id": pl.Int64, "days": pl.Int32, "
 
 def suggested(book: Lookups, feeds: Sequence[Feed], partner: str | None = None) -> pl.DataFrame:
     """SUGGESTED of all open B03 whose answer is an acceptance with a member: oldest answer first, nearest candidate
-    first, less those that a person has declined. ``feeds`` say within how many days a partner answers."""
+    first. Those that a person has declined are left out, and requests that another open answer names. ``feeds`` say
+    within how many days a partner answers."""
     theirs = _unknown(book)
     found = [_of_feed(part, book, feeds) for part in theirs.partition_by("partner_id", "feed", maintain_order=True)]
     listed = pl.concat([pl.DataFrame(schema=_FOUND), *found])
@@ -77,14 +79,4 @@ def _of_feed(theirs: pl.DataFrame, book: Lookups, feeds: Sequence[Feed]) -> pl.D
     spoken_of = book.open_items(partner_id, Side.THEIRS)["ref"]
     free = ours.filter(~pl.col("ref").is_in(spoken_of.implode()))
     window = windows[-1] if windows else SUGGESTING
-    return candidates(named, free, window, declined=_declined(book))
-
-
-def _declined(book: Lookups) -> pl.DataFrame:
-    """What people said an answer is not, and did not take back: theirs_id, item_id."""
-    return book.frame(
-        f"""SELECT DISTINCT d.theirs_id, d.item_id FROM book.decision d
-            WHERE d.action = {Action.DECLINE:d} AND NOT EXISTS (
-                SELECT 1 FROM book.decision u
-                WHERE u.action = {Action.UNDO:d} AND u.subject = concat(d.file_id, ':', d.line_no))"""
-    )
+    return candidates(named, free, window, declined=decided.declined(book).select("theirs_id", "item_id"))

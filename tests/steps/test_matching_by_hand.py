@@ -9,6 +9,7 @@ import pytest
 
 from counterfoil.errors import Code, PermanentError
 from counterfoil.ledger import histories
+from counterfoil.ledger.break_causes import of_breaks
 from counterfoil.ledger.known import known
 from counterfoil.ledger.model import BreakCode, Event, MatchPass, MatchRole, State
 from counterfoil.ledger.open_breaks import open_breaks
@@ -68,6 +69,11 @@ class Clerk:
         """State, owner and next step of an open break at the end of a day."""
         listed = open_breaks(self.writer, known(self.writer, day, n))
         return listed.filter(listed["break_id"] == break_id).select("state", "owner", "next_step").row(0)
+
+    def cause(self, break_id: str, day: date) -> tuple[str, int | None]:
+        """The cause of a break at the end of a day, and the request that would clear it."""
+        told = of_breaks(self.writer, known(self.writer, day))
+        return told.filter(told["break_id"] == break_id).select("cause", "candidate_item_id").row(0)
 
     def suggested(self) -> list[tuple[str, bool]]:
         listed = suggested(self.writer, list(self.feeds.values()))
@@ -343,16 +349,30 @@ def test_one_row_that_does_not_fit_refuses_all_others(clerk: Clerk) -> None:
 
 
 def test_a_declined_candidate_is_suggested_no_more_until_that_is_undone(clerk: Clerk) -> None:
-    assert clerk.suggested() == [("c", False), ("d", False)]
-    n = clerk.decide({"action": "decline", "subject": clerk.break_of("X"), "ref": "d"})
+    clerk.posted("requests", {"ref": "f", "points": 30}, day=TUE)
+    assert clerk.suggested() == [("c", False), ("f", False)]
+    n = clerk.decide({"action": "decline", "subject": clerk.break_of("X"), "ref": "f"})
     named = clerk.writer.frame(
         f"SELECT i.ref FROM book.decision d JOIN book.item i USING (item_id) WHERE d.file_id = {n}"
     )
-    assert named["ref"].to_list() == ["d"]
+    assert named["ref"].to_list() == ["f"]
     assert clerk.writer.frame(f"SELECT 1 FROM book.entry WHERE file_id = {n}").is_empty()
     assert clerk.suggested() == [("c", True)], "the other is the only one now"
     clerk.decide({"action": "undo", "subject": f"{n}:2"})
-    assert clerk.suggested() == [("c", False), ("d", False)]
+    assert clerk.suggested() == [("c", False), ("f", False)]
+
+
+def test_a_declined_candidate_is_no_cause_either(clerk: Clerk) -> None:
+    clerk.posted("requests", {"ref": "g", "points": 7, "member": "M2"})
+    clerk.posted("handback", {"ref": "Walrus", "points": 7, "member": "M2"})
+    subject = clerk.break_of("Walrus")
+    request = int(clerk.writer.frame("SELECT item_id FROM book.item WHERE ref = 'g'").item())
+    assert clerk.cause(subject, TUE) == ("no_reference", request)
+    n = clerk.decide({"action": "decline", "subject": subject, "ref": "g"}, day=WED)
+    assert clerk.cause(subject, WED)[1] is None
+    assert clerk.cause(subject, TUE) == ("no_reference", request), "a day keeps its list"
+    clerk.decide({"action": "undo", "subject": f"{n}:2"}, day=WED)
+    assert clerk.cause(subject, WED) == ("no_reference", request)
 
 
 def test_several_candidates_are_declined_in_one_file_and_one_only_once(clerk: Clerk) -> None:
@@ -363,10 +383,12 @@ def test_several_candidates_are_declined_in_one_file_and_one_only_once(clerk: Cl
 
 
 def test_suggestions_follow_what_is_open(clerk: Clerk) -> None:
+    assert clerk.suggested() == [("c", True)], "the other one that fits has an answer of its own"
+    clerk.posted("requests", {"ref": "f", "points": 30})
     clerk.posted("handback", {"ref": "c", "points": 30}, day=TUE)
-    assert clerk.suggested() == [("d", True)]
+    assert clerk.suggested() == [("f", True)]
     clerk.posted("handback", {"ref": "Y", "points": 30, "member": "M1"}, day=TUE)
-    assert clerk.suggested() == [("d", False), ("d", False)], "two answers want it"
+    assert clerk.suggested() == [("f", False), ("f", False)], "two answers want it"
     listed = suggested(clerk.writer, list(clerk.feeds.values()), "p")
     assert listed.columns == ["break_id", "partner", "our_ref", "points", "days", "agreed", "only"]
     assert listed.select("partner", "points", "days", "agreed").rows() == [
