@@ -217,6 +217,12 @@ def test_several_answers_are_matched_with_the_one_request_they_make_up(office: O
     done = resolve(*names, "--action", "match", "--ref", "E")
     assert (done["outcome"], done["points"]) == ("posted", 20)
     assert {"Y", "Z"}.isdisjoint(breaks())
+    named = [f"{done['posting']}:{line}" for line in (2, 3)]
+    alone = invoke("undo", named[0], "--reason", "r")
+    assert (alone.exit_code, json.loads(alone.stdout)["code"]) == (1, "DECISION_UNFIT")
+    together = json.loads(invoke("undo", *named, "--reason", "r").stdout)
+    assert (together["outcome"], together["points"]) == ("posted", 20)
+    assert {"Y", "Z"} <= set(breaks())
 
 
 @pytest.mark.parametrize(
