@@ -89,7 +89,7 @@ def resolve(
     home: HomeOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Decide on breaks, by name or all of a cause: close it, find its request, pay back, assign it, let it wait."""
+    """Decide on breaks, by name or all of a cause: close them, find their requests, pay back, assign, let wait."""
     with desk_at(home) as desk:
         asked = _Asked("identify" if accept else action.replace("-", "_"), ref, owner, until, accept)
         _require_one_way(break_ids, cause, partner)

@@ -143,8 +143,8 @@ def test_a_rehearsal_shows_what_the_decision_then_does_and_leaves_nothing(office
     ]
     shown = ("break_id", "code", "ref", "becomes")
     assert [tuple(row[key] for key in shown) for row in would["breaks"]] == [(name, "B03", "X", "cleared")]
-    shown = ("ref", "side", "points", "was", "becomes")
-    assert [tuple(row[key] for key in shown) for row in would["items"]] == [
+    moved = ("ref", "side", "points", "was", "becomes")
+    assert [tuple(row[key] for key in moved) for row in would["items"]] == [
         ("A", "ours", 10, "pending", "confirmed"),
         ("B", "ours", 20, "pending", "confirmed"),
         ("X", "theirs", 30, "unidentified", "closed"),
