@@ -162,6 +162,17 @@ def test_a_rehearsal_shows_what_the_decision_then_does_and_leaves_nothing(office
     assert booked.to_dicts() == would["booked"]
 
 
+def test_a_rehearsal_first_finishes_what_a_crash_left_half_done(office: Office, tmp_path: Path) -> None:
+    (book,) = office.home.rglob("book.duckdb")
+    shutil.copytree(book.parent, tmp_path / "before")
+    resolve(breaks()["C"]["break_id"], "--action", "take")
+    heads = office.heads()
+    shutil.copytree(tmp_path / "before", book.parent, dirs_exist_ok=True)
+    would = resolve(breaks()["D"]["break_id"], "--action", "take", "--dry-run")
+    assert [row["ref"] for row in would["breaks"]] == ["D"]
+    assert office.heads() == heads
+
+
 def test_a_rehearsal_says_that_a_second_person_is_needed(office: Office) -> None:
     (office.home / "counterfoil.yaml").write_text(f"start_date: {MONDAY}\napproval_points: 39\n")
     name = breaks()["C"]["break_id"]
