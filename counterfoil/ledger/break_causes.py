@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from counterfoil.feed import Feed, FeedKind
-from counterfoil.ledger import open_breaks
+from counterfoil.ledger import decided, open_breaks
 from counterfoil.ledger.figures import made_at, made_in, open_at, reasons_in_words
 from counterfoil.ledger.known import Known
 from counterfoil.ledger.lookups import Lookups
@@ -44,7 +44,8 @@ def _told(book: Lookups, at: Known, partner: str | None, feeds: Sequence[Feed]) 
         "break_id", "partner", "age_days", file=pl.format("{} (posting {})", "file", "posting")
     )
     broken = _broken(book, standing, feeds)
-    near = near_misses.nearest(broken, _requests(book, at, broken), _listed(book, at, standing))
+    declined = decided.declined(book, at.counts()).select("break_id", "item_id")
+    near = near_misses.nearest(broken, _requests(book, at, broken), _listed(book, at, standing), declined=declined)
     told = causes.told(broken, near)
     return told if partner is None else told.filter(pl.col("partner") == partner)
 

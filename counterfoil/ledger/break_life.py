@@ -9,19 +9,13 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger.fitting import WAITING, acting, plain, require_fit
+from counterfoil.ledger.fitting import NEEDS, WAITING, acting, plain, require_fit
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import Action, BreakCode, BreakState, Event, ItemKind, Side
 from counterfoil.ledger.work import Work
 
 EVENTS: Final = {Action.ASSIGN: Event.ASSIGNED, Action.WAIT: Event.POSTPONED, Action.DECLINE: Event.DECLINED}
 """Actions that leave their break open, and what they are to the book."""
-
-_EXPECTED: Final = (
-    (Action.ASSIGN, "an open break, an owner, and no points"),
-    (Action.WAIT, "an open break, a date to wait until that is after the day of the decision, and no points"),
-    (Action.DECLINE, "an open B03, the reference of one open request with the same points, and no points"),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,16 +47,16 @@ def composed(work: Work, book: Lookups) -> Life:
     """Everything that a decisions file does about breaks that stay open; DECISION_UNFIT where a row does not fit."""
     rows = acting(work, *EVENTS)
     found = _found(rows, book)
-    assign, wait, decline = (pl.col("action") == action.name.lower() for action, _ in _EXPECTED)
+    assign, wait, decline = (pl.col("action") == action.name.lower() for action in EVENTS)
     candidate = pl.col("candidate").is_not_null() & pl.col("line_no").is_unique()
     right = (
         pl.when(assign).then(pl.col("owner").is_not_null()).when(wait).then(pl.col("until") > work.on_day)
         .when(decline).then(candidate)
     )  # fmt: skip
     fitting = found.filter(right & (pl.col("points") == 0))["line_no"]
-    for action, expected in _EXPECTED:
+    for action in EVENTS:
         of_action = acting(work, action)
-        require_fit(of_action, of_action["line_no"].is_in(fitting.implode()), expected)
+        require_fit(of_action, of_action["line_no"].is_in(fitting.implode()), NEEDS[action])
     told = found.with_columns(item_id=pl.when(decline).then("candidate").otherwise("item_id"))
     events = {action.name.lower(): event.value for action, event in EVENTS.items()}
     states = found.filter(~decline).select(

@@ -7,8 +7,9 @@ import polars as pl
 
 from counterfoil.errors import Code, UsageError
 from counterfoil.ledger.extracts import code_and_title
+from counterfoil.ledger.histories import last_events
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import Action, BreakEvent
+from counterfoil.ledger.model import Action, BreakEvent, BreakState, Side, State
 
 
 def points_of(book: Lookups, decision: str) -> int:
@@ -54,6 +55,21 @@ def told(book: Lookups, numbers: pl.Series | None = None) -> pl.DataFrame:
     return wanted.drop("n")
 
 
+def declined(book: Lookups, counts: str = "true") -> pl.DataFrame:
+    """What people said an answer is not, and did not take back: break_id, theirs_id, item_id.
+
+    ``counts`` is a condition on ``file_id``: the decisions of which postings count.
+    """
+    return book.frame(
+        f"""WITH told AS (SELECT * FROM book.decision WHERE {counts})
+            SELECT DISTINCT d.break_id, d.theirs_id, d.item_id FROM told d
+            WHERE d.action = {Action.DECLINE:d} AND NOT EXISTS (
+                SELECT 1 FROM told u
+                WHERE u.action = {Action.UNDO:d} AND u.subject = concat(d.file_id, ':', d.line_no))
+            ORDER BY d.theirs_id, d.item_id"""
+    )
+
+
 def booked(book: Lookups, n: int) -> pl.DataFrame:
     """What a posting adds to the balances of accounts, credit positive: kind, partner, points."""
     return book.frame(
@@ -64,13 +80,37 @@ def booked(book: Lookups, n: int) -> pl.DataFrame:
     )
 
 
-def cleared(book: Lookups, n: int) -> pl.DataFrame:
-    """The breaks that a posting clears: break_id, code, title, partner, ref."""
+def breaks_moved(book: Lookups, n: int) -> pl.DataFrame:
+    """The breaks that a posting moves on: break_id, code, title, partner, ref, becomes (cleared, opened, assigned or
+    pending), owner?, until?."""
+    states = " ".join(f"WHEN {state:d} THEN '{state.name.lower()}'" for state in BreakState)
     found = book.frame(
-        f"""SELECT b.break_id, e.code, p.partner, b.subject AS ref
-            FROM book.break_event e JOIN book.break b ON b.break_id = e.break_id
+        f"""WITH moved AS (
+                SELECT break_id, CASE event WHEN {BreakEvent.CLEARED:d} THEN 'cleared' ELSE 'opened' END AS becomes,
+                       NULL AS owner, NULL AS until
+                FROM book.break_event WHERE file_id = {n}
+                UNION ALL
+                SELECT break_id, CASE state {states} END, owner, until FROM book.break_state WHERE file_id = {n}
+            )
+            SELECT b.break_id, b.code, p.partner, b.subject AS ref, m.becomes, m.owner, m.until
+            FROM moved m JOIN book.break b ON b.break_id = m.break_id
             JOIN book.partner p ON p.partner_id = b.partner_id
-            WHERE e.file_id = {n} AND e.event = {BreakEvent.CLEARED:d}
-            ORDER BY e.code, p.partner, b.subject, b.break_id"""
+            ORDER BY b.code, p.partner, b.subject, b.break_id"""
     )
-    return found.select("break_id", *code_and_title(), "partner", "ref")
+    return found.select("break_id", *code_and_title(), "partner", "ref", "becomes", "owner", "until")
+
+
+def items_moved(book: Lookups, n: int) -> pl.DataFrame:
+    """The items that a posting moves on: ref, side (ours, theirs), partner, points, was, becomes (states)."""
+    touched = f"""SELECT * FROM book.item WHERE item_id IN (
+        SELECT item_id FROM book.settled_key WHERE file_id = {n}
+        UNION SELECT item_id FROM book.item_change WHERE file_id = {n})"""
+    found = book.frame(
+        f"""SELECT i.ref, CASE i.side WHEN {Side.OURS:d} THEN 'ours' ELSE 'theirs' END AS side, p.partner,
+                   i.amount AS points, w.state AS was, l.state AS becomes
+            FROM ({touched}) i JOIN ({last_events(touched)}) l ON l.item_id = i.item_id
+            JOIN ({last_events(touched, f"file_id < {n}")}) w ON w.item_id = i.item_id
+            JOIN book.partner p ON p.partner_id = i.partner_id ORDER BY p.partner, i.side, i.ref, i.item_id"""
+    )
+    words = {state.value: state.name.lower() for state in State}
+    return found.with_columns(pl.col("was", "becomes").replace_strict(words, return_dtype=pl.String))

@@ -10,11 +10,32 @@ from typing import Final
 import polars as pl
 
 from counterfoil.errors import Code, PermanentError
+from counterfoil.ledger.extracts import code_and_title
+from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import Action, Disposition, State
 from counterfoil.ledger.work import Work
 
 ACTIONS: Final[Mapping[str, int]] = {action.name.lower(): action.value for action in Action}
 """What a file calls an action, and its number in the book."""
+
+PARTS_MAX: Final = 5
+"""Requests that one answer can be matched with by hand, and answers that one request can."""
+
+NEEDS: Final[Mapping[Action, str]] = {
+    Action.RESOLVE: "an open break other than B02 under which no points wait in suspense",
+    Action.IDENTIFY: "an open B03 with an acceptance in suspense, and one unanswered request of ours at that partner",
+    Action.REFUSE: "an open break with an answer in suspense",
+    Action.REFUND: "an open break of a request that waits for its answer, with nothing in suspense",
+    Action.WRITE_OFF: "an open break of a request that waits for its answer, with nothing in suspense",
+    Action.TAKE: "an acceptance of other points, or one in suspense whose request had given its points back",
+    Action.MATCH: "an open B03 or B11 with an acceptance in suspense, and different requests of ours at that partner, "
+    f"none of them answered, at most {PARTS_MAX}, whose points add up to the answer's; or several answers that name "
+    "one request and add up to its points",
+    Action.ASSIGN: "an open break, an owner, and no points",
+    Action.WAIT: "an open break, a date to wait until that is after the day of the decision, and no points",
+    Action.DECLINE: "an open B03, the reference of one open request with the same points, and no points",
+}
+"""What a decision on a break must find to fit."""
 
 WAITING: Final = (State.PENDING.value, State.HELD.value)
 """States of requests that no answer has ended."""
@@ -36,6 +57,24 @@ def require_fit(rows: pl.DataFrame, fits: pl.Series, expected: str) -> None:
             expected=expected,
             remedy="See counterfoil breaks for what stands open, and decide again; nothing of the file took effect",
         )
+
+
+def misfits(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
+    """Decisions on breaks that cannot fit, of those whose ``points`` are not known: break_id, code?, why.
+
+    ``rows``: action, subject, points?. The code is that of the break where it is open.
+    """
+    needs = {action.name.lower(): f"needs {need}" for action, need in NEEDS.items()}
+    unfit = rows.filter(pl.col("points").is_null()).select("action", break_id="subject")
+    known = book.frame(
+        """SELECT u.break_id, u.action, b.code FROM unfit u LEFT JOIN book.open_break b ON b.break_id = u.break_id
+           ORDER BY u.break_id""",
+        unfit=unfit,
+    )
+    why = pl.when(pl.col("code").is_null()).then(pl.lit("no open break")).otherwise(
+        pl.col("action").replace_strict(needs, return_dtype=pl.String)
+    )  # fmt: skip
+    return known.select("break_id", code_and_title()[0], why=why)
 
 
 def plain(rows: pl.DataFrame, work: Work, event: pl.Expr) -> pl.DataFrame:

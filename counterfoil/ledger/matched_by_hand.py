@@ -1,15 +1,15 @@
-"""Answers that a person matched: one acceptance in suspense with requests of ours that make it up to the point.
+"""Answers that a person matched: one acceptance in suspense with the requests of ours that make it up to the point, or
+several with the one request that they make up.
 
 Here: which requests a decision names, whether they fit, and what the group leads to. Not here: groups that the passes
 find themselves (``later_passes``), or the ends that all decisions share (``decisions``).
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger.fitting import ACTIONS, WAITING, acting, require_fit
+from counterfoil.ledger.fitting import ACTIONS, NEEDS, PARTS_MAX, WAITING, acting, require_fit
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import (
     Action,
@@ -26,14 +26,11 @@ from counterfoil.ledger.model import (
 from counterfoil.ledger.work import Work
 from counterfoil.money import value_points
 
-PARTS_MAX: Final = 5
-"""Requests that one answer can be matched with by hand."""
-
 
 @dataclass(frozen=True, eq=False)
 class Matched:
-    """``done``: the decisions in the shape of all, with ``partner_id``; ``parts``: a row each request, as ``decisions``
-    describes what ends; ``matches``: rows of ``match``, no file_id."""
+    """``done``: the decisions in the shape of all, with ``partner_id``; ``parts``: a row each answer and request, as
+    ``decisions`` describes what ends; ``matches``: rows of ``match``, no file_id."""
 
     done: pl.DataFrame
     parts: pl.DataFrame
@@ -41,7 +38,8 @@ class Matched:
 
 
 def parts(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
-    """The requests that fitting decisions name, a row each; a decision that does not fit has no row.
+    """The requests that fitting decisions name, a row each; a decision that does not fit has no row. Whether one fits
+    depends on the others where several name one request alone.
 
     ``rows``: line_no, subject, ref (references apart by blanks), and more, which stays. Added: break_id, code,
     partner_id, theirs_id, their_amount, their_date, their_member, item_id, amount, member, asked_on.
@@ -53,7 +51,8 @@ def parts(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
         f"""SELECT n.*, b.break_id, b.code, b.partner_id, b.theirs_id, w.amount AS their_amount,
                    w.value_date AS their_date, w.member AS their_member,
                    o.item_id, o.amount, o.member, o.value_date AS asked_on
-            FROM named n JOIN book.open_break b ON b.break_id = n.subject AND b.code = {BreakCode.UNKNOWN_THEIRS:d}
+            FROM named n JOIN book.open_break b ON b.break_id = n.subject
+                 AND b.code IN ({BreakCode.UNKNOWN_THEIRS:d}, {BreakCode.CONFLICT:d})
             JOIN book.open_item w ON w.item_id = b.theirs_id AND w.kind = {ItemKind.THEIR_ACCEPT:d}
                  AND w.remaining = w.amount AND w.amount > 0
             LEFT JOIN book.open_item o ON o.ref = n.ref AND o.partner_id = b.partner_id AND o.amount > 0
@@ -64,19 +63,19 @@ def parts(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
     )
     whole = pl.col("item_id").is_not_null().all() & (pl.len() <= PARTS_MAX) & pl.col("ref").is_unique().all()
     exact = pl.col("amount").sum() == pl.col("their_amount").first()
-    return found.filter((whole & exact).over("line_no"))
+    alone = found.filter((pl.len() == 1).over("line_no"))
+    made_up = (pl.len() <= PARTS_MAX) & (pl.col("their_amount").sum() == pl.col("amount").first())
+    together = alone.filter(made_up.over("item_id"))["line_no"]
+    fits = exact.over("line_no") | pl.col("line_no").is_in(together.implode())
+    return found.filter(whole.over("line_no") & fits)
 
 
 def composed(work: Work, book: Lookups) -> Matched:
     """Everything that a decisions file matches; DECISION_UNFIT where a row does not fit."""
     rows = acting(work, Action.MATCH)
     found = parts(rows, book).filter(pl.col("points") == pl.col("their_amount"))
-    require_fit(
-        rows,
-        rows["line_no"].is_in(found["line_no"].implode()),
-        f"an open B03 with an acceptance in suspense, and at most {PARTS_MAX} different requests of ours at that "
-        "partner, none of them answered, whose points add up to the answer's and to those stated",
-    )
+    expected = f"{NEEDS[Action.MATCH]}; and its points stated"
+    require_fit(rows, rows["line_no"].is_in(found["line_no"].implode()), expected)
     rate = book.programme_rate(work.policy.currency, work.on_day)
     done = found.unique("line_no", keep="first", maintain_order=True).select(
         "line_no",
@@ -93,13 +92,23 @@ def composed(work: Work, book: Lookups) -> Matched:
         disposition=pl.lit(Disposition.SETTLED_GROUP.value),
         value_date="their_date",
     )
-    ended = found.with_columns(
+    return Matched(done, _concerned(found), _matches(found))
+
+
+def _concerned(found: pl.DataFrame) -> pl.DataFrame:
+    """What the decisions concern. Of several answers that make up one request, the last ends it."""
+    ends = ~_part() | (pl.col("line_no") == pl.col("line_no").max().over("item_id"))
+    return found.with_columns(
         event=pl.lit(Event.MATCHED.value, pl.Int16),
-        next_state=pl.lit(State.CONFIRMED.value, pl.Int16),
+        next_state=pl.when(ends).then(pl.lit(State.CONFIRMED.value, pl.Int16)),
         was_open=pl.lit(value=True),
         confirmed="amount",
     )
-    return Matched(done, ended, _matches(found))
+
+
+def _part() -> pl.Expr:
+    """Of fitting decisions: the answer makes up its one request only together with others."""
+    return (pl.len() == 1).over("line_no") & (pl.col("their_amount") != pl.col("amount"))
 
 
 def _matches(found: pl.DataFrame) -> pl.DataFrame:
@@ -111,7 +120,7 @@ def _matches(found: pl.DataFrame) -> pl.DataFrame:
     return found.select(
         "line_no",
         "item_id",
-        match_pass=pl.lit(MatchPass.NETTED.value),
+        match_pass=pl.when(_part()).then(MatchPass.SPLIT.value).otherwise(MatchPass.NETTED.value),
         role=pl.lit(MatchRole.PART.value),
         agreed=bit(pl.col("member") == pl.col("their_member"), Agreed.MEMBER)
         + bit(pl.col("amount") == pl.col("their_amount"), Agreed.POINTS)

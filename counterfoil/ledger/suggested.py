@@ -10,10 +10,12 @@ from typing import Final
 import polars as pl
 
 from counterfoil.feed import Feed
+from counterfoil.ledger import decided
 from counterfoil.ledger.figures import made_in
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.merged import with_requests
-from counterfoil.ledger.model import Action, BreakCode, ItemKind, MatchPass, Side
+from counterfoil.ledger.model import Agreed, BreakCode, ItemKind, MatchPass, Side
+from counterfoil.ledger.story_parts import FIELDS
 from counterfoil.reconcile.suggestions import candidates
 from counterfoil.reconcile.terms import SUGGESTING
 
@@ -23,17 +25,22 @@ SUGGESTED: Final = {
     "our_ref": pl.String,
     "points": pl.Int64,
     "days": pl.Int64,
+    "agreed": pl.String,
     "only": pl.Boolean,
 }
-"""Columns of suggestions: ``days`` from our value date to theirs; ``only``: this answer has no other candidate, and no
-other answer has this one."""
+"""Columns of suggestions: ``days`` from our value date to theirs; ``agreed``: the fields that are equal, in words;
+``only``: this answer has no other candidate, and no other answer has this one."""
+
+_ALWAYS: Final = f"{FIELDS[Agreed.MEMBER]}, {FIELDS[Agreed.POINTS]}"
+_ON_THE_DAY: Final = f"{_ALWAYS}, {FIELDS[Agreed.DATE]}"
 
 _FOUND: Final = {"theirs_id": pl.Int64, "item_id": pl.Int64, "days": pl.Int32, "match_pass": pl.Int16}
 
 
 def suggested(book: Lookups, feeds: Sequence[Feed], partner: str | None = None) -> pl.DataFrame:
     """SUGGESTED of all open B03 whose answer is an acceptance with a member: oldest answer first, nearest candidate
-    first, less those that a person has declined. ``feeds`` say within how many days a partner answers."""
+    first. Those that a person has declined are left out, and requests that another open answer names. ``feeds`` say
+    within how many days a partner answers."""
     theirs = _unknown(book)
     found = [_of_feed(part, book, feeds) for part in theirs.partition_by("partner_id", "feed", maintain_order=True)]
     listed = pl.concat([pl.DataFrame(schema=_FOUND), *found])
@@ -42,9 +49,12 @@ def suggested(book: Lookups, feeds: Sequence[Feed], partner: str | None = None) 
         """SELECT l.*, i.ref AS our_ref, i.amount AS points FROM listed l JOIN book.item i ON i.item_id = l.item_id""",
         listed=listed.with_columns(only=alone),
     ).join(theirs.select("theirs_id", "break_id", "partner"), on="theirs_id")
+    agreed = pl.when(pl.col("days") == 0).then(pl.lit(_ON_THE_DAY)).otherwise(pl.lit(_ALWAYS))
     of_partner = named if partner is None else named.filter(pl.col("partner") == partner)
-    return of_partner.sort("theirs_id", pl.col("days").abs(), "item_id").select(
-        pl.col(name).cast(kind) for name, kind in SUGGESTED.items()
+    return (
+        of_partner.with_columns(agreed=agreed)
+        .sort("theirs_id", pl.col("days").abs(), "item_id")
+        .select(pl.col(name).cast(kind) for name, kind in SUGGESTED.items())
     )
 
 
@@ -69,14 +79,4 @@ def _of_feed(theirs: pl.DataFrame, book: Lookups, feeds: Sequence[Feed]) -> pl.D
     spoken_of = book.open_items(partner_id, Side.THEIRS)["ref"]
     free = ours.filter(~pl.col("ref").is_in(spoken_of.implode()))
     window = windows[-1] if windows else SUGGESTING
-    return candidates(named, free, window, declined=_declined(book))
-
-
-def _declined(book: Lookups) -> pl.DataFrame:
-    """What people said an answer is not, and did not take back: theirs_id, item_id."""
-    return book.frame(
-        f"""SELECT DISTINCT d.theirs_id, d.item_id FROM book.decision d
-            WHERE d.action = {Action.DECLINE:d} AND NOT EXISTS (
-                SELECT 1 FROM book.decision u
-                WHERE u.action = {Action.UNDO:d} AND u.subject = concat(d.file_id, ':', d.line_no))"""
-    )
+    return candidates(named, free, window, declined=decided.declined(book).select("theirs_id", "item_id"))

@@ -204,14 +204,16 @@ def _cleared_breaks(records: pl.DataFrame, chain: Sequence[int], book: Lookups) 
     """Breaks that the records cleared and that are still cleared: break_id, code, theirs_id, file_id, by_line.
 
     An answer nobody asked for takes the place of a hold that waited under its reference, and clears the hold's break.
-    A break that another decision of the same file was on stays cleared: that decision stands.
+    A break that another decision of the same file closed stays cleared: that decision stands.
     """
+    leaving_open = ", ".join(f"{action:d}" for action in break_life.EVENTS)
     return book.frame(
-        f"""WITH touched AS ({_TOUCHED}), told AS (
-                SELECT d.break_id, r.file_id, r.by_line FROM book.decision d JOIN records r USING (file_id, line_no)
-                WHERE d.action NOT IN ({", ".join(f"{action:d}" for action in break_life.EVENTS)})
+        f"""WITH touched AS ({_TOUCHED}), closing AS (
+                SELECT * FROM book.decision WHERE action NOT IN ({leaving_open})
+            ), told AS (
+                SELECT d.break_id, r.file_id, r.by_line FROM closing d JOIN records r USING (file_id, line_no)
             ), stands AS (
-                SELECT d.break_id, d.file_id FROM book.decision d ANTI JOIN records r USING (file_id, line_no)
+                SELECT d.break_id, d.file_id FROM closing d ANTI JOIN records r USING (file_id, line_no)
             )
             SELECT b.break_id, b.code, b.theirs_id, min(t.file_id) AS file_id, min(t.by_line) AS by_line
             FROM book.break b JOIN (

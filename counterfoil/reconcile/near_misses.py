@@ -53,13 +53,19 @@ _MEET: Final = ("partner", "points", "slot")
 _RANK: Final = {cause.value: rank for rank, cause in enumerate(Cause)}
 
 
-def nearest(broken: pl.DataFrame, requests: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
+def nearest(
+    broken: pl.DataFrame, requests: pl.DataFrame, listed: pl.DataFrame, *, declined: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """The near miss of each unknown answer, NEAR; one that nothing fits is left out.
 
-    ``broken``: ``causes.BROKEN``; ``requests``: REQUESTS; ``listed``: LISTED. Where two requests are equally near, or
+    ``broken``: ``causes.BROKEN``; ``requests``: REQUESTS; ``listed``: LISTED; ``declined``: break_id, item_id of
+    requests that a person said an answer is not for. Where two requests are equally near, or
     one request is as near to two answers, it is ambiguous and names no candidate.
     """
     found = claims(broken, requests, listed)
+    if declined is not None:
+        only_one = declined.with_columns(fits=pl.lit(1, pl.Int64))
+        found = found.join(only_one, on=["break_id", "item_id", "fits"], how="anti")
     closest = found.filter(pl.col("level") == pl.col("level").min().over("break_id"))
     chosen = closest.group_by("break_id").agg(
         pl.col("level").first(),

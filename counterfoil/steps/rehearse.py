@@ -22,7 +22,7 @@ from counterfoil.protocols import Parsed
 from counterfoil.schemas.gate import prove_control
 from counterfoil.steps.decide import Written, decisions_file
 from counterfoil.steps.desk import Desk
-from counterfoil.steps.post import HELD_CODES, REJECTED_CODES
+from counterfoil.steps.post import HELD_CODES, REJECTED_CODES, finish_interrupted
 from counterfoil.steps.record import rehearse
 
 
@@ -30,13 +30,14 @@ from counterfoil.steps.record import rehearse
 class Rehearsed:
     """What a decisions file would do as the book is now.
 
-    ``booked``: kind, partner, points added to each balance; ``cleared``: break_id, code, title, partner, ref;
-    ``second_person``: causes for which another person must approve it first; ``why_not``: the message of what speaks
-    against it, in which case it would do nothing.
+    ``booked``, ``breaks``, ``items``: what ``ledger.decided`` reads of the posting; ``second_person``: causes for which
+    another person must approve it first; ``why_not``: the message of what speaks against it, in which case it would do
+    nothing.
     """
 
     booked: pl.DataFrame
-    cleared: pl.DataFrame
+    breaks: pl.DataFrame
+    items: pl.DataFrame
     second_person: tuple[str, ...]
     why_not: str | None
 
@@ -45,15 +46,16 @@ _NOTHING = pl.DataFrame()
 
 
 def rehearsed(desk: Desk, told: Sequence[Mapping[str, object]], *, reason: str) -> Rehearsed:
-    """What ``decide_all`` would do with the same."""
+    """What ``decide_all`` would do with the same; like every writer it first finishes what a crash left half done."""
     written = decisions_file(desk, told, reason=reason)
     with desk.book.writing(purpose="rehearse decisions") as book:
+        finish_interrupted(desk, book)
         try:
             return _rehearsed(desk, book, written)
         except PermanentError as error:
             if error.code not in HELD_CODES | REJECTED_CODES:
                 raise
-            return Rehearsed(_NOTHING, _NOTHING, (), str(error))
+            return Rehearsed(_NOTHING, _NOTHING, _NOTHING, (), str(error))
 
 
 def _rehearsed(desk: Desk, book: Writer, written: Written) -> Rehearsed:
@@ -71,7 +73,8 @@ def _rehearsed(desk: Desk, book: Writer, written: Written) -> Rehearsed:
     )
 
     def look(n: int) -> Rehearsed:
-        return Rehearsed(decided.booked(book, n), decided.cleared(book, n), tuple(causes), None)
+        seen = (decided.booked(book, n), decided.breaks_moved(book, n), decided.items_moved(book, n))
+        return Rehearsed(*seen, tuple(causes), None)
 
     return rehearse(desk, book, delivery, parsed, feed=feed, look=look)
 

@@ -11,7 +11,7 @@ import typer
 from counterfoil.errors import Code, UsageError
 from counterfoil.landing.records import Outcome, OutcomeState
 from counterfoil.ledger import decided
-from counterfoil.steps.decide import Decided, approve, decide, held_file, released_points
+from counterfoil.steps.decide import Decided, approve, decide, decide_all, held_file, released_points
 from pipelines.commands.common import (
     Format,
     FormatOption,
@@ -45,16 +45,20 @@ def register(app: typer.Typer) -> None:
 
 
 def undo(
-    decision: Annotated[str, typer.Argument(help="The decision as posting:line; see counterfoil decisions.")],
+    decisions: Annotated[
+        list[str],
+        typer.Argument(help="The decision as posting:line, or several for one file; see counterfoil decisions."),
+    ],
     reason: ReasonOption,
     home: HomeOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Take a decision on a break back, as long as nothing has happened since to what it decided."""
+    """Take decisions on breaks back, as long as nothing has happened since to what they decided."""
     with desk_at(home) as desk:
         with desk.book.reading() as book:
-            points = decided.points_of(book, decision)
-        tell(decide(desk, action="undo", subject=decision, reason=reason, points=points), points, output)
+            points = {decision: decided.points_of(book, decision) for decision in decisions}
+        told = [{"action": "undo", "subject": decision, "points": moved} for decision, moved in points.items()]
+        tell(decide_all(desk, told, reason=reason), sum(points.values()), output)
 
 
 def held(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:

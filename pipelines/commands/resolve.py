@@ -4,7 +4,7 @@ Here: from options to the rows of a decisions file, and what it did or would do,
 periods (``decide``), or what fits (``ledger.decisions``).
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Annotated, Any, Final
 
@@ -13,9 +13,10 @@ import typer
 
 from counterfoil.clock import local_date
 from counterfoil.errors import Code, UsageError
-from counterfoil.ledger import break_causes, decisions, suggested
+from counterfoil.ledger import break_causes, decisions, fitting, suggested
 from counterfoil.ledger.known import known
 from counterfoil.ledger.lookups import Lookups
+from counterfoil.money import format_minor
 from counterfoil.reconcile.causes import Cause
 from counterfoil.steps.decide import decide_all
 from counterfoil.steps.desk import Desk
@@ -72,7 +73,9 @@ def register(app: typer.Typer) -> None:
 
 def resolve(
     reason: ReasonOption,
-    break_id: Annotated[str | None, typer.Argument(help="The break, as counterfoil breaks shows it.")] = None,
+    break_ids: Annotated[
+        list[str] | None, typer.Argument(help="The break, as counterfoil breaks shows it, or several for one file.")
+    ] = None,
     cause: Annotated[Cause | None, typer.Option("--cause", help="Every open break of this cause, in one file.")] = None,
     partner: PartnerOption = None,
     action: Annotated[
@@ -86,17 +89,19 @@ def resolve(
     home: HomeOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Decide on a break, or on all of a cause: close it, find its request, pay back, assign it, let it wait."""
+    """Decide on breaks, by name or all of a cause: close them, find their requests, pay back, assign, let wait."""
     with desk_at(home) as desk:
         asked = _Asked("identify" if accept else action.replace("-", "_"), ref, owner, until, accept)
-        _require_one_way(break_id, cause, partner)
+        _require_one_way(break_ids, cause, partner)
         require_partner(desk, partner)
         _require_whole(desk, asked, many=cause is not None)
         with desk.book.reading() as book:
-            chosen = _one(break_id) if cause is None else _of_cause(desk, book, cause, partner)
+            chosen = _named(break_ids or []) if cause is None else _of_cause(desk, book, cause, partner)
             rows = _stated(book, _rows(desk, book, chosen, asked))
+            unfit = fitting.misfits(rows, book)
         if dry_run:
-            _show(rehearsed(desk, _told(rows), reason=reason), rows, output)
+            would = rehearsed(desk, _told(rows), reason=reason)
+            _show(would, rows, unfit=unfit, limits=_limits(desk), output=output)
             return
         _require_fit(rows, asked.action)
         tell(decide_all(desk, _told(rows), reason=reason), int(rows["points"].sum()), output)
@@ -112,9 +117,9 @@ def show_suggestions(
     emit_frame(found, output, title="Suggestions")
 
 
-def _require_one_way(break_id: str | None, cause: Cause | None, partner: str | None) -> None:
-    if (break_id is None) == (cause is None) or (partner is not None and cause is None):
-        raise _wrong("break", "no one way to say which breaks", "a break, or --cause with or without --partner")
+def _require_one_way(break_ids: list[str] | None, cause: Cause | None, partner: str | None) -> None:
+    if (not break_ids) == (cause is None) or (partner is not None and cause is None):
+        raise _wrong("break", "no one way to say which breaks", "breaks, or --cause with or without --partner")
 
 
 def _require_whole(desk: Desk, asked: _Asked, *, many: bool) -> None:
@@ -148,8 +153,8 @@ def _wrong(where: str, found: str, expected: str, code: Code = Code.DECISION_UNF
     return UsageError(code, where, found=found, expected=expected, remedy="See the how-to on decisions")
 
 
-def _one(break_id: str | None) -> pl.DataFrame:
-    return pl.DataFrame({"subject": [break_id], "candidate": [None]}, schema=_CHOSEN)
+def _named(break_ids: list[str]) -> pl.DataFrame:
+    return pl.DataFrame({"subject": break_ids, "candidate": [None] * len(break_ids)}, schema=_CHOSEN)
 
 
 def _of_cause(desk: Desk, book: Lookups, cause: Cause, partner: str | None) -> pl.DataFrame:
@@ -210,10 +215,23 @@ def _told(rows: pl.DataFrame) -> list[dict[str, Any]]:
     return rows.with_columns(pl.col("points").fill_null(0)).to_dicts()
 
 
-def _show(would: Rehearsed, rows: pl.DataFrame, output: Format) -> None:
+@dataclass(frozen=True)
+class _Limits:
+    """What one person may decide alone, of one cause on one programme day: beyond it a second person approves."""
+
+    points: int
+    minor: int
+    currency: str
+
+
+def _limits(desk: Desk) -> _Limits:
+    settings = desk.settings
+    return _Limits(settings.approval_points, settings.approval_minor, settings.currency)
+
+
+def _show(would: Rehearsed, rows: pl.DataFrame, *, unfit: pl.DataFrame, limits: _Limits, output: Format) -> None:
     """What decisions would do, or which breaks they do not fit; exit status 1 then."""
     points = int(rows["points"].sum())
-    unfit = rows.filter(pl.col("points").is_null())["subject"].to_list()
     if output is Format.JSON:
         emit_json(
             {
@@ -221,21 +239,31 @@ def _show(would: Rehearsed, rows: pl.DataFrame, output: Format) -> None:
                 "decisions": rows.height,
                 "points": points,
                 "booked": would.booked.to_dicts(),
-                "cleared": would.cleared.to_dicts(),
+                "breaks": would.breaks.to_dicts(),
+                "items": would.items.to_dicts(),
                 "second_person": list(would.second_person),
-                "unfit": unfit,
+                "limits": asdict(limits),
+                "unfit": unfit.to_dicts(),
                 "why_not": would.why_not,
             }
         )
     elif would.why_not is not None:
+        if unfit.height:
+            emit_frame(unfit, output, title="Do not fit")
         stdout.print(would.why_not, soft_wrap=True, highlight=False, markup=False)
-        if unfit:
-            stdout.print(f"Breaks that it does not fit: {' '.join(unfit)}", soft_wrap=True, highlight=False)
     else:
         emit_frame(would.booked, output, title="Would book")
-        emit_frame(would.cleared, output, title="Would clear")
+        emit_frame(would.items, output, title="Requests and answers that would change")
+        emit_frame(would.breaks, output, title="Breaks that would change")
         who = f"yes: {', '.join(would.second_person)}" if would.second_person else "no"
         many = f"{rows.height} decision{'s' if rows.height > 1 else ''}, {points:,} points"
-        stdout.print(f"{many}. A second person must approve: {who}. Nothing was done.", highlight=False, markup=False)
+        money = f"{format_minor(limits.minor, limits.currency)} {limits.currency}"
+        stdout.print(
+            f"{many}. A second person must approve: {who} (beyond {limits.points:,} points or {money} of one person, "
+            "action and day). Nothing was done.",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
     if would.why_not is not None:
         raise typer.Exit(1)

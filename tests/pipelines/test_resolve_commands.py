@@ -107,7 +107,15 @@ def test_the_only_suggestion_is_accepted(office: Office) -> None:
     name = breaks()[UNKNOWN]["break_id"]
     listed = json.loads(invoke("suggestions", "--partner", "northstar").stdout)
     assert listed == [
-        {"break_id": name, "partner": "northstar", "our_ref": ASKED, "points": 50, "days": 0, "only": True}
+        {
+            "break_id": name,
+            "partner": "northstar",
+            "our_ref": ASKED,
+            "points": 50,
+            "days": 0,
+            "agreed": "member, points, date",
+            "only": True,
+        }
     ]
     assert json.loads(invoke("suggestions", "--partner", "skybridge").stdout) == []
     assert ASKED in CliRunner().invoke(app, ["suggestions"]).stdout
@@ -133,8 +141,16 @@ def test_a_rehearsal_shows_what_the_decision_then_does_and_leaves_nothing(office
         {"kind": "in_flight", "partner": "skybridge", "points": -30},
         {"kind": "suspense", "partner": "skybridge", "points": 30},
     ]
-    assert [(row["break_id"], row["code"], row["ref"]) for row in would["cleared"]] == [(name, "B03", "X")]
-    assert would["second_person"] == []
+    shown = ("break_id", "code", "ref", "becomes")
+    assert [tuple(row[key] for key in shown) for row in would["breaks"]] == [(name, "B03", "X", "cleared")]
+    moved = ("ref", "side", "points", "was", "becomes")
+    assert [tuple(row[key] for key in moved) for row in would["items"]] == [
+        ("A", "ours", 10, "pending", "confirmed"),
+        ("B", "ours", 20, "pending", "confirmed"),
+        ("X", "theirs", 30, "unidentified", "closed"),
+    ]
+    assert (would["second_person"], would["unfit"]) == ([], [])
+    assert would["limits"] == {"points": 200, "minor": 1_000_000, "currency": "EUR"}
     resolve(*arguments)
     n = office.heads()[0]
     assert n == before[0][0] + 1
@@ -144,6 +160,17 @@ def test_a_rehearsal_shows_what_the_decision_then_does_and_leaves_nothing(office
             WHERE e.file_id = {n} GROUP BY ALL ORDER BY ALL"""
     )
     assert booked.to_dicts() == would["booked"]
+
+
+def test_a_rehearsal_first_finishes_what_a_crash_left_half_done(office: Office, tmp_path: Path) -> None:
+    (book,) = office.home.rglob("book.duckdb")
+    shutil.copytree(book.parent, tmp_path / "before")
+    resolve(breaks()["C"]["break_id"], "--action", "take")
+    heads = office.heads()
+    shutil.copytree(tmp_path / "before", book.parent, dirs_exist_ok=True)
+    would = resolve(breaks()["D"]["break_id"], "--action", "take", "--dry-run")
+    assert [row["ref"] for row in would["breaks"]] == ["D"]
+    assert office.heads() == heads
 
 
 def test_a_rehearsal_says_that_a_second_person_is_needed(office: Office) -> None:
@@ -160,10 +187,53 @@ def test_a_rehearsal_says_why_a_decision_does_not_fit(office: Office) -> None:
     name = breaks()["X"]["break_id"]
     result = invoke("resolve", name, "--action", "match", "--ref", "A", "--reason", "r", "--dry-run")
     assert result.exit_code == 1
-    told = json.loads(result.stdout)
-    assert "add up" in told["why_not"]
-    assert (told["unfit"], told["booked"], told["cleared"]) == ([name], [], [])
+    would = json.loads(result.stdout)
+    assert "add up" in would["why_not"]
+    assert [(row["break_id"], row["code"]) for row in would["unfit"]] == [(name, "B03")]
+    assert "add up" in would["unfit"][0]["why"]
+    assert (would["booked"], would["breaks"], would["items"]) == ([], [], [])
     assert standing(office) == before
+
+
+def test_a_rehearsal_names_the_breaks_that_do_not_fit(office: Office) -> None:
+    known = breaks()
+    names = [known["C"]["break_id"], known["X"]["break_id"], "0" * 16]
+    before = standing(office)
+    result = invoke("resolve", *names, "--action", "refund", "--reason", "r", "--dry-run")
+    assert result.exit_code == 1
+    unfit = {row["break_id"]: (row["code"], row["why"]) for row in json.loads(result.stdout)["unfit"]}
+    assert set(unfit) == set(names[1:])
+    assert unfit["0" * 16] == (None, "no open break")
+    assert unfit[names[1]][0] == "B03"
+    assert "waits for its answer" in unfit[names[1]][1]
+    shown = CliRunner().invoke(app, ["resolve", *names, "--action", "refund", "--reason", "r", "--dry-run"])
+    assert "no open break" in shown.stdout
+    assert standing(office) == before
+
+
+def test_a_rehearsal_shows_what_becomes_of_a_break_that_stays_open(office: Office) -> None:
+    name = breaks()["C"]["break_id"]
+    (row,) = resolve(name, "--action", "assign", "--owner", "A. Example", "--dry-run")["breaks"]
+    assert (row["break_id"], row["becomes"], row["owner"]) == (name, "assigned", "A. Example")
+    assert breaks()["C"]["state"] == "open"
+
+
+def test_several_answers_are_matched_with_the_one_request_they_make_up(office: Office) -> None:
+    day = MONDAY + timedelta(days=1)
+    office.ask(day, ("E", 20))
+    office.answer(day, ("Y", 8, "0000"), ("Z", 12, "0000"))
+    office.book_day(day)
+    names = [breaks()[ref]["break_id"] for ref in ("Y", "Z")]
+    assert exit_status(invoke("resolve", names[0], "--action", "match", "--ref", "E", "--reason", "r")) == 2
+    done = resolve(*names, "--action", "match", "--ref", "E")
+    assert (done["outcome"], done["points"]) == ("posted", 20)
+    assert {"Y", "Z"}.isdisjoint(breaks())
+    named = [f"{done['posting']}:{line}" for line in (2, 3)]
+    alone = invoke("undo", named[0], "--reason", "r")
+    assert (alone.exit_code, json.loads(alone.stdout)["code"]) == (1, "DECISION_UNFIT")
+    together = json.loads(invoke("undo", *named, "--reason", "r").stdout)
+    assert (together["outcome"], together["points"]) == ("posted", 20)
+    assert {"Y", "Z"} <= set(breaks())
 
 
 @pytest.mark.parametrize(
@@ -204,7 +274,7 @@ def test_every_break_of_a_cause_is_decided_in_one_file(office: Office) -> None:
     would = resolve(*bulk, "--dry-run")
     assert standing(office) == before
     assert (would["decisions"], would["points"]) == (2, 39 + 59)
-    assert {row["ref"] for row in would["cleared"]} == {"C", "D"}
+    assert {row["ref"] for row in would["breaks"]} == {"C", "D"}
     assert sum(row["points"] for row in would["booked"]) == 0
     assert resolve(*bulk)["outcome"] == "posted"
     assert {"C", "D"}.isdisjoint(breaks())

@@ -35,7 +35,7 @@ from tests.properties.model_people import Choice, UnfitError
 
 MONDAY: Final = date(2026, 11, 16)
 GRACE: Final = 2
-ACTIONS: Final = ("resolve", "refund", "write_off", "refuse", "identify", "take")
+ACTIONS: Final = ("resolve", "refund", "write_off", "refuse", "identify", "take", "assign", "wait")
 
 STATES = {
     State.PENDING: "pending",
@@ -63,6 +63,10 @@ ITEMS = f"""SELECT i.item_id, i.kind, p.partner, i.ref, i.amount, l.state, CAST(
 BREAKS = """SELECT o.code, p.partner, o.subject, b.file_id, b.line_no, o.break_id FROM book.open_break o
             JOIN book.partner p ON p.partner_id = o.partner_id JOIN book.break b ON b.break_id = o.break_id
             ORDER BY b.file_id, b.line_no, o.code, o.break_id"""
+LIVES = """SELECT b.code, p.partner, b.subject, b.file_id, b.line_no, s.owner, s.until
+           FROM book.break_state s JOIN book.open_break o USING (break_id) JOIN book.break b USING (break_id)
+           JOIN book.partner p ON p.partner_id = b.partner_id
+           QUALIFY row_number() OVER (PARTITION BY s.break_id ORDER BY s.file_id DESC, s.line_no DESC) = 1"""
 LOTS = """SELECT p.partner, a.owner, o.earned, o.expires, CAST(sum(o.remaining) AS BIGINT) FROM book.open_lot o
           JOIN book.account a USING (account_id) JOIN book.partner p ON p.partner_id = a.partner_id GROUP BY ALL"""
 USED = """SELECT count(*), count(DISTINCT line_no) FROM book.disposition
@@ -192,8 +196,12 @@ class Both:
             on = (*one[:3], (one[3], one[4]))
             points = (model_people.points_of(self.model, action, on, ref) or 0) + off
             named = ref if action == "identify" else None
-            rows.append({"action": action, "subject": one[5], "points": points, "ref": named})
-            told.append(Choice(line, action, on, points, named))
+            owner = ref.upper() if action == "assign" else None
+            until = self.day + timedelta(days=2) if action == "wait" else None
+            rows.append(
+                {"action": action, "subject": one[5], "points": points, "ref": named, "owner": owner, "until": until}
+            )
+            told.append(Choice(line, action, on, points, named, owner=owner, until=until))
         return self._decided(rows, told)
 
     def undo(self, n: int, line: int = 2, off: int = 0) -> bool:
@@ -265,6 +273,10 @@ class Both:
         })  # fmt: skip
         breaks = Counter((one.code, one.partner, one.subject) for one in model.open_breaks())
         _same(Counter(one[:3] for one in self.breaks()), breaks)
+        _same(
+            {(*one[:3], one[3:5]): one[5:] for one in self.writer.frame(LIVES).rows()},
+            {(one.code, one.partner, one.subject, one.place): one.life for one in model.open_breaks() if one.lives},
+        )
         lots = {(("member", partner, owner), earned, expires): points
                 for partner, owner, earned, expires, points in self.writer.frame(LOTS).rows()}  # fmt: skip
         _same(lots, model.lots.held())

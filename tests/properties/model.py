@@ -14,6 +14,7 @@ from tests.properties.model_lots import Account, Lots, Movement
 
 Row = Mapping[str, Any]
 Place = tuple[int, int]
+Life = tuple[str | None, date | None]
 
 HOUSE = "programme"
 ISSUED: Account = ("issued", HOUSE, None)
@@ -74,7 +75,10 @@ class Item:
 
 @dataclass(eq=False)
 class Break:
-    """Something for a person, or for a later file; ``theirs`` is the answer that waits under it."""
+    """Something for a person, or for a later file; ``theirs`` is the answer that waits under it.
+
+    ``lives``: what people did about it while it stood open, oldest first: owner and until, None where taken back.
+    """
 
     code: int
     partner: str
@@ -83,6 +87,11 @@ class Break:
     theirs: Item | None = None
     place: Place = (0, 0)
     open: bool = True
+    lives: list[tuple["Effect", "Life | None"]] = field(default_factory=list)
+
+    @property
+    def life(self) -> "Life":
+        return next((life for _, life in reversed(self.lives) if life is not None), (None, None))
 
 
 @dataclass(eq=False)
@@ -99,6 +108,7 @@ class Effect:
     """What one record did, so that doing it backwards takes it back.
 
     ``final``: it told of a merge, or came too late itself, and nothing takes it back. ``undoes``: it took another back.
+    ``left_open``: the break that it was about, where a person only gave it to somebody or let it wait.
     """
 
     n: int
@@ -113,6 +123,7 @@ class Effect:
     before: list[tuple[Item, dict[str, Any]]] = field(default_factory=list)
     opened: list[Break] = field(default_factory=list)
     cleared: list[Break] = field(default_factory=list)
+    left_open: Break | None = None
 
 
 class Model:
@@ -203,6 +214,9 @@ class Model:
         its file moved it, but for those ``beside`` it that are taken back as well."""
         if effect.final:
             return False
+        if effect.left_open is not None:
+            later = [one for one, _ in effect.left_open.lives if one.n > effect.n and one not in beside]
+            return effect.left_open.open and not later
         for item in effect.made:
             answered = [one for one in self.open_breaks() if one.item is item and one.code not in (OVERDUE, SHORT)]
             if not item.is_open or (item.ours and (item.state == "held" or answered)):
@@ -225,6 +239,10 @@ class Model:
                 self.clear(by, one)
         for one in effect.cleared:
             one.open = True
+        if effect.left_open is not None:
+            lives = effect.left_open.lives
+            lives[:] = [(done, None if done is effect else life) for done, life in lives]
+            lives.append((by, None))
 
     # Files that are the program's own
 

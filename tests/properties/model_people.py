@@ -12,6 +12,9 @@ from tests.properties import model as m
 from tests.properties.model import Break, Decided, Effect, Item, Model, Place
 from tests.properties.model_life import Rows, of_partner, take
 
+STAYING = ("assign", "wait")
+"""Actions that leave their break open."""
+
 
 class UnfitError(Exception):
     """A decisions file with a row that does not fit the book."""
@@ -27,6 +30,8 @@ class Choice:
     points: int
     ref: str | None = None
     undoes: Place = (0, 0)
+    owner: str | None = None
+    until: date | None = None
 
 
 def decide(book: Model, choices: Sequence[Choice]) -> None:
@@ -42,13 +47,13 @@ def decide(book: Model, choices: Sequence[Choice]) -> None:
     ended = Counter(id(item) for one, _, _, item in fits if item is not None and _ends(one.action))
     if len({id(on) for _, on in rows}) < len(rows) or any(times > 1 for times in ended.values()):
         raise UnfitError
-    decided = [on for _, on in rows]
+    decided = [on for one, on in rows if one.action not in STAYING]
     goes = [_going(book, one, on, item, decided) for one, on, _, item in fits]
     clears = [_clearing(book, one, on, item, going) for (one, on, _, item), going in zip(fits, goes, strict=True)]
     for (one, on, points, item), going, clearing in zip(fits, goes, clears, strict=True):
         effect = Effect(book.n, one.line, book.today, one.ref or "", item or on.theirs)
         book.decided[book.n, one.line] = Decided(points, effect)
-        _act(book, effect, one.action, on, item)
+        _act(book, effect, one, on, item)
         for theirs in going:
             if theirs.is_open:
                 book.change(effect, theirs, state="closed", kept=0)
@@ -94,6 +99,8 @@ def _ends(action: str) -> bool:
 
 def _fit(book: Model, one: Choice, on: Break) -> tuple[int, Item | None]:
     """The points that a decision moves and the request that it concerns; UnfitError where the action does not fit."""
+    if one.action in STAYING:
+        return 0, None
     item, theirs = on.item, on.theirs if on.theirs is not None and on.theirs.is_open else None
     booked = theirs.kept if theirs is not None else 0
     accepted = theirs is not None and theirs.kind == "says accepted" and theirs.amount > 0
@@ -121,6 +128,8 @@ def _fit(book: Model, one: Choice, on: Break) -> tuple[int, Item | None]:
 def _going(book: Model, one: Choice, on: Break, item: Item | None, decided: list[Break]) -> list[Item]:
     """Answers that wait no longer: the one decided on, unless another break is about it too; those that came with it
     and are on nobody's list; and, under the reference of a request that ends, all that are not in suspense."""
+    if one.action in STAYING:
+        return []
     open_theirs = [each for each in book.items if not each.ours and each.is_open]
     others = [each.theirs for each in book.open_breaks() if each not in decided]
     going = [on.theirs] if on.theirs is not None and on.theirs.is_open else []
@@ -143,6 +152,8 @@ def _going(book: Model, one: Choice, on: Break, item: Item | None, decided: list
 def _clearing(book: Model, one: Choice, on: Break, item: Item | None, going: list[Item]) -> list[Break]:
     """The break decided on; all others of a request that ends, unless points wait in suspense under them; and those of
     answers that go."""
+    if one.action in STAYING:
+        return []
     cleared = [on]
     for each in book.open_breaks():
         theirs = each.theirs
@@ -154,7 +165,12 @@ def _clearing(book: Model, one: Choice, on: Break, item: Item | None, going: lis
     return cleared
 
 
-def _act(book: Model, effect: Effect, action: str, on: Break, item: Item | None) -> None:
+def _act(book: Model, effect: Effect, one: Choice, on: Break, item: Item | None) -> None:
+    action = one.action
+    if action in STAYING:
+        effect.left_open = on
+        on.lives.append((effect, (one.owner, None) if action == "assign" else (on.life[0], one.until)))
+        return
     flight, payable, suspense, lost = (
         of_partner(on.partner, kind) for kind in ("in_flight", "payable", "suspense", "written_off")
     )

@@ -172,6 +172,23 @@ def test_a_break_stays_closed_whose_own_decision_stands(start: Start) -> None:
     assert codes(both) == [7, 7], "only what the decision taken back had closed opens again"
 
 
+def test_a_break_that_was_only_given_to_somebody_opens_again_with_its_request(start: Start) -> None:
+    both = start()
+    ask(both, ("a", 50))
+    answer(both, ("a", 50, "accepted"), ("a", 50, "rejected"))
+    answer(both, ("a", 50, "accepted"), ("a", 50, "rejected"))
+    conflict, again, other = both.breaks()
+    assert both.decide(("assign", again, "a", 0), ("wait", other, "", 0), ("write_off", conflict, "", 0))
+    both.prove()
+    assert codes(both) == []
+    assert not both.undo(max(both.model.decided)[0], 2), "it is closed"
+    assert both.undo(max(both.model.decided)[0], 4)
+    both.prove()
+    assert codes(both) == [7, 7, 11]
+    assert both.undo(min(both.model.decided)[0], 2)
+    both.prove()
+
+
 def test_a_reversal_ends_the_conflict_with_a_rejection_that_came_too_late(start: Start) -> None:
     both = start()
     ask(both, ("a", 50))

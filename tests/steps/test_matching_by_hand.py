@@ -9,6 +9,7 @@ import pytest
 
 from counterfoil.errors import Code, PermanentError
 from counterfoil.ledger import histories
+from counterfoil.ledger.break_causes import of_breaks
 from counterfoil.ledger.known import known
 from counterfoil.ledger.model import BreakCode, Event, MatchPass, MatchRole, State
 from counterfoil.ledger.open_breaks import open_breaks
@@ -68,6 +69,11 @@ class Clerk:
         """State, owner and next step of an open break at the end of a day."""
         listed = open_breaks(self.writer, known(self.writer, day, n))
         return listed.filter(listed["break_id"] == break_id).select("state", "owner", "next_step").row(0)
+
+    def cause(self, break_id: str, day: date) -> tuple[str, int | None]:
+        """The cause of a break at the end of a day, and the request that would clear it."""
+        told = of_breaks(self.writer, known(self.writer, day))
+        return told.filter(told["break_id"] == break_id).select("cause", "candidate_item_id").row(0)
 
     def suggested(self) -> list[tuple[str, bool]]:
         listed = suggested(self.writer, list(self.feeds.values()))
@@ -201,6 +207,68 @@ def test_a_match_is_not_undone_once_one_of_its_requests_has_gone_on(clerk: Clerk
     clerk.refuses({"action": "undo", "subject": f"{n}:2", "points": 30})
 
 
+def parts_of(clerk: Clerk, *points: int, day: date = TUE) -> list[dict[str, Any]]:
+    """Answers that nobody knows, and decisions that they make up request ``c`` of 30 points."""
+    clerk.posted("handback", *({"ref": f"P{number}", "points": one} for number, one in enumerate(points)), day=day)
+    return [
+        {"action": "match", "subject": clerk.break_of(f"P{number}"), "ref": "c", "points": one}
+        for number, one in enumerate(points)
+    ]
+
+
+def test_several_answers_make_up_one_request(clerk: Clerk) -> None:
+    before = clerk.balance("in_flight")
+    n = clerk.decide(*parts_of(clerk, 18, 12), day=WED)
+    ended = clerk.writer.frame(
+        f"""SELECT i.ref, k.state, k.confirmed, k.line_no FROM book.settled_key k JOIN book.item i USING (item_id)
+            WHERE k.file_id = {n} ORDER BY i.ref"""
+    )
+    assert ended.rows() == [("P0", State.CLOSED, 0, 2), ("P1", State.CLOSED, 0, 3), ("c", State.CONFIRMED, 30, 3)]
+    assert (clerk.balance("suspense"), clerk.balance("in_flight")) == (-30, before - 30), "X alone waits in suspense"
+    rows = clerk.writer.frame(
+        f"SELECT line_no, match_pass, role, difference FROM book.match WHERE file_id = {n} ORDER BY line_no"
+    ).rows()
+    assert rows == [(2, MatchPass.SPLIT, MatchRole.PART, -12), (3, MatchPass.SPLIT, MatchRole.PART, -18)]
+    told = updates(clerk.writer, n - 1, n).redemptions.select("ref", "status", "answered", "answered_on").rows()
+    assert told == [("c", "confirmed", 30, TUE)]
+    assert unaccounted(stage_two(clerk.writer, from_n=n - 1, to_n=n, crm=[], journals=[])) == 0
+
+
+@pytest.mark.parametrize("points", [(18, 11), (18, 13), (5, 5, 5, 5, 5, 5)])
+def test_answers_that_do_not_make_up_their_request_have_no_effect(clerk: Clerk, points: tuple[int, ...]) -> None:
+    assert "add up" in clerk.refuses(*parts_of(clerk, *points), day=WED)
+
+
+def test_a_part_alone_or_taken_twice_has_no_effect(clerk: Clerk) -> None:
+    first, second = parts_of(clerk, 15, 15)
+    clerk.refuses(first, day=WED)
+    clerk.refuses(first, first, day=WED)
+    clerk.refuses(first, {**second, "ref": "d"}, day=WED)
+    clerk.refuses(first, second, match(clerk, "c"), day=WED)
+
+
+def test_several_answers_are_undone_together_or_not_at_all(clerk: Clerk) -> None:
+    rows = parts_of(clerk, 18, 12)
+    before = clerk.stands()
+    n = clerk.decide(*rows, day=WED)
+    undo = [{"action": "undo", "subject": f"{n}:{line}", "points": one} for line, one in ((2, 18), (3, 12))]
+    clerk.refuses(undo[0], day=WED)
+    clerk.refuses(undo[1], day=WED)
+    clerk.decide(*undo, day=WED)
+    assert clerk.stands() == before
+
+
+def test_an_acceptance_after_the_end_is_matched_with_other_requests(clerk: Clerk) -> None:
+    clerk.posted("handback", {"ref": "c", "points": 30, "outcome": "rejected"}, day=TUE)
+    clerk.posted("handback", {"ref": "c", "points": 30}, day=TUE)
+    late = clerk.break_of("c", BreakCode.CONFLICT)
+    before = clerk.stands()
+    n = clerk.decide({"action": "match", "subject": late, "ref": "a b", "points": 30}, day=WED)
+    assert clerk.balance("suspense") == -30, "X alone waits in suspense"
+    clerk.decide({"action": "undo", "subject": f"{n}:2", "points": 30}, day=WED)
+    assert clerk.stands() == before
+
+
 # The life of a break
 
 
@@ -281,16 +349,30 @@ def test_one_row_that_does_not_fit_refuses_all_others(clerk: Clerk) -> None:
 
 
 def test_a_declined_candidate_is_suggested_no_more_until_that_is_undone(clerk: Clerk) -> None:
-    assert clerk.suggested() == [("c", False), ("d", False)]
-    n = clerk.decide({"action": "decline", "subject": clerk.break_of("X"), "ref": "d"})
+    clerk.posted("requests", {"ref": "f", "points": 30}, day=TUE)
+    assert clerk.suggested() == [("c", False), ("f", False)]
+    n = clerk.decide({"action": "decline", "subject": clerk.break_of("X"), "ref": "f"})
     named = clerk.writer.frame(
         f"SELECT i.ref FROM book.decision d JOIN book.item i USING (item_id) WHERE d.file_id = {n}"
     )
-    assert named["ref"].to_list() == ["d"]
+    assert named["ref"].to_list() == ["f"]
     assert clerk.writer.frame(f"SELECT 1 FROM book.entry WHERE file_id = {n}").is_empty()
     assert clerk.suggested() == [("c", True)], "the other is the only one now"
     clerk.decide({"action": "undo", "subject": f"{n}:2"})
-    assert clerk.suggested() == [("c", False), ("d", False)]
+    assert clerk.suggested() == [("c", False), ("f", False)]
+
+
+def test_a_declined_candidate_is_no_cause_either(clerk: Clerk) -> None:
+    clerk.posted("requests", {"ref": "g", "points": 7, "member": "M2"})
+    clerk.posted("handback", {"ref": "Walrus", "points": 7, "member": "M2"})
+    subject = clerk.break_of("Walrus")
+    request = int(clerk.writer.frame("SELECT item_id FROM book.item WHERE ref = 'g'").item())
+    assert clerk.cause(subject, TUE) == ("no_reference", request)
+    n = clerk.decide({"action": "decline", "subject": subject, "ref": "g"}, day=WED)
+    assert clerk.cause(subject, WED)[1] is None
+    assert clerk.cause(subject, TUE) == ("no_reference", request), "a day keeps its list"
+    clerk.decide({"action": "undo", "subject": f"{n}:2"}, day=WED)
+    assert clerk.cause(subject, WED) == ("no_reference", request)
 
 
 def test_several_candidates_are_declined_in_one_file_and_one_only_once(clerk: Clerk) -> None:
@@ -301,11 +383,15 @@ def test_several_candidates_are_declined_in_one_file_and_one_only_once(clerk: Cl
 
 
 def test_suggestions_follow_what_is_open(clerk: Clerk) -> None:
+    assert clerk.suggested() == [("c", True)], "the other one that fits has an answer of its own"
+    clerk.posted("requests", {"ref": "f", "points": 30})
     clerk.posted("handback", {"ref": "c", "points": 30}, day=TUE)
-    assert clerk.suggested() == [("d", True)]
+    assert clerk.suggested() == [("f", True)]
     clerk.posted("handback", {"ref": "Y", "points": 30, "member": "M1"}, day=TUE)
-    assert clerk.suggested() == [("d", False), ("d", False)], "two answers want it"
+    assert clerk.suggested() == [("f", False), ("f", False)], "two answers want it"
     listed = suggested(clerk.writer, list(clerk.feeds.values()), "p")
-    assert listed.columns == ["break_id", "partner", "our_ref", "points", "days", "only"]
-    assert listed.select("partner", "points", "days").rows() == [("p", 30, 0), ("p", 30, 1)]
+    assert listed.columns == ["break_id", "partner", "our_ref", "points", "days", "agreed", "only"]
+    assert listed.select("partner", "points", "days", "agreed").rows() == [
+        ("p", 30, 0, "member, points, date"), ("p", 30, 1, "member, points"),
+    ]  # fmt: skip
     assert suggested(clerk.writer, list(clerk.feeds.values()), "q").is_empty()
