@@ -5,9 +5,24 @@ Here: the current instant in UTC and its conversions. Not here: business dates (
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator
 
 Clock = Callable[[], datetime]
+
+
+def _known_zone(zone: str) -> str:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("is no time zone of the IANA list, such as Europe/Berlin") from error
+    return zone
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
+"""The name of a time zone in a settings file or layout."""
 
 
 def system_clock() -> datetime:

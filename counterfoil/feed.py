@@ -10,6 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from counterfoil.clock import Zone
+
 
 class FeedKind(StrEnum):
     """What a feed's records mean to the ledger."""
@@ -88,7 +90,7 @@ class Feed(Contract):
     kind: FeedKind
     version: int = Field(ge=1)
     effective_from: date
-    zone: str = "UTC"
+    zone: Zone = "UTC"
     cutoff: time = time(23, 59)
     grace_minutes: int = Field(default=0, ge=0)
     arrival: Arrival

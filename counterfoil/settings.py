@@ -12,12 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 from uuid import uuid4
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import AfterValidator, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
+from pydantic import ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
 
-from counterfoil.clock import fixed_clock, system_clock
+from counterfoil.clock import Zone, fixed_clock, system_clock
 from counterfoil.errors import Code, UsageError
 from counterfoil.feed import Contract
 from counterfoil.files import canonical_json, sha256_bytes
@@ -102,18 +101,9 @@ class Home:
         return self.root / "dagster"
 
 
-def _known_zone(zone: str) -> str:
-    try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("is no time zone of the IANA list, such as Europe/Berlin") from error
-    return zone
-
-
 Label = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
 HostKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/]+=*$")]
 Alias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
 class Sftp(Contract):

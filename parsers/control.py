@@ -1,37 +1,113 @@
 """What a file declares beside what its records add up to.
 
-Here: the identities of a layout, computed. Not here: the verdict on them (``counterfoil.schemas.gate.prove_control``).
+Here: the identities of a layout, computed, for the file and for each of its groups. Not here: the verdict on them
+(``counterfoil.schemas.gate.prove_control``).
 
 Counts are taken over all detail lines, readable or not; sums over readable amounts, accepted and quarantined. A count
 or sum by outcome may differ by what quarantined rows of unreadable outcome can explain.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import polars as pl
 
 from counterfoil.errors import Code, PermanentError
 from counterfoil.schemas.tables import CONTROL
-from parsers.envelope import Envelope, Scalar
+from parsers.envelope import Envelope, Scalar, read_values
 from parsers.layout import Layout
 from parsers.layout_parts import Proof
 from parsers.records import OUTCOME, Split
+from parsers.values import FIELD
 
 INT64_MAX: Final = 2**63 - 1
 
 
-def control_table(layout: Layout, envelope: Envelope, records: Split, name: str) -> pl.DataFrame:
-    """One row an identity, as ``tables.CONTROL``. Raises CONTROL_TOTAL_WRONG when amounts add up beyond 64 bits."""
+def control_table(
+    layout: Layout, envelope: Envelope, records: Split, groups: Sequence[pl.DataFrame], *, lines: int, name: str
+) -> pl.DataFrame:
+    """One row an identity, as ``tables.CONTROL``; one that each group declares has a row a group, named by its number.
+
+    ``groups`` are those of the cuts. Raises CONTROL_TOTAL_WRONG when amounts add up beyond 64 bits, ENVELOPE_INVALID
+    for what a group declares and cannot be read.
+    """
     if "points" in records.accepted.columns:
         _bound_sum(records, layout, name)
-    rows = [_row(proof, envelope.values, records) for proof in layout.proofs]
-    return pl.DataFrame(rows, schema=dict(CONTROL), orient="row")
+    of_file = [proof for proof in layout.proofs if not proof.in_group]
+    declared = _declared(layout, groups, name) if groups else None
+    counted = {"lines": lines, "groups": 0 if declared is None else declared.height}
+    rows = [_row(proof, envelope.values, records, counted) for proof in of_file]
+    tables = [pl.DataFrame(rows, schema=dict(CONTROL), orient="row")]
+    if declared is not None:
+        tables += [_group_rows(proof, declared, records) for proof in layout.proofs if proof.in_group]
+    return pl.concat(tables)
 
 
-def _row(proof: Proof, values: dict[str, Scalar], records: Split) -> tuple[str, int, int, bool]:
-    declared = _whole(values[proof.declared])
+def _declared(layout: Layout, groups: Sequence[pl.DataFrame], name: str) -> pl.DataFrame:
+    """One row a group: group (from 1), first and last (line numbers), and ``field.<name>`` of what it declares."""
+    shape = layout.lines
+    header = shape.group.header if shape and shape.group else ""
+    ends = pl.concat(groups).with_columns(group=(pl.col("kind") == header).cast(pl.Int64).cum_sum())
+    table = ends.group_by("group", maintain_order=True).agg(first=pl.col("line_no").first())
+    table = table.with_columns(last=pl.col("first").shift(-1, fill_value=INT64_MAX) - 1)
+    for kind in ends["kind"].unique(maintain_order=True):
+        specs = {field: spec for field, spec in layout.envelope.items() if spec.line == kind and layout.of_groups(spec)}
+        said = read_values(ends.filter(pl.col("kind") == kind), specs, layout, name)
+        table = table.join(said.select("group", *(FIELD + field for field in specs)), on="group", how="left")
+    return table.sort("group")
+
+
+def _group_rows(proof: Proof, declared: pl.DataFrame, records: Split) -> pl.DataFrame:
+    """An identity beside what the records of each group add up to."""
+    wanted = pl.col(FIELD + proof.declared)
+    low = high = pl.lit(0, pl.Int64)
     if proof.measure == "add":
-        computed = sum(_whole(values[part]) for part in proof.parts)
+        computed = pl.sum_horizontal([pl.col(FIELD + part) for part in proof.parts])
+        table = declared.with_columns(computed=computed)
+    else:
+        table = declared.join(_added_up(proof, declared, records), on="group", how="left")
+        low, high = pl.col("low").fill_null(0), pl.col("high").fill_null(0)
+        computed = pl.col("computed").fill_null(0)
+    return table.select(
+        name=pl.format("{} of group {}", pl.lit(proof.name), "group"),
+        declared=wanted,
+        computed=computed,
+        holds=(wanted - computed).is_between(low, high),
+    ).cast(pl.Schema(CONTROL))
+
+
+def _added_up(proof: Proof, declared: pl.DataFrame, records: Split) -> pl.DataFrame:
+    """Of each group: computed, and the least and most that rows of unreadable outcome can add to it."""
+    bad = records.quarantined
+    points = proof.measure == "sum"
+    columns = ["line_no", *(["points"] if points else []), *([OUTCOME] if proof.outcome else [])]
+    rows = pl.concat([records.accepted.select(columns), bad.select(columns)])
+    rows = rows.sort("line_no").join_asof(
+        declared.select("group", "first").sort("first"), left_on="line_no", right_on="first"
+    )
+    worth = pl.col("points").fill_null(0) if points else pl.lit(1, pl.Int64)
+    of, unknown = pl.lit(value=True), pl.lit(value=False)
+    if proof.outcome is not None:
+        of = (pl.col(OUTCOME) == proof.outcome).fill_null(value=False)
+        unknown = pl.col(OUTCOME).is_null()
+    return (
+        rows.with_columns(worth=worth, of=of, unknown=unknown)
+        .group_by("group")
+        .agg(
+            computed=pl.col("worth").filter("of").sum(),
+            low=pl.col("worth").filter("unknown").clip(upper_bound=0).sum(),
+            high=pl.col("worth").filter("unknown").clip(lower_bound=0).sum(),
+        )
+    )
+
+
+def _row(
+    proof: Proof, values: Mapping[str, Scalar], records: Split, counted: Mapping[str, int]
+) -> tuple[str, int, int, bool]:
+    declared = _whole(values[proof.declared])
+    if proof.measure in counted or proof.measure == "add":
+        parts = sum(_whole(values[part]) for part in proof.parts)
+        computed = counted.get(proof.measure, parts)
         return proof.name, declared, computed, declared == computed
     bad = records.quarantined
     measure = pl.len() if proof.measure == "count" else pl.col("points").sum()

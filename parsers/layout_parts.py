@@ -1,21 +1,16 @@
-"""The parts of a layout besides its fields: recognition, shape, marks, where canonical columns come from, identities.
+"""The parts of a layout besides its shape and fields: recognition, marks, origins of canonical columns, identities.
 
 Here: their models and what each can check alone. Not here: checks across parts (``layout``).
 """
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from counterfoil.feed import Contract
-from parsers.fields import DateFormat
-
-LineEnd = Literal["cr", "lf", "crlf"]
-Encoding = Literal["utf-8", "latin-1", "cp1252"]
-Prefix = Annotated[str, Field(min_length=1, max_length=64)]
-"""How an envelope line begins."""
+from parsers.dates import DATE_FORMATS, DateFormat
 
 
 class Recognise(Contract):
@@ -37,63 +32,21 @@ class Recognise(Contract):
         return self
 
 
-class FixedWidth(Contract):
-    """Records of one length in bytes; the prefixes of the record types: first lines, details, last lines."""
-
-    type: Literal["fixed_width"]
-    record_length: int = Field(ge=1, le=65_536)
-    detail: str = ""
-    headers: tuple[Prefix, ...] = ()
-    trailers: tuple[Prefix, ...] = ()
-
-
-class Column(Contract):
-    """One column of a delimited file: its name in the header line, and other spellings of it."""
-
-    name: str
-    also: tuple[str, ...] = ()
-
-
-class Delimited(Contract):
-    """Columns between delimiters, after a line of column names; a record is one line, also when quoted."""
-
-    type: Literal["delimited"]
-    delimiter: str = Field(min_length=1, max_length=1)
-    quote: str = Field(max_length=4)
-    columns: tuple[Column, ...] = Field(min_length=1)
-    order: Literal["fixed", "any"] = "fixed"
-    headers: tuple[Prefix, ...] = ()
-    trailers: tuple[Prefix, ...] = ()
-
-    @property
-    def quote_character(self) -> str | None:
-        """The quote character, or None where the layout says ``none``."""
-        return None if self.quote == "none" else self.quote
-
-    @model_validator(mode="after")
-    def _plain_characters(self) -> "Delimited":
-        quote = self.quote_character
-        if quote is not None and (len(quote) != 1 or quote == self.delimiter):
-            raise ValueError("quote is one character other than the delimiter, or none")
-        if any(not character.isascii() or character in "\r\n\x1a\0" for character in self.delimiter + (quote or "")):
-            raise ValueError("delimiter and quote are plain ASCII characters")
-        names = [name for column in self.columns for name in (column.name, *column.also)]
-        if len(set(names)) != len(names):
-            raise ValueError("a column name is given twice")
-        return self
-
-
 class Said(Contract):
     """Where a mark is said: in a named group of the file's name, or in an envelope field."""
 
     name: str | None = None
     envelope: str | None = None
     format: DateFormat = "YYYYMMDD"
+    pivot: int | None = Field(default=None, ge=0, le=99)
+    """Two-digit years below it are of this century, the others of the last."""
 
     @model_validator(mode="after")
     def _one_source(self) -> "Said":
         if (self.name is None) == (self.envelope is None):
             raise ValueError("give name or envelope, and only one of them")
+        if DATE_FORMATS[self.format].two_digit_year != (self.pivot is not None):
+            raise ValueError("pivot goes with two-digit years, which need it")
         return self
 
 
@@ -106,13 +59,17 @@ class MarksSpec(Contract):
 
 
 class Origin(Contract):
-    """Where a canonical column comes from: a field, a constant, or the file's business date.
+    """Where a canonical column comes from: a field, the first of several that is filled, an envelope field, a named
+    group of the file's name, a constant, or the file's business date.
 
     ``when`` keeps the field's value only on records on which another field has one of the listed values; ``required``
     then demands it there.
     """
 
     field: str | None = None
+    first_of: tuple[str, ...] = ()
+    envelope: str | None = None
+    name: str | None = None
     constant: str | None = None
     use: Literal["business_date"] | None = None
     when: dict[str, tuple[str, ...]] | None = None
@@ -123,10 +80,16 @@ class Origin(Contract):
     def _short_form(cls, value: object) -> object:
         return {"field": value} if isinstance(value, str) else value
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that the value may come from."""
+        return self.first_of if self.field is None else (self.field,)
+
     @model_validator(mode="after")
     def _one_origin(self) -> "Origin":
-        if sum(part is not None for part in (self.field, self.constant, self.use)) != 1:
-            raise ValueError("give field, constant or use, and only one of them")
+        given = (self.field, self.first_of or None, self.envelope, self.name, self.constant, self.use)
+        if sum(part is not None for part in given) != 1:
+            raise ValueError("give field, first_of, envelope, name, constant or use, and only one of them")
         if self.when is not None and (self.field is None or len(self.when) != 1):
             raise ValueError("when goes with a field and names one other field")
         if self.required and self.when is None:
@@ -136,10 +99,12 @@ class Origin(Contract):
 
 @dataclass(frozen=True)
 class Proof:
-    """One identity: ``declared`` equals a count or sum over details, or the sum of other declared values."""
+    """One identity: ``declared`` equals a count or sum over details, a count of lines or groups, or the sum of other
+    declared values. ``in_group``: it is proved for each group."""
 
     name: str
     declared: str
-    measure: Literal["count", "sum", "add"]
+    measure: Literal["count", "sum", "add", "lines", "groups"]
     outcome: str | None
     parts: tuple[str, ...]
+    in_group: bool = False

@@ -1,18 +1,20 @@
 """A file as physical lines: mapped bytes, line ends, the end-of-file tail, blocks of lines by offset.
 
-Here: where lines begin and end, and nothing of what they say. Not here: encodings (``text``) or records (``shapes``).
+Here: where lines begin and end, and nothing of what they say. Not here: characters (``text``) or records (``shapes``).
 
 What is a line: every line end closes one, also a blank one between others; the last may lack its line end. What follows
-the last line that is not blank (line ends, the DOS end-of-file mark 0x1A) is no line. A UTF-8 byte order mark before
-the first line belongs to none.
+the last line that is not blank (line ends, the DOS end-of-file mark 0x1A) is no line. A byte order mark before the
+first line belongs to none. Where a layout knows no line ends, a line is so many bytes, and every byte belongs to one.
+UTF-16 is turned into UTF-8 first, since none of its bytes alone is a line end.
 """
 
 import codecs
 import mmap
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 from counterfoil.errors import Code, PermanentError
 from counterfoil.schemas.tables import RAW_BYTES_MAX
 from parsers.layout import Layout
-from parsers.layout_parts import LineEnd
+from parsers.layout_shapes import Encoding, FixedWidth, LineEnd
 
 BLOCK_BYTES: Final = 32 * 1024 * 1024
 """Bytes parsed at a time. Measured on 2 M lines of 120 bytes: 4 MiB take half as long again, more than 32 MiB gain
@@ -38,31 +40,49 @@ _MARKS: Final = {"cr": (b"\r",), "lf": (b"\n",), "crlf": (b"\r\n", b"\n")}
 
 @dataclass(frozen=True, eq=False)
 class Payload:
-    """The bytes of a file from behind its byte order mark to the end of its last line, and how its lines end."""
+    """The bytes of a file from behind its byte order mark to the end of its last line, how its lines end, and in what
+    encoding they are. ``width``: the bytes of a line where lines have no end."""
 
     data: mmap.mmap
     start: int
     end: int
     line_end: LineEnd
+    encoding: Encoding
+    width: int | None = None
 
     @property
     def separator(self) -> bytes:
-        """The byte that lines are split at."""
-        return b"\r" if self.line_end == "cr" else b"\n"
+        """The byte that lines are split at; none where they have one width."""
+        return {"cr": b"\r", "none": b""}.get(self.line_end, b"\n")
 
     def line_after(self, start: int) -> int:
         """Where the next line begins, or ``end``."""
+        if self.width is not None:
+            return min(start + self.width, self.end)
         place = self.data.find(self.separator, start, self.end)
         return self.end if place < 0 else place + 1
 
     def line_before(self, end: int) -> int:
         """Where the line that ends at ``end`` (its line end included) begins."""
+        if self.width is not None:
+            return self.start + max(end - self.start - 1, 0) // self.width * self.width
         return self.data.rfind(self.separator, self.start, max(end - 1, self.start)) + 1 or self.start
+
+    def last_end(self, start: int, limit: int) -> int:
+        """The end of the last line that begins at ``start`` or later and ends by ``limit``; ``start`` or less if none."""
+        if self.width is not None:
+            return start + (limit - start) // self.width * self.width
+        return self.data.rfind(self.separator, start, limit) + 1
 
     def content(self, start: int, end: int) -> bytes:
         """One line without its line end, cut at the longest envelope line."""
         line = self.data[start : min(end, start + ENVELOPE_LINE_BYTES_MAX + 2)].removesuffix(self.separator)
         return line.removesuffix(b"\r") if self.line_end == "crlf" else line
+
+    def begins(self, start: int, prefix: str) -> bool:
+        """True when the bytes at ``start`` begin with a text, in the file's own encoding."""
+        code = prefix.encode(self.encoding)
+        return self.data[start : start + len(code)] == code
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +110,16 @@ def open_payload(path: Path, layout: Layout, name: str) -> Payload:
             expected=f"at most {layout.limits.bytes_max:,}",
             remedy="Ask the partner to split the file, or raise limits.bytes_max in a new layout version",
         )
-    payload = map_lines(path, layout.line_ends, bom=layout.encoding == "utf-8")
+    try:
+        payload = map_layout(path, layout)
+    except UnicodeDecodeError:
+        raise PermanentError(
+            Code.ENVELOPE_INVALID,
+            where,
+            found=f"bytes that are not {layout.encoding}",
+            expected=f"{layout.encoding}, as the layout says",
+            remedy="Ask the partner for the declared encoding, or declare this one in a new layout version",
+        ) from None
     if payload is None:
         raise PermanentError(
             Code.FILE_EMPTY,
@@ -110,19 +139,48 @@ def open_payload(path: Path, layout: Layout, name: str) -> Payload:
     return payload
 
 
-def map_lines(path: Path, line_ends: tuple[LineEnd, ...], *, bom: bool) -> Payload | None:
-    """The lines of a file, or None when it has none. The file must not shrink while the result is in use."""
+def map_layout(path: Path, layout: Layout) -> Payload | None:
+    """The lines of a file by a layout, or None when it has none. UnicodeDecodeError for what is not UTF-16."""
+    width = layout.shape.record_length if isinstance(layout.shape, FixedWidth) else None
+    return map_lines(path, layout.line_ends, layout.encoding, width)
+
+
+def map_lines(
+    path: Path, line_ends: tuple[LineEnd, ...], encoding: Encoding = "utf-8", width: int | None = None
+) -> Payload | None:
+    """The lines of a file, or None when it has none. The file must not shrink while the result is in use.
+
+    ``width`` is that of a line where ``line_ends`` is none.
+    """
     if path.stat().st_size == 0:
         return None
     with path.open("rb") as file:
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    start = len(codecs.BOM_UTF8) if bom and data[:3] == codecs.BOM_UTF8 else 0
+        data = _map(file) if encoding != "utf-16" else _map_transcoded(file)
+    encoding = "utf-8" if encoding == "utf-16" else encoding
+    if line_ends == ("none",):
+        return Payload(data, 0, len(data), "none", encoding, width)
+    start = len(codecs.BOM_UTF8) if encoding == "utf-8" and data[:3] == codecs.BOM_UTF8 else 0
     end = _before_tail(data, start)
     if end == start:
         return None
     line_end = _line_end(data, start, end, line_ends)
     closing = next((mark for mark in _MARKS[line_end] if data[end : end + len(mark)] == mark), b"")
-    return Payload(data, start, end + len(closing), line_end)
+    return Payload(data, start, end + len(closing), line_end, encoding)
+
+
+def _map(file: BinaryIO) -> mmap.mmap:
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _map_transcoded(source: BinaryIO) -> mmap.mmap:
+    """UTF-16 as UTF-8, piece by piece, in a file without a name; a newline stands for a file of nothing else."""
+    decoder = codecs.getincrementaldecoder("utf-16")()
+    with tempfile.TemporaryFile() as target:
+        while piece := source.read(SCAN_BYTES):
+            target.write(decoder.decode(piece).encode())
+        target.write(decoder.decode(b"", final=True).encode() or b"\n" * (target.tell() == 0))
+        target.flush()
+        return _map(target)
 
 
 def _before_tail(data: mmap.mmap, start: int) -> int:
@@ -147,17 +205,21 @@ def _line_end(data: mmap.mmap, start: int, end: int, allowed: tuple[LineEnd, ...
     return "crlf" if feed > start and data[feed - 1] == ord("\r") else "lf"
 
 
-def blocks(payload: Payload, start: int, end: int, first_no: int) -> Iterator[Block]:
-    """The lines from ``start`` to ``end`` in blocks of about BLOCK_BYTES; a longer line comes alone, cut short."""
-    separator = payload.separator
+def blocks(payload: Payload, start: int, end: int, first_no: int, *, together: str | None = None) -> Iterator[Block]:
+    """The lines from ``start`` to ``end`` in blocks of about BLOCK_BYTES; a longer line comes alone, cut short.
+
+    A line that begins with ``together`` stays in the block of the line before it.
+    """
     while start < end:
         stop = min(start + BLOCK_BYTES, end)
         if stop < end:
-            stop = payload.data.rfind(separator, start, stop) + 1
+            stop = payload.last_end(start, stop)
         if stop <= start:
-            stop = payload.data.find(separator, start, end) + 1 or end
+            stop = min(payload.line_after(start), end)
             block = _cut_line(payload, start, stop, first_no)
         else:
+            if together is not None and stop < end and payload.begins(stop, together):
+                stop = payload.line_after(stop)
             block = _whole_lines(payload, start, stop, first_no)
         yield block
         first_no += len(block.sizes)
@@ -172,6 +234,9 @@ def _cut_line(payload: Payload, start: int, stop: int, first_no: int) -> Block:
 
 def _whole_lines(payload: Payload, start: int, stop: int, first_no: int) -> Block:
     buffer = np.frombuffer(payload.data, np.uint8, stop - start, start)
+    if payload.width is not None:
+        starts = np.append(np.arange(0, len(buffer), payload.width, dtype=np.int64), len(buffer))
+        return Block(first_no, buffer, starts, np.diff(starts))
     separator = payload.separator[0]
     ends = np.concatenate(
         [np.flatnonzero(buffer[i : i + SCAN_BYTES] == separator) + i for i in range(0, len(buffer), SCAN_BYTES)]

@@ -1,23 +1,27 @@
 """Single lines of a file by number, and which of their bytes hold what by the layout.
 
-Here: finding lines without reading records, and where their fields lie. Not here: what is hidden of them (the core's
-``masking``), or typed values (``reader``).
+Here: finding lines without reading records, and where their fields lie; of files that are not made of lines, the text
+of single records, all of which counts as somebody's. Not here: what is hidden of them (the core's ``masking``), or
+typed values (``reader``).
 """
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import polars as pl
 
 from counterfoil.protocols import RawLine, Span
 from counterfoil.schemas.tables import RAW_BYTES_MAX
-from parsers.envelope import read_envelope
 from parsers.fields import FieldSpec, TextField
 from parsers.layout import Layout
-from parsers.layout_parts import Delimited, FixedWidth
-from parsers.lines import SCAN_BYTES, Payload, open_payload
+from parsers.layout_shapes import FixedWidth
+from parsers.lines import SCAN_BYTES, Payload
+from parsers.opening import open_file
+from parsers.shapes import delimited
+from parsers.shapes.cut import Opened
+from parsers.shapes.line_file import LineFile
 
 _ACCOUNTS: Final = {"member", "to_account", "owner", "survivor"}
 """Canonical columns that hold somebody's number or name."""
@@ -32,23 +36,35 @@ def read_lines(layout: Layout, name: str, path: Path, numbers: Iterable[int]) ->
     """The lines of a file with these numbers (from 1), those that it has; raises what ``read_file`` raises about the
     envelope. One pass over the bytes up to the last of them.
     """
-    payload = open_payload(path, layout, name)
-    envelope = read_envelope(payload, layout, name)
+    opened = open_file(layout, path, name)
+    if not isinstance(opened, LineFile):
+        return _records(opened, numbers)
+    payload = opened.payload
     found = {}
     for number, start in _starts(payload, numbers).items():
         end = payload.line_after(start)
         content = payload.content(start, end)
         size = len(content) if len(content) < RAW_BYTES_MAX else _size(payload, start, end)
         places: dict[str, Span] = {}
-        if envelope.details_start <= start < envelope.details_end and size <= RAW_BYTES_MAX:
-            places = _places(layout, content, envelope.columns)
+        if opened.details_start <= start < opened.details_end and size <= RAW_BYTES_MAX:
+            places = _places(opened, content)
         found[number] = RawLine(
             content=content[:RAW_BYTES_MAX],
             size=size,
-            encoding=layout.encoding,
+            encoding=payload.encoding,
             plain=_spans(places, _plain(layout)),
             accounts=_spans(places, _mapped(layout, _ACCOUNTS)),
         )
+    return found
+
+
+def _records(opened: Opened, numbers: Iterable[int]) -> dict[int, RawLine]:
+    """Records by number, as text."""
+    wanted = pl.Series(list(numbers), dtype=pl.Int64).unique()
+    found: dict[int, RawLine] = {}
+    for cut in opened.cuts():
+        here = cut.rows.select("line_no", content=cut.raw).filter(pl.col("line_no").is_in(wanted.implode()))
+        found |= {no: RawLine(content[:RAW_BYTES_MAX], len(content), "utf-8") for no, content in here.iter_rows()}
     return found
 
 
@@ -62,6 +78,9 @@ def _size(payload: Payload, start: int, end: int) -> int:
 def _starts(payload: Payload, numbers: Iterable[int]) -> dict[int, int]:
     """Where the lines with these numbers begin. Line ends are counted; only pieces with a wanted one are looked at."""
     ends_before = np.unique(np.fromiter((number - 1 for number in numbers), np.int64))
+    if payload.width is not None:
+        places = zip(ends_before.tolist(), (payload.start + ends_before * payload.width).tolist(), strict=True)
+        return {before + 1: start for before, start in places if start < payload.end}
     starts = {1: payload.start} if ends_before.size and ends_before[0] == 0 else {}
     wanted = ends_before[ends_before > 0]
     separator, seen, place = payload.separator[0], 0, payload.start
@@ -79,37 +98,27 @@ def _starts(payload: Payload, numbers: Iterable[int]) -> dict[int, int]:
     return starts
 
 
-def _places(layout: Layout, content: bytes, columns: Sequence[str]) -> dict[str, Span]:
-    """Where the fields of a record lie, by name; none in a line that has not the declared structure."""
-    if isinstance(layout.shape, FixedWidth):
-        if len(content) != layout.shape.record_length:
-            return {}
-        return {name: spec.span for name, spec in layout.fields.items()} | {"": (0, len(layout.shape.detail.encode()))}
-    cells = _cells(content, layout.shape)
-    if len(cells) != len(columns):
+def _places(opened: LineFile, content: bytes) -> dict[str, Span]:
+    """Where the fields of a detail lie, by name; none in a line that has not the declared structure."""
+    shape, encoding = opened.shape, opened.payload.encoding
+    prefix = next((p for p in shape.details if content.startswith(p.encode(encoding))), None)
+    if prefix is None:
         return {}
-    by_column = dict(zip(columns, cells, strict=True))
-    return {name: by_column[spec.column or ""] for name, spec in layout.fields.items()}
-
-
-def _cells(content: bytes, shape: Delimited) -> list[Span]:
-    """The cells of a line, quotes included; none where quotes are out of place, as for ``shapes``."""
-    delimiter = re.escape(shape.delimiter.encode())
-    quote = shape.quote_character
-    bare = b"[^%b]*" % delimiter
-    if quote is not None:
-        q = re.escape(quote.encode())
-        bare = b"(?:%b(?:[^%b]|%b%b)*%b|[^%b%b]*)" % (q, q, q, q, q, delimiter, q)
-    cell = re.compile(b"%b%b" % (delimiter, bare))
-    line = shape.delimiter.encode() + content
-    found = [match.span() for match in cell.finditer(line)]
-    whole = sum(end - start for start, end in found) == len(line)
-    return [(start, end - 1) for start, end in found] if whole else []
+    specs = {name: spec for name, spec in opened.specs.items() if spec.line in (None, prefix)}
+    if isinstance(shape, FixedWidth):
+        if len(content) != shape.record_length:
+            return {}
+        return {name: spec.span for name, spec in specs.items()} | {"": (0, len(prefix.encode(encoding)))}
+    cells = delimited.spans(content, shape)
+    if len(cells) != len(opened.columns):
+        return {}
+    by_column = dict(zip(opened.columns, cells, strict=True))
+    return {name: by_column[spec.column] for name, spec in specs.items() if spec.column in by_column}
 
 
 def _mapped(layout: Layout, columns: set[str]) -> set[str]:
     """The fields that these canonical columns come from."""
-    return {origin.field or "" for column, origin in layout.record.items() if column in columns}
+    return {field for column, origin in layout.record.items() if column in columns for field in origin.fields}
 
 
 def _plain(layout: Layout) -> set[str]:

@@ -1,12 +1,10 @@
-"""One block of lines turned into accepted and quarantined records.
+"""Some records as raw texts turned into accepted and quarantined ones.
 
 Here: canonical columns from fields, and the split by the rules of line, field, column and kind. Not here: reading a
 whole file (``reader``) or its totals (``control``).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import reduce
 from operator import or_
 from typing import Final
@@ -15,11 +13,11 @@ import polars as pl
 
 from counterfoil.feed import FeedKind
 from counterfoil.schemas.rules import Check, Rule, kind_checks, route
-from counterfoil.schemas.tables import ACCEPTED, QUARANTINED, RAW_BYTES_MAX, empty
+from counterfoil.schemas.tables import ACCEPTED, NULLABLE, QUARANTINED, RAW_BYTES_MAX, empty
+from parsers.envelope import Envelope, Scalar, name_part
 from parsers.layout import Layout
-from parsers.layout_parts import LineEnd, Origin
-from parsers.shapes import LINE_CHECKS, WHOLE, cut
-from parsers.text import Text
+from parsers.layout_parts import Origin
+from parsers.shapes.cut import LINE_CHECKS, WHOLE, Cut
 from parsers.values import FIELD, Value, value_of
 
 OUTCOME: Final = "outcome"
@@ -44,23 +42,30 @@ class Plan:
     checks: tuple[Check, ...]
 
 
-def plan(layout: Layout, business_date: date | None) -> Plan:
-    """How to read this layout's records; ``business_date`` is the file's, for columns that use it."""
+def plan(layout: Layout, envelope: Envelope, name: str) -> Plan:
+    """How to read this layout's records; columns may use what the file and its name say once."""
     outcome = layout.record.get(OUTCOME)
-    outcome_field = outcome.field if outcome is not None else None
-    values = {name: value_of(name, spec, outcome=name == outcome_field) for name, spec in layout.fields.items()}
+    outcomes = outcome.fields if outcome is not None else ()
+    values = {
+        field: value_of(field, spec, layout.zone, outcome=field in outcomes) for field, spec in layout.fields.items()
+    }
+    once = {
+        column: _said_once(origin, layout, envelope, name)
+        for column, origin in layout.record.items()
+        if not origin.fields
+    }
     columns = {
-        column: _column(layout.record.get(column), dtype, business_date)
+        column: pl.lit(once[column], dtype) if column in once else _column(layout.record.get(column), dtype)
         for column, dtype in ACCEPTED[layout.kind].items()
         if column != "line_no"
     }
-    sources = {column: origin.field for column, origin in layout.record.items() if origin.field is not None}
+    sources = {column: origin.fields[0] for column, origin in layout.record.items() if origin.fields}
     demanded = tuple(
         Check(Rule.FIELD_MISSING, origin.field, _applies(origin) & pl.col(FIELD + (origin.field or "")).is_null())
         for origin in layout.record.values()
         if origin.required
     )
-    extra = (*demanded, *kind_checks(layout.kind, sources))
+    extra = (*demanded, *_required_of_several(layout), *kind_checks(layout.kind, sources))
     field_checks = tuple(check for value in values.values() for check in value.checks)
     suspects = [~pl.col(WHOLE), pl.col("line.fault") != 0, *(v.suspect for v in values.values())]
     suspects += [check.fails for check in extra]
@@ -68,14 +73,33 @@ def plan(layout: Layout, business_date: date | None) -> Plan:
     return Plan(values, columns, suspect, (*LINE_CHECKS, *field_checks, *extra))
 
 
-def _column(origin: Origin | None, dtype: type[pl.DataType], business_date: date | None) -> pl.Expr:
+def _said_once(origin: Origin, layout: Layout, envelope: Envelope, name: str) -> Scalar:
+    """What a column has on every record of the file."""
+    if origin.use is not None:
+        return envelope.marks.business_date
+    if origin.envelope is not None:
+        return envelope.values[origin.envelope]
+    return origin.constant if origin.name is None else name_part(layout, name, origin.name)
+
+
+def _required_of_several(layout: Layout) -> tuple[Check, ...]:
+    """Of several fields that a column may come from, one must be filled where the column may not be null."""
+    nullable = NULLABLE[layout.kind]
+    return tuple(
+        Check(Rule.FIELD_MISSING, origin.first_of[0], pl.all_horizontal(_null(field) for field in origin.first_of))
+        for column, origin in layout.record.items()
+        if origin.first_of and column not in nullable
+    )
+
+
+def _null(field: str) -> pl.Expr:
+    return pl.col(FIELD + field).is_null()
+
+
+def _column(origin: Origin | None, dtype: type[pl.DataType]) -> pl.Expr:
     if origin is None:
         return pl.lit(None, dtype)
-    if origin.constant is not None:
-        return pl.lit(origin.constant, dtype)
-    if origin.use is not None:
-        return pl.lit(business_date, dtype)
-    value = pl.col(FIELD + (origin.field or ""))
+    value = pl.coalesce([pl.col(FIELD + field) for field in origin.fields])
     return value if origin.when is None else pl.when(_applies(origin)).then(value)
 
 
@@ -85,9 +109,9 @@ def _applies(origin: Origin) -> pl.Expr:
     return pl.col(FIELD + other).is_in(list(wanted)).fill_null(value=False)
 
 
-def split(text: Text, layout: Layout, how: Plan, columns: Sequence[str], line_end: LineEnd) -> Split:
-    """Read one block. ``columns`` are those of a delimited file in its own order."""
-    rows = cut(text, layout, columns, line_end)
+def split(cut: Cut, layout: Layout, how: Plan) -> Split:
+    """Read one block."""
+    rows = cut.rows
     # Lazy only so that what an expression uses twice is computed once.
     rows = rows.lazy().with_columns(value.typed.alias(FIELD + name) for name, value in how.values.items()).collect()
     rows = rows.with_columns(expression.alias(column) for column, expression in how.columns.items())
@@ -96,7 +120,7 @@ def split(text: Text, layout: Layout, how: Plan, columns: Sequence[str], line_en
     accepted = rows.select(*ACCEPTED[layout.kind])
     if guilty.height:
         accepted = accepted.filter(~quarantined)
-        raw = text.raw.binary().filter(quarantined)
+        raw = cut.raw.filter(quarantined)
     else:
         raw = pl.Series([], dtype=pl.Binary)
     return Split(accepted, _quarantined(guilty.with_columns(raw.alias("line.raw")), layout, how))
@@ -107,8 +131,7 @@ def _quarantined(guilty: pl.DataFrame, layout: Layout, how: Plan) -> pl.DataFram
     points = outcome = pl.lit(None)
     origin = layout.record.get("points")
     if origin is not None:
-        field = origin.field or ""
-        unread = [check.fails.fill_null(value=False) for check in how.values[field].checks]
+        unread = [check.fails.fill_null(value=False) for f in origin.fields for check in how.values[f].checks]
         points = pl.when(pl.col(WHOLE) & ~reduce(or_, unread)).then(pl.col("points"))
     if layout.kind == FeedKind.HANDBACK:
         outcome = pl.when(pl.col(WHOLE)).then(pl.col(OUTCOME))

@@ -18,7 +18,7 @@ from counterfoil.protocols import Marks, Parsed, RawLine, Terms
 from parsers.envelope import first_line_fits, named_day
 from parsers.layout import Layout
 from parsers.layout_file import parse_layout
-from parsers.lines import map_lines
+from parsers.lines import map_layout
 from parsers.raw_lines import read_lines
 from parsers.reader import inspect_file, read_file
 from parsers.terms import terms
@@ -143,11 +143,14 @@ def _misfit(layout: Layout, connection: str, folder: str, name: str) -> str | No
 def _begins_right(layout: Layout, path: Path) -> bool:
     if layout.recognise.first_line is None:
         return True
-    payload = map_lines(path, layout.line_ends, bom=layout.encoding == "utf-8")
+    try:
+        payload = map_layout(path, layout)
+    except UnicodeDecodeError:
+        return False
     if payload is None:
         return False
     first = payload.content(payload.start, payload.line_after(payload.start))
-    return first_line_fits(first, layout.recognise.first_line, layout.encoding)
+    return first_line_fits(first, layout.recognise.first_line, payload.encoding)
 
 
 def _in_force(layouts: Sequence[Layout], name: str, path: Path) -> Layout | None:

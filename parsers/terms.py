@@ -4,7 +4,8 @@ Here: the columns of a layout seen from the core. Not here: reading them (``valu
 """
 
 from counterfoil.protocols import Term, Terms
-from parsers.fields import DATE_FORMATS, CodeField, DateField, FieldSpec, TextField
+from parsers.dates import DATE_FORMATS
+from parsers.fields import CodeField, DateField, FieldSpec, TextField
 from parsers.layout import Layout
 
 
@@ -26,10 +27,10 @@ def terms(layout: Layout) -> Terms:
 
 
 def _term(field: str, spec: FieldSpec) -> Term:
-    """A delimited column by its heading, a fixed-width one by the name of its field."""
-    name = spec.column or field
+    """A column by its heading, a value in JSON or XML by its path, a fixed-width one by the name of its field."""
+    name = spec.column or spec.path or field
     if isinstance(spec, DateField):
-        return Term(name, date_format=DATE_FORMATS[spec.format])
+        return Term(name, date_format=DATE_FORMATS[spec.format].strftime)
     if isinstance(spec, TextField) and spec.strip_zeros:
         return Term(name, digits=spec.length or 0)
     return Term(name)

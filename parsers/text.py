@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from counterfoil.schemas.rules import Rule
-from parsers.layout_parts import Encoding
+from parsers.layout_shapes import EBCDIC, Encoding
 from parsers.lines import Block
 from parsers.views import Lines
 
@@ -22,7 +22,7 @@ LINE_BYTES_MAX: Final = 65_536
 LINE_FAULTS: Final = {Rule.LINE_LENGTH: 3, Rule.NUL_BYTE: 2, Rule.ENCODING: 1}
 """Values of the ``line.fault`` column; the higher one wins, as the rules are ordered."""
 
-_UNDEFINED: Final = {
+_UNDEFINED: Final[dict[Encoding, NDArray[np.bool_]]] = {
     "latin-1": np.zeros(256, np.bool_),
     "cp1252": np.isin(np.arange(256), [0x81, 0x8D, 0x8F, 0x90, 0x9D]),
 }
@@ -45,25 +45,35 @@ class Text:
     by_characters: bool
 
 
-def read_text(block: Block, encoding: Encoding, record_length: int | None, boundaries: tuple[int, ...]) -> Text:
+def read_text(
+    block: Block,
+    encoding: Encoding,
+    record_length: int | None,
+    boundaries: tuple[int, ...],
+    binary: tuple[tuple[int, int], ...] = (),
+) -> Text:
     """Judge and decode the lines of a block.
 
     ``record_length`` is that of fixed width records, ``boundaries`` the byte offsets at which their fields begin and
-    end: a line whose characters straddle one cannot be cut and is an ENCODING fault too.
+    end: a line whose characters straddle one cannot be cut and is an ENCODING fault too. The bytes of ``binary`` spans
+    are no text: they are blanks in ``clean``.
     """
-    buffer, starts, sizes = block.buffer, block.starts, block.sizes
+    starts, sizes = block.starts, block.sizes
     wrong_length = sizes > LINE_BYTES_MAX if record_length is None else sizes != record_length
     fault = np.zeros(len(sizes), np.uint8)
-    raw = clean = Lines(buffer, starts)
-    by_characters = False
-    if buffer.max() >= 0x80:
+    buffer = block.buffer if not binary else _blanked(block, binary, record_length or 1, " ".encode(encoding))
+    clean = Lines(buffer, starts)
+    by_characters = encoding in EBCDIC
+    if by_characters:
+        clean = _transcode(clean, encoding)
+    elif buffer.max() >= 0x80:
         undecodable = _lines_at(_undecodable(buffer, encoding), starts)
         if encoding == "utf-8" and record_length is not None:
             undecodable |= _straddling(buffer, starts, ~wrong_length, boundaries)
         fault[undecodable] = LINE_FAULTS[Rule.ENCODING]
         masked = undecodable | wrong_length
         if masked.any():
-            clean = _mask(raw, masked)
+            clean = _mask(clean, masked)
         if encoding != "utf-8":
             clean = _transcode(clean, encoding)
             by_characters = True
@@ -77,7 +87,16 @@ def read_text(block: Block, encoding: Encoding, record_length: int | None, bound
             "line.fault": pl.Series(fault),
         }
     )
-    return Text(rows, raw, clean, by_characters)
+    return Text(rows, Lines(block.buffer, starts), clean, by_characters)
+
+
+def _blanked(block: Block, binary: tuple[tuple[int, int], ...], record_length: int, blank: bytes) -> NDArray[np.uint8]:
+    """A copy of a block of records without line ends, in which some spans of all whole records are blank."""
+    buffer = block.buffer.copy()
+    whole = buffer[: len(buffer) // record_length * record_length].reshape(-1, record_length)
+    for start, end in binary:
+        whole[:, start:end] = blank[0]
+    return buffer
 
 
 def _lines_at(positions: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.bool_]:

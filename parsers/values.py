@@ -5,36 +5,20 @@ rule of the field fails, so that the exact rules run on few rows. Not here: cano
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 import polars as pl
 
 from counterfoil.schemas.rules import FIRST_DAY, LAST_DAY, NUMBER_ABS_MAX, Check, Rule
-from parsers.fields import (
-    DATE_FORMATS,
-    BlankField,
-    CodeField,
-    DateField,
-    DateFormat,
-    FieldSpec,
-    FlagsField,
-    IntegerField,
-    TextField,
-)
-from parsers.shapes import RAW
+from parsers.dates import day_reader
+from parsers.fields import BlankField, CodeField, DateField, FieldSpec, FlagsField, IntegerField, TextField
+from parsers.numbers import number
+from parsers.shapes.cut import RAW
 
 FIELD: Final = "field."
 """Begins the names of typed columns, one a field."""
 
-POSITIVE: Final = "{ABCDEFGHI"
-NEGATIVE: Final = "}JKLMNOPQR"
-"""The signed last digit, 0 to 9 (https://new.infogalactic.com/info/Signed_overpunch)."""
-
-_LAST_BYTES: Final = {ord(last): i for i, last in enumerate(POSITIVE + NEGATIVE + "0123456789")}
-_DIGIT: Final = pl.Series([_LAST_BYTES[byte] % 10 if byte in _LAST_BYTES else None for byte in range(256)])
-_SIGN: Final = pl.Series([-1 if chr(byte) in NEGATIVE else 1 for byte in range(256)])
-_NUMBER: Final = {"none": "^[0-9]+$", "minus": "^-?[0-9]+$", "overpunch": "^[0-9]*[0-9{}A-R]$"}
 _INVALID_FLAGS: Final = ""
 
 
@@ -48,8 +32,18 @@ class Value:
     checks: tuple[Check, ...]
 
 
-def value_of(name: str, spec: FieldSpec, *, outcome: bool) -> Value:
-    """Expressions for one field. ``outcome`` marks the code field that the answer's outcome comes from."""
+def value_of(name: str, spec: FieldSpec, zone: str, *, outcome: bool) -> Value:
+    """Expressions for one field. ``zone`` is that of days; ``outcome`` marks the code field that the answer's outcome
+    comes from. A null raw text is that of a record which has not the field: nothing is wrong with it."""
+    value = _value(name, spec, zone, outcome=outcome)
+    if spec.line is None:
+        return value
+    has = pl.col(RAW + name).is_not_null()
+    checks = tuple(replace(check, fails=check.fails & has) for check in value.checks)
+    return Value(pl.when(has).then(value.typed), value.suspect & has, checks)
+
+
+def _value(name: str, spec: FieldSpec, zone: str, *, outcome: bool) -> Value:
     raw, typed = pl.col(RAW + name), pl.col(FIELD + name)
     match spec:
         case TextField():
@@ -57,17 +51,9 @@ def value_of(name: str, spec: FieldSpec, *, outcome: bool) -> Value:
         case IntegerField():
             return _integer(name, spec, raw, typed)
         case DateField():
-            return _date(name, spec, raw, typed)
+            return _date(name, spec, zone, raw, typed)
         case CodeField():
-            unknown = Rule.OUTCOME_UNKNOWN if outcome else Rule.CODE_UNKNOWN
-            return Value(
-                raw.replace_strict(spec.codes, default=None, return_dtype=pl.String),
-                typed.is_null(),
-                (
-                    Check(Rule.FIELD_MISSING, name, (raw == "") & typed.is_null()),
-                    Check(unknown, name, typed.is_null()),
-                ),
-            )
+            return _code(name, spec, raw, typed, Rule.OUTCOME_UNKNOWN if outcome else Rule.CODE_UNKNOWN)
         case FlagsField():
             wrong = typed == _INVALID_FLAGS
             typed_flags = raw.map_batches(_flags(spec.span[1] - spec.span[0]), return_dtype=pl.String)
@@ -75,6 +61,16 @@ def value_of(name: str, spec: FieldSpec, *, outcome: bool) -> Value:
         case BlankField():
             return Value(pl.lit(None, pl.String), raw != "", (Check(Rule.NOT_BLANK, name, raw != ""),))
     assert_never(spec)
+
+
+def _code(name: str, spec: CodeField, raw: pl.Expr, typed: pl.Expr, unknown: Rule) -> Value:
+    """A blank that is no code is missing, whatever an unlisted code means."""
+    default = None if spec.unknown == "quarantine" else spec.unknown
+    meant = raw.replace_strict(spec.codes, default=default, return_dtype=pl.String)
+    if default is not None and "" not in spec.codes:
+        meant = pl.when(raw != "").then(meant)
+    missing = Check(Rule.FIELD_MISSING, name, (raw == "") & typed.is_null())
+    return Value(meant, typed.is_null(), (missing, Check(unknown, name, typed.is_null())))
 
 
 def _text(name: str, spec: TextField, raw: pl.Expr, typed: pl.Expr) -> Value:
@@ -86,7 +82,7 @@ def _text(name: str, spec: TextField, raw: pl.Expr, typed: pl.Expr) -> Value:
     if spec.required:
         suspect = typed == ""
         checks.append(Check(Rule.FIELD_MISSING, name, suspect))
-    if spec.column is not None:
+    if spec.start is None:
         suspect = suspect | (raw.str.len_bytes() > spec.max_length)
         checks.append(Check(Rule.FIELD_LONG, name, raw.str.len_chars() > spec.max_length))
     if spec.equals is not None:
@@ -97,60 +93,35 @@ def _text(name: str, spec: TextField, raw: pl.Expr, typed: pl.Expr) -> Value:
 
 
 def _integer(name: str, spec: IntegerField, raw: pl.Expr, typed: pl.Expr) -> Value:
-    """Digits are read by a cast, which also takes a leading plus sign: such rows are suspect."""
     least = max(-NUMBER_ABS_MAX, spec.minimum if spec.minimum is not None else -NUMBER_ABS_MAX)
     most = min(NUMBER_ABS_MAX, spec.maximum if spec.maximum is not None else NUMBER_ABS_MAX)
     outside = (typed < least) | (typed > most)
-    value = _overpunched(raw) if spec.sign == "overpunch" else _digits(raw)
-    odd = raw.str.starts_with("+")
-    if spec.sign != "minus":
-        odd = odd | raw.str.starts_with("-")
+    read = number(raw, spec)
     blank = raw.str.strip_chars(" ") == ""
     unread = typed.is_null() if spec.required else typed.is_null() & ~blank
-    written = raw.str.contains(_NUMBER[spec.sign])
     checks = [
-        Check(Rule.NUMBER_INVALID, name, ~blank & ~written),
-        Check(Rule.NUMBER_RANGE, name, written & (typed.is_null() | outside)),
+        Check(Rule.NUMBER_INVALID, name, ~blank & ~read.written),
+        Check(Rule.NUMBER_RANGE, name, read.written & ~read.inexact & (typed.is_null() | outside)),
+        Check(Rule.NUMBER_FRACTION, name, read.written & read.inexact),
     ]
     if spec.required:
         checks.insert(0, Check(Rule.FIELD_MISSING, name, blank))
-    return Value(value, unread | odd | outside, tuple(checks))
+    value = read.value
+    if spec.negative_when is not None:
+        ((other, texts),) = spec.negative_when.items()
+        value = pl.when(pl.col(RAW + other).is_in(list(texts)).fill_null(value=False)).then(-value).otherwise(value)
+    return Value(value, unread | read.odd | outside, tuple(checks))
 
 
-def _overpunched(raw: pl.Expr) -> pl.Expr:
-    """Digits with the sign in the last one. A body beyond any number we take is null, so that nothing can wrap."""
-    last = raw.cast(pl.Binary).bin.tail(1).bin.reinterpret(dtype=pl.UInt8)
-    body = pl.when(raw.str.len_bytes() == 1).then(pl.lit(0, pl.Int64)).otherwise(_digits(raw.str.head(-1)))
-    value = (body * 10 + pl.lit(_DIGIT).gather(last)) * pl.lit(_SIGN).gather(last)
-    return pl.when(body.is_between(0, NUMBER_ABS_MAX)).then(value)
-
-
-def _digits(text: pl.Expr) -> pl.Expr:
-    return text.cast(pl.Int64, strict=False)
-
-
-def _date(name: str, spec: DateField, raw: pl.Expr, typed: pl.Expr) -> Value:
+def _date(name: str, spec: DateField, zone: str, raw: pl.Expr, typed: pl.Expr) -> Value:
     outside = (typed < FIRST_DAY) | (typed > LAST_DAY)
     unread = typed.is_null() & (raw != "")
     checks = [Check(Rule.DATE_INVALID, name, unread), Check(Rule.DATE_RANGE, name, outside)]
     if spec.required:
         checks.insert(0, Check(Rule.FIELD_MISSING, name, raw == ""))
     suspect = (typed.is_null() if spec.required else unread) | outside
-    return Value(raw.map_batches(_days(spec.format), return_dtype=pl.Date), suspect, tuple(checks))
-
-
-def _days(spelling: DateFormat) -> Callable[[pl.Series], pl.Series]:
-    """Texts to days, exactly in one spelling. Each distinct text is parsed once and written back to compare, because
-    polars also reads ``2026 105`` and ``02026015`` as days of 2026."""
-    text_format = DATE_FORMATS[spelling]
-
-    def parse(raw: pl.Series) -> pl.Series:
-        texts = raw.unique()
-        days = texts.str.to_date(text_format, strict=False)
-        exact = days.dt.to_string(text_format) == texts
-        return raw.replace_strict(texts, days.set(~exact.fill_null(value=False), None), return_dtype=pl.Date)
-
-    return parse
+    read = day_reader(spec.format, pivot=spec.pivot, zone=spec.zone or zone, into=zone)
+    return Value(raw.map_batches(read, return_dtype=pl.Date), suspect, tuple(checks))
 
 
 def _flags(width: int) -> Callable[[pl.Series], pl.Series]:

@@ -4,7 +4,7 @@ Here: ``conform`` and ``prove_control``. Not here: which row is accepted (``rule
 ``conform`` is our own fault; one of ``prove_control`` is the file's.
 """
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import polars as pl
 
@@ -92,7 +92,7 @@ def prove_control(parsed: Parsed, feed: Feed, name: str, *, released: bool = Fal
     excused = of_points if unreadable else pl.lit(value=False)
     wrong = parsed.control.filter(~pl.col("holds") & ~excused)
     if wrong.height:
-        sides = [f"{row['name']}: declared {row['declared']:,}, found {row['computed']:,}" for row in wrong.to_dicts()]
+        sides = [f"{row['name']}: declared {row['declared']:,}, found {row['computed']:,}" for row in _first(wrong)]
         raise PermanentError(
             Code.CONTROL_TOTAL_WRONG,
             _where(feed, name),
@@ -105,7 +105,7 @@ def prove_control(parsed: Parsed, feed: Feed, name: str, *, released: bool = Fal
     _bound_rejects(parsed, feed, name)
     points = parsed.control.filter(of_points)
     if unreadable and points.height and feed.unreadable == "hold":
-        remainders = [f"{r['name']} leaves {r['declared'] - r['computed']:,}" for r in points.to_dicts()]
+        remainders = [f"{r['name']} leaves {r['declared'] - r['computed']:,}" for r in _first(points)]
         raise PermanentError(
             Code.UNREADABLE_AMOUNTS,
             _where(feed, name),
@@ -113,6 +113,11 @@ def prove_control(parsed: Parsed, feed: Feed, name: str, *, released: bool = Fal
             expected="every amount to be readable where the file declares totals",
             remedy="Ask the partner for a corrected file, or say unreadable: post_rest in a new layout version",
         )
+
+
+def _first(control: pl.DataFrame) -> list[dict[str, Any]]:
+    """The identities to name in a message: a file of many groups may have any number."""
+    return control.head(FAULTS_NAMED_MAX).to_dicts()
 
 
 def _bound_rejects(parsed: Parsed, feed: Feed, name: str) -> None:

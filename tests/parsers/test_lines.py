@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from counterfoil.schemas.rules import Rule
-from parsers.layout_parts import Encoding, LineEnd
+from parsers.layout_shapes import Encoding, LineEnd
 from parsers.lines import Block, blocks, map_lines
 from parsers.text import LINE_FAULTS, read_text
 
@@ -37,7 +37,7 @@ def write(tmp_path: Path) -> Callable[[bytes], Path]:
 
 def lines_of(path: Path, line_ends: tuple[LineEnd, ...]) -> tuple[str | None, list[bytes]]:
     """What the module makes of a file: how its lines end, and their contents."""
-    payload = map_lines(path, line_ends, bom=True)
+    payload = map_lines(path, line_ends)
     if payload is None:
         return None, []
     found: list[bytes] = []

@@ -19,7 +19,7 @@ PLACE: dict[str, Any] = {"from": 1, "length": 20}
 
 def judge(spec: FieldSpec, texts: Sequence[str]) -> tuple[list[Any], list[str | None]]:
     """Typed values, and the first failing rule of each text; fails when the quick look missed one."""
-    value = value_of("x", spec, outcome=False)
+    value = value_of("x", spec, "UTC", outcome=False)
     rows = pl.DataFrame({"raw.x": texts}, schema={"raw.x": pl.String}).with_columns(value.typed.alias("field.x"))
     suspects = rows.select(value.suspect.fill_null(value=False)).to_series().to_list()
     fails = rows.select(check.fails.fill_null(value=False).alias(str(i)) for i, check in enumerate(value.checks))

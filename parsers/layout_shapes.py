@@ -1,0 +1,182 @@
+"""The shapes that a layout may declare: how records and envelope lie in a file.
+
+Here: their models and what each can check alone. Not here: fields (``fields``) or reading (``shapes``).
+"""
+
+import re
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, model_validator
+
+from counterfoil.feed import Contract
+
+LineEnd = Literal["cr", "lf", "crlf", "none"]
+"""``none``: records of one length follow each other without line ends."""
+
+Encoding = Literal["utf-8", "utf-16", "latin-1", "cp1252", "cp037", "cp500"]
+
+EBCDIC: Final = ("cp037", "cp500")
+
+Prefix = Annotated[str, Field(max_length=64)]
+"""How a line begins; the empty one fits every line."""
+
+_PATH: Final = re.compile(r"@?[A-Za-z_][\w:-]*(?:\.@?[A-Za-z_][\w:-]*)*")
+
+
+class Group(Contract):
+    """Details between a header and a trailer line of their own, as in a file of batches."""
+
+    header: Prefix = Field(min_length=1)
+    trailer: Prefix | None = Field(default=None, min_length=1)
+
+
+class Lines(Contract):
+    """What the lines of a file are, told by how they begin: first lines, details, last lines, and what may lie between.
+
+    Every line of ``headers`` and ``trailers`` must be there, in this order. ``addenda`` is a line after a detail that
+    belongs to it; lines that begin with one of ``ignore`` are counted and passed over.
+    """
+
+    headers: tuple[Prefix, ...] = ()
+    trailers: tuple[Prefix, ...] = ()
+    detail: Prefix | tuple[Prefix, ...] = ""
+    group: Group | None = None
+    addenda: Prefix | None = Field(default=None, min_length=1)
+    ignore: tuple[Prefix, ...] = ()
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """The prefixes of details."""
+        return (self.detail,) if isinstance(self.detail, str) else self.detail
+
+    @property
+    def mixed(self) -> bool:
+        """True when lines between headers and trailers are not all details of one kind."""
+        return bool(self.group or self.addenda or self.ignore) or len(self.details) > 1
+
+    @property
+    def between(self) -> tuple[str, ...]:
+        """The prefixes of the lines between headers and trailers that are no details."""
+        group = (self.group.header, *([self.group.trailer] if self.group.trailer else [])) if self.group else ()
+        return (*group, *([self.addenda] if self.addenda else []), *self.ignore)
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> "Lines":
+        inner = (*self.details, *self.between)
+        for i, prefix in enumerate(inner):
+            if self.mixed and any(prefix.startswith(other) for other in inner[:i] + inner[i + 1 :]):
+                raise ValueError(f"a line that begins with {prefix!r} is of two kinds")
+        return self
+
+
+class FixedWidth(Lines):
+    """Records of one length in bytes."""
+
+    type: Literal["fixed_width"]
+    record_length: int = Field(ge=1, le=65_536)
+
+
+class Column(Contract):
+    """One column of a table: its name in the line of column names, other spellings of it, and whether it may be
+    absent."""
+
+    name: str
+    also: tuple[str, ...] = ()
+    optional: bool = False
+
+
+class Table(Contract):
+    """Named columns, in the layout's order or any, with or without others between them."""
+
+    columns: tuple[Column, ...] = Field(min_length=1)
+    order: Literal["fixed", "any"] = "fixed"
+    others: Literal["refuse", "ignore"] = "refuse"
+    """What to do about columns that the layout does not name."""
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "Table":
+        names = [name for column in self.columns for name in (column.name, *column.also)]
+        if len(set(names)) != len(names):
+            raise ValueError("a column name is given twice")
+        return self
+
+
+class Delimited(Lines, Table):
+    """Columns between delimiters; a record is one line, also when quoted.
+
+    ``names``: whether a line of column names stands before the details; without it columns are those of the layout.
+    """
+
+    type: Literal["delimited"]
+    delimiter: str = Field(min_length=1, max_length=4)
+    quote: str = Field(max_length=4)
+    names: bool = True
+
+    @property
+    def quote_character(self) -> str | None:
+        """The quote character, or None where the layout says ``none``."""
+        return None if self.quote == "none" else self.quote
+
+    @model_validator(mode="after")
+    def _plain_characters(self) -> "Delimited":
+        quote = self.quote_character
+        if quote is not None and (len(quote) != 1 or quote in self.delimiter or len(self.delimiter) > 1):
+            raise ValueError("quote is one character beside a delimiter of one other character, or none")
+        if any(not character.isascii() or character in "\r\n\x1a\0" for character in self.delimiter + (quote or "")):
+            raise ValueError("delimiter and quote are plain ASCII characters")
+        if not self.names and (self.order == "any" or self.others == "ignore"):
+            raise ValueError("without a line of column names the columns are those of the layout, in its order")
+        return self
+
+
+def _check_path(path: str) -> str:
+    if _PATH.fullmatch(path) is None:
+        raise ValueError("names with dots between them, such as order.lines")
+    return path
+
+
+class JsonLines(Contract):
+    """One JSON object a line."""
+
+    type: Literal["json_lines"]
+
+
+class Json(Contract):
+    """One JSON document; ``records`` is the path of the array that holds the records."""
+
+    type: Literal["json"]
+    records: str
+
+    @model_validator(mode="after")
+    def _is_path(self) -> "Json":
+        _check_path(self.records)
+        return self
+
+
+class Xml(Contract):
+    """One XML document; ``record`` is the path of the records' element from the root, which it begins with.
+
+    Names are local: namespaces are passed over. A field's path is relative to the record, that of an envelope field to
+    the root; its last part may be an attribute, as in ``Amount.@currency``.
+    """
+
+    type: Literal["xml"]
+    record: str
+
+    @model_validator(mode="after")
+    def _is_path(self) -> "Xml":
+        _check_path(self.record)
+        if "@" in self.record or "." not in self.record:
+            raise ValueError("the path of an element below the root, such as HandBack.Transfer")
+        return self
+
+
+class Xlsx(Table):
+    """One sheet of a workbook, its column names in ``header_row`` (from 1) and one record a row below it."""
+
+    type: Literal["xlsx"]
+    sheet: str = Field(min_length=1, max_length=31)
+    header_row: int = Field(default=1, ge=1, le=1000)
+
+
+Shape = Annotated[FixedWidth | Delimited | JsonLines | Json | Xml | Xlsx, Field(discriminator="type")]
