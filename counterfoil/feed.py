@@ -8,7 +8,7 @@ from datetime import date, time
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from counterfoil.clock import Zone
 
@@ -47,13 +47,22 @@ class Arrival(Contract):
 class Identity(Contract):
     """What makes a delivery *this* delivery.
 
-    ``sequence`` takes the number from the envelope, ``date`` the business date, ``content`` the payload's own hash (for
-    files that the program lands itself).
+    ``sequence`` takes the number from the name or envelope, ``date`` the business date, ``arrival`` the day of arrival
+    (for a name that never changes), ``content`` the payload's own hash (for files that the program lands itself).
     """
 
-    by: Literal["sequence", "date", "content"]
-    restart: Literal["never", "yearly", "daily"] = "never"
+    by: Literal["sequence", "date", "arrival", "content"]
+    restart: Literal["never", "yearly", "daily", "wrap"] = "never"
+    """When the sequence begins at 1 again; ``wrap``: after ``wrap_at``."""
+    wrap_at: int | None = Field(default=None, ge=2)
+    """The highest number of a sequence that wraps."""
     gap: Literal["hold", "warn"] = "hold"
+
+    @model_validator(mode="after")
+    def _wraps_somewhere(self) -> "Identity":
+        if (self.restart == "wrap") != (self.wrap_at is not None):
+            raise ValueError("wrap_at goes with restart: wrap, which needs it")
+        return self
 
 
 class Expected(Contract):

@@ -4,7 +4,7 @@ Here: pure functions over plain values. Not here: recognising a file, reading it
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -87,7 +87,7 @@ def identity_text(feed: Feed, marks: Marks, payload_sha: str, day: date) -> str:
     """
     if feed.identity.by == "content":
         return f"sha256:{payload_sha}"
-    if feed.identity.by == "date":
+    if feed.identity.by in ("date", "arrival"):
         return day.isoformat()
     if marks.sequence is None:
         raise PermanentError(
@@ -100,9 +100,29 @@ def identity_text(feed: Feed, marks: Marks, payload_sha: str, day: date) -> str:
     return sequence_identity(feed, marks.epoch, marks.sequence, day)
 
 
+def counted_on(feed: Feed, marks: Marks, highest: int | None) -> Marks:
+    """Marks with the number that a wrapping sequence would have, had it never begun again: of all that end in the
+    file's number, the one nearest to ``highest``, the highest delivered before. ENVELOPE_INVALID for a number that the
+    sequence does not have.
+    """
+    last = feed.identity.wrap_at
+    if last is None or marks.sequence is None:
+        return marks
+    if not 1 <= marks.sequence <= last:
+        raise PermanentError(
+            Code.ENVELOPE_INVALID,
+            feed.key,
+            found=f"number {marks.sequence}",
+            expected=f"numbers from 1 to {last}, then 1 again",
+            remedy="Ask the partner for a file with its number, or correct identity: in a new layout version",
+        )
+    rounds = max(0, ((highest or 1) - marks.sequence + last // 2) // last)
+    return replace(marks, sequence=marks.sequence + rounds * last)
+
+
 def sequence_identity(feed: Feed, epoch: str, sequence: int, day: date) -> str:
     """The identity of a numbered file: epoch, year or day where the sequence restarts with it, and number."""
-    scope = {"never": [], "yearly": [f"{day.year:04d}"], "daily": [day.isoformat()]}[feed.identity.restart]
+    scope = {"yearly": [f"{day.year:04d}"], "daily": [day.isoformat()]}.get(feed.identity.restart, [])
     return ":".join([epoch, *scope, f"{sequence:06d}"])
 
 

@@ -158,6 +158,10 @@ def _check_marks(layout: "Layout") -> None:
         "identity.by is sequence, so marks.sequence is needed",
     )
     _need(
+        layout.identity.by != "arrival" or layout.marks.business_date is None,
+        "identity.by is arrival, so marks.business_date would say something else",
+    )
+    _need(
         layout.identity.by != "date" or layout.marks.business_date is not None,
         "identity.by is date, so marks.business_date is needed",
     )
@@ -214,9 +218,10 @@ def _check_fields(
             raise ValueError(f"{where}: there is no field {name}")
         _need(isinstance(spec, _KINDS[dtype]), f"{where}: field {name} is of another type")
         filled = origin.when is None and not isinstance(spec, FlagsField) and getattr(spec, "required", True)
-        told = filled and (not _of_some_details(layout, spec) or bool(origin.first_of))
+        told = bool(origin.first_of) or (filled and not _of_some_details(layout, spec))
         _need(
-            told or nullable, f"{where}: may not be null, so its field must be required, on every record, without when"
+            told or nullable,
+            f"{where}: may not be null, so its field must be required, on every record, without when",
         )
         _need(not points or getattr(spec, "type", "") == "points", f"{where}: its field is of type points")
 

@@ -69,7 +69,7 @@ class Payload:
         return self.data.rfind(self.separator, self.start, max(end - 1, self.start)) + 1 or self.start
 
     def last_end(self, start: int, limit: int) -> int:
-        """The end of the last line that begins at ``start`` or later and ends by ``limit``; ``start`` or less if none."""
+        """The end of the last line that begins at ``start`` or later and ends by ``limit``; else ``start`` or less."""
         if self.width is not None:
             return start + (limit - start) // self.width * self.width
         return self.data.rfind(self.separator, start, limit) + 1

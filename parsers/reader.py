@@ -34,7 +34,7 @@ def read_file(layout: Layout, name: str, path: Path) -> Parsed:
     how = plan(layout, envelope, name)
     parts, groups, passed = [nothing(layout)], [], opened.envelope_lines
     for cut in opened.cuts():
-        parts.append(split(cut, layout, how))
+        parts += [split(cut, layout, how)] if cut.rows.height else []
         passed += cut.passed
         groups += [] if cut.groups is None else [cut.groups]
     records = Split(pl.concat([part.accepted for part in parts]), pl.concat([part.quarantined for part in parts]))

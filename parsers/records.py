@@ -17,7 +17,7 @@ from counterfoil.schemas.tables import ACCEPTED, NULLABLE, QUARANTINED, RAW_BYTE
 from parsers.envelope import Envelope, Scalar, name_part
 from parsers.layout import Layout
 from parsers.layout_parts import Origin
-from parsers.shapes.cut import LINE_CHECKS, WHOLE, Cut
+from parsers.shapes.cut import LINE_CHECKS, RAW, WHOLE, Cut
 from parsers.values import FIELD, Value, value_of
 
 OUTCOME: Final = "outcome"
@@ -86,14 +86,14 @@ def _required_of_several(layout: Layout) -> tuple[Check, ...]:
     """Of several fields that a column may come from, one must be filled where the column may not be null."""
     nullable = NULLABLE[layout.kind]
     return tuple(
-        Check(Rule.FIELD_MISSING, origin.first_of[0], pl.all_horizontal(_null(field) for field in origin.first_of))
+        Check(Rule.FIELD_MISSING, origin.first_of[0], pl.all_horizontal(_blank(field) for field in origin.first_of))
         for column, origin in layout.record.items()
         if origin.first_of and column not in nullable
     )
 
 
-def _null(field: str) -> pl.Expr:
-    return pl.col(FIELD + field).is_null()
+def _blank(field: str) -> pl.Expr:
+    return pl.col(RAW + field).fill_null("") == ""
 
 
 def _column(origin: Origin | None, dtype: type[pl.DataType]) -> pl.Expr:

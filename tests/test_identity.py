@@ -16,6 +16,7 @@ from counterfoil.identity import (
     Judgement,
     Verdict,
     business_date,
+    counted_on,
     far,
     identity_text,
     judgement_message,
@@ -41,8 +42,8 @@ OTHERS = st.lists(EARLIER, max_size=6, unique_by=lambda earlier: earlier.order)
 
 
 def make_feed(
-    by: Literal["sequence", "date", "content"] = "sequence",
-    restart: Literal["never", "yearly", "daily"] = "never",
+    by: Literal["sequence", "date", "arrival", "content"] = "sequence",
+    restart: Literal["never", "yearly", "daily", "wrap"] = "never",
     **more: Any,
 ) -> Feed:
     return Feed.model_validate(
@@ -268,3 +269,36 @@ def test_a_file_is_the_next_one_or_there_is_a_gap(sequence: int, last: int | Non
 def test_feeds_without_a_sequence_have_no_gaps() -> None:
     assert sequence_gap(make_feed("date"), marks(5), 1) is None
     assert sequence_gap(make_feed("content"), marks(), 1) is None
+
+
+@given(st.integers(2, 500), st.lists(st.integers(-3, 3), max_size=40))
+def test_a_wrapping_sequence_counts_on(last: int, steps: list[int]) -> None:
+    feed = make_feed(identity={"by": "sequence", "restart": "wrap", "wrap_at": last})
+    true, highest = 1, None
+    for step in steps:
+        true = max(1, true + (step if abs(step) <= (last - 1) // 2 else 1))
+        said = Marks(business_date=DAY, epoch="E", sequence=(true - 1) % last + 1, empty=False)
+        counted = counted_on(feed, said, highest)
+        if highest is None or abs(true - highest) * 2 < last:
+            assert counted.sequence == true
+        highest = max(highest or 0, counted.sequence or 0)
+
+
+@pytest.mark.parametrize("number", [0, 100])
+def test_a_number_that_a_wrapping_sequence_has_not_is_refused(number: int) -> None:
+    feed = make_feed(identity={"by": "sequence", "restart": "wrap", "wrap_at": 99})
+    with pytest.raises(PermanentError) as failure:
+        counted_on(feed, Marks(business_date=DAY, epoch="E", sequence=number, empty=False), 98)
+    assert failure.value.code is Code.ENVELOPE_INVALID
+
+
+def test_wrap_at_goes_with_wrap() -> None:
+    for identity in ({"by": "sequence", "restart": "wrap"}, {"by": "sequence", "wrap_at": 9}):
+        with pytest.raises(ValueError, match="wrap_at goes with"):
+            make_feed(identity=identity)
+
+
+def test_a_fixed_name_goes_by_its_day_of_arrival() -> None:
+    feed = make_feed(by="arrival")
+    marks = Marks(business_date=None, epoch="", sequence=None, empty=False)
+    assert identity_text(feed, marks, SHA, DAY) == "2026-11-20"

@@ -189,6 +189,12 @@ class ArrivalIndex(OutputIndex):
         rows = self._db.rows('SELECT * FROM deliveries WHERE "order" = :order', {"order": order})
         return record_from_row(Delivery, rows[0]) if rows else None
 
+    def highest_sequence(self, feed: str, epoch: str) -> int | None:
+        """The highest number delivered of a feed's sequence; None before the first."""
+        query = "SELECT max(sequence) FROM deliveries WHERE feed = :feed AND epoch = :epoch"
+        number = self._db.value(query, {"feed": feed, "epoch": epoch})
+        return None if number is None else int(number)
+
     def deliveries(
         self, *, feed: str | None = None, day: date | None = None, since: date | None = None
     ) -> list[Delivery]:

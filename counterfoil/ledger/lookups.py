@@ -76,11 +76,11 @@ class Lookups:
     def last_sequence(self, feed: str, epoch: str, restart: str, day: date) -> int | None:
         """What ``identity.sequence_gap`` asks for: the highest number posted in the scope of a file of ``day``; 0 at a
         restart, None before the feed's first file."""
-        scope = {"never": "true", "yearly": "year(business_date) = year(?)", "daily": "business_date = ?"}[restart]
+        scope = {"yearly": "year(business_date) = year(?)", "daily": "business_date = ?"}.get(restart, "true")
         row = self.row(
             f"""SELECT max(sequence), max(sequence) FILTER (WHERE {scope}) FROM book.posting
                 WHERE feed = ? AND epoch = ?""",
-            *([] if restart == "never" else [day]),
+            *([] if scope == "true" else [day]),
             feed,
             epoch,
         )

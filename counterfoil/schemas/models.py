@@ -186,7 +186,7 @@ class Quarantined(Records):
 class Control(Table):
     """What a file says of itself beside what its records add up to."""
 
-    name: str = _form("^(records|points)_[a-z0-9_]+$")
+    name: str = _form("^(records|points)_[a-z0-9_]+( of group [0-9]+)?$")
     declared: int = pa.Field()
     computed: int = pa.Field()
     holds: bool = pa.Field()

@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 from counterfoil.errors import Code, CounterfoilError, PermanentError, TransientError
 from counterfoil.feed import Feed, FeedKind
 from counterfoil.files import sha256_bytes
-from counterfoil.identity import Verdict, business_date, far, identity_text
+from counterfoil.identity import Verdict, business_date, counted_on, far, identity_text
 from counterfoil.landing.index import Look
 from counterfoil.landing.records import Arrival, Delivery, Refusal
 from counterfoil.landing.store import fetch_token
@@ -234,7 +234,8 @@ def _record(desk: Desk, connection: str, file: RemoteFile, sha: str) -> Delivery
     payload = desk.landing.path(sha)
     try:
         feed = desk.reader.claim(connection=connection, folder=file.folder, name=file.name, payload=payload)
-        marks = desk.reader.inspect(feed, name=file.name, payload=payload)
+        said = desk.reader.inspect(feed, name=file.name, payload=payload)
+        marks = counted_on(feed, said, desk.index.highest_sequence(feed.feed, said.epoch))
         day = business_date(marks, feed, received_at)
         identity = identity_text(feed, marks, sha, day)
         refusal = _far(feed, day, received_at)

@@ -40,11 +40,13 @@ class Sorter:
         groups = self._groups(rows, text, line_end)
         rows = self._with_group(rows)
         rows, kept = self._with_addenda(rows)
-        raw = cut.raw.filter(kept)
-        rows = rows.filter(kept)
-        for name, _ in ((name, spec) for name, spec in self.layout.fields.items() if spec.line in self.shape.details):
-            spec = self.layout.fields[name]
-            rows = rows.with_columns(pl.when(pl.col(KIND) == spec.line).then(pl.col(RAW + name)).alias(RAW + name))
+        rows, raw = rows.filter(kept), cut.raw.filter(kept)
+        own = [(name, spec.line) for name, spec in self.layout.fields.items() if spec.line in self.shape.details]
+        rows = rows.with_columns(
+            # Only details have a number of columns to keep to.
+            pl.col("line.columns") | ~pl.col("line.type"),
+            *(pl.when(pl.col(KIND) == kind).then(pl.col(RAW + name)).alias(RAW + name) for name, kind in own),
+        )
         return Cut(rows.drop(KIND), raw, cut.rows.height - rows.height, groups)
 
     def close(self) -> None:
@@ -128,10 +130,7 @@ class Sorter:
         ends = [self.header] if self.trailer is None else [self.header, self.trailer]
         lines = rows.select("line_no", "line.fault", kind=KIND).with_columns(texts)
         lines = lines.filter(pl.col("kind").is_in(ends))
-        if lines["line.fault"].any():
-            raise broken(
-                self.layout,
-                self.name,
-                f"line {lines.filter(pl.col('line.fault') != 0)['line_no'][0]}, of a group, cannot be read",
-            )
+        unread = lines.filter(pl.col("line.fault") != 0)["line_no"]
+        if unread.len():
+            raise broken(self.layout, self.name, f"line {unread[0]}, of a group, that cannot be read")
         return lines.drop("line.fault")

@@ -1,7 +1,7 @@
 """Texts to values: exact spellings only, and the quick look that finds suspects never misses a row."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import polars as pl
@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterfoil.schemas.rules import FIRST_DAY, LAST_DAY, NUMBER_ABS_MAX
+from parsers.dates import DATE_FORMATS
 from parsers.fields import BlankField, CodeField, DateField, FieldSpec, FlagsField, IntegerField, TextField
 from parsers.values import value_of
 
@@ -17,9 +18,9 @@ SIGNS = "{ABCDEFGHI}JKLMNOPQR"
 PLACE: dict[str, Any] = {"from": 1, "length": 20}
 
 
-def judge(spec: FieldSpec, texts: Sequence[str]) -> tuple[list[Any], list[str | None]]:
+def judge(spec: FieldSpec, texts: Sequence[str], zone: str = "UTC") -> tuple[list[Any], list[str | None]]:
     """Typed values, and the first failing rule of each text; fails when the quick look missed one."""
-    value = value_of("x", spec, "UTC", outcome=False)
+    value = value_of("x", spec, zone, outcome=False)
     rows = pl.DataFrame({"raw.x": texts}, schema={"raw.x": pl.String}).with_columns(value.typed.alias("field.x"))
     suspects = rows.select(value.suspect.fill_null(value=False)).to_series().to_list()
     fails = rows.select(check.fails.fill_null(value=False).alias(str(i)) for i, check in enumerate(value.checks))
@@ -79,6 +80,122 @@ def test_odd_numbers_are_read_exactly_or_refused(texts: list[str], sign: Any, re
             assert digits.isdigit()
         elif code is None:
             assert value is None
+
+
+WRITTEN: dict[str, dict[str, Any]] = {
+    "either": {"sign": "either"},
+    "trailing": {"sign": "trailing"},
+    "parentheses": {"sign": "parentheses"},
+    "marks": {"sign": "minus", "thousands_mark": ",", "decimal_mark": ".", "scale": 2},
+    "other marks": {"sign": "trailing", "thousands_mark": ".", "decimal_mark": ",", "decimals": 4, "scale": 4},
+    "implied": {"sign": "parentheses", "decimals": 2, "scale": 2},
+    "whole of implied": {"sign": "either", "decimals": 3, "scale": 0},
+    "more than implied": {"sign": "minus", "decimals": 1, "scale": 3},
+    "cents of whole": {"sign": "overpunch", "scale": 2},
+    "whole of overpunched": {"sign": "overpunch", "decimals": 2, "scale": 1},
+}
+
+
+def written(value: int, spec: IntegerField) -> str:
+    """A number as its field says it is written; written anew here, so that reading it proves something."""
+    places = max(spec.scale, spec.decimals) if spec.decimal_mark or spec.decimals else spec.scale
+    digits = f"{abs(value)}{'0' * (places - spec.scale)}"
+    if spec.decimal_mark:
+        digits = digits.zfill(spec.scale + 1)
+        whole, behind = digits[: len(digits) - spec.scale], digits[len(digits) - spec.scale :].rstrip("0")
+        whole = f"{int(whole):,}".replace(",", spec.thousands_mark)
+        digits = f"{whole}{spec.decimal_mark}{behind}" if behind else whole
+    elif spec.scale > spec.decimals:
+        digits = digits[: len(digits) - (spec.scale - spec.decimals)] or "0"
+    if spec.sign == "overpunch":
+        return digits[:-1] + SIGNS[int(digits[-1]) + (10 if value < 0 else 0)]
+    if value >= 0:
+        return digits
+    return {"trailing": f"{digits}-", "parentheses": f"({digits})"}.get(spec.sign, f"-{digits}")
+
+
+@pytest.mark.parametrize("way", WRITTEN)
+@given(values=st.lists(st.integers(-(10**9), 10**9), min_size=1))
+@settings(max_examples=40, deadline=None)
+def test_numbers_are_read_as_they_are_written(way: str, values: list[int]) -> None:
+    spec = IntegerField(type="points", column="x", **WRITTEN[way])
+    step = 10 ** max(0, spec.scale - spec.decimals) if not spec.decimal_mark else 1
+    kept = [value * step for value in values]
+    assert judge(spec, [written(value, spec) for value in kept]) == (kept, [None] * len(kept))
+
+
+@pytest.mark.parametrize(
+    ("keys", "text", "code"),
+    [
+        ({"decimal_mark": ".", "scale": 0}, "12.0", None),
+        ({"decimal_mark": ".", "scale": 0}, "12.5", "NUMBER_FRACTION"),
+        ({"decimal_mark": ".", "scale": 2, "decimals": 4}, "1.2345", "NUMBER_FRACTION"),
+        ({"decimal_mark": ".", "scale": 2}, "1.234", "NUMBER_INVALID"),
+        ({"decimal_mark": ".", "scale": 2}, ".5", "NUMBER_INVALID"),
+        ({"decimal_mark": ".", "scale": 2}, "5.", "NUMBER_INVALID"),
+        ({"decimal_mark": ",", "scale": 2}, "1.5", "NUMBER_INVALID"),
+        ({"decimal_mark": ".", "scale": 2}, "1e3", "NUMBER_INVALID"),
+        ({"decimal_mark": ".", "scale": 2}, "1.5.0", "NUMBER_INVALID"),
+        ({"decimals": 2}, "1250", "NUMBER_FRACTION"),
+        ({"decimals": 2, "sign": "overpunch"}, "125{", "NUMBER_FRACTION"),
+        ({"thousands_mark": ","}, "1,23", "NUMBER_INVALID"),
+        ({"thousands_mark": ","}, "1234,567", "NUMBER_INVALID"),
+        ({"thousands_mark": ","}, "1234567", None),
+        ({"thousands_mark": " "}, "1 234", None),
+        ({"sign": "trailing"}, "-5", "NUMBER_INVALID"),
+        ({"sign": "trailing"}, "5+", None),
+        ({"sign": "parentheses"}, "(5", "NUMBER_INVALID"),
+        ({"sign": "parentheses"}, "-5", "NUMBER_INVALID"),
+        ({"sign": "either"}, "+5", None),
+        ({"sign": "either"}, "+-5", "NUMBER_INVALID"),
+        ({"sign": "minus"}, "+5", "NUMBER_INVALID"),
+        ({"scale": 9}, str(10**14), "NUMBER_RANGE"),
+        ({"decimal_mark": ".", "scale": 9}, f"{10**14}.5", "NUMBER_RANGE"),
+    ],
+)
+def test_numbers_that_cannot_be_kept_are_refused(keys: dict[str, Any], text: str, code: str | None) -> None:
+    assert judge(IntegerField(type="integer", column="x", **keys), [text])[1] == [code]
+
+
+DIGITS = {"YYYY": "%Y", "YY": "%y", "DDD": "%j", "HH": "%H", "SS": "%S"}
+
+
+def spelled(moment: datetime, spelling: str) -> str:
+    """An instant in a spelling of the layout language, by Python's own clockwork."""
+    text = spelling.replace("HH:MM", "HH:%M").replace("HHMM", "HH%M")
+    for part, code in DIGITS.items():
+        text = text.replace(part, code)
+    return moment.strftime(text.replace("MM", "%m").replace("DD", "%d"))
+
+
+@pytest.mark.parametrize("spelling", sorted(DATE_FORMATS))
+@given(moment=st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2068, 12, 31)))  # noqa: DTZ001
+@settings(max_examples=25, deadline=None)
+def test_every_spelling_of_a_day_is_read(spelling: Any, moment: datetime) -> None:
+    pivot = 69 if DATE_FORMATS[spelling].two_digit_year else None
+    spec = DateField(type="date", format=spelling, pivot=pivot, column="x")
+    assert judge(spec, [spelled(moment, spelling)]) == ([moment.date()], [None])
+
+
+@pytest.mark.parametrize(
+    ("keys", "text", "day"),
+    [
+        ({"format": "YYYY-MM-DDTHH:MM:SSZ"}, "2026-11-20T23:30:00Z", date(2026, 11, 21)),
+        ({"format": "YYYY-MM-DDTHH:MM:SSZ"}, "2026-11-20T23:30:00.123456-05:00", date(2026, 11, 21)),
+        ({"format": "YYYY-MM-DDTHH:MM:SSZ"}, "2026-11-21T00:30:00+09:00", date(2026, 11, 20)),
+        ({"format": "YYYY-MM-DDTHH:MM:SSZ"}, "2026-11-20T23:30:00", None),
+        ({"format": "YYYY-MM-DDTHH:MM:SS"}, "2026-11-20T23:30:00Z", None),
+        ({"format": "MMDDYYYYHHMMSS", "zone": "UTC"}, "11202026170000", date(2026, 11, 21)),
+        ({"format": "MMDDYYYYHHMMSS"}, "11202026170000", date(2026, 11, 20)),
+        ({"format": "MMDDYYYYHHMMSS"}, "11202026250000", None),
+        ({"format": "DDMMYY", "pivot": 30}, "201126", date(2026, 11, 20)),
+        ({"format": "DDMMYY", "pivot": 20}, "201126", date(1926, 11, 20)),
+        ({"format": "YYYYDDD"}, "2026366", None),
+        ({"format": "YYYYDDD"}, "2024366", date(2024, 12, 31)),
+    ],
+)
+def test_instants_count_for_their_day_in_the_layout_s_zone(keys: dict[str, Any], text: str, day: date | None) -> None:
+    assert judge(DateField(type="date", column="x", **keys), [text], zone="Asia/Singapore")[0] == [day]
 
 
 @pytest.mark.parametrize("spelling", ["YYYYMMDD", "YYYY-MM-DD", "DD/MM/YYYY", "MM/DD/YYYY"])
