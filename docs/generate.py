@@ -22,6 +22,7 @@ from counterfoil.errors import Code
 from counterfoil.feed import Contract
 from counterfoil.settings import ProgrammeSettings
 from parsers.layout import Layout
+from parsers.layout_schema import schema_text
 from pipelines.commands.app import app
 
 PAGES: Final = Path(__file__).parent / "reference"
@@ -213,6 +214,12 @@ def meaning(sentence: str, value: Mapping[str, Any]) -> str:
     return f"{sentence} ({said})" if sentence and said else sentence or said
 
 
+def written_files() -> dict[Path, str]:
+    """Every file that is made from the code, with its text: the pages, and the schema of layouts for editors."""
+    pages = {PAGES / name: render(make()) for name, make in PAGE_MAKERS.items()}
+    return pages | {PAGES.parents[1] / "data" / "layout.schema.json": schema_text()}
+
+
 PAGE_MAKERS: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "commands.md": commands_page,
     "errors.md": errors_page,
@@ -235,11 +242,11 @@ def main() -> int:
     options = argparse.ArgumentParser(description=main.__doc__)
     options.add_argument("--check", action="store_true", help="write nothing; fail when a page is out of date")
     check = options.parse_args().check
-    pages = {PAGES / name: render(make()) for name, make in PAGE_MAKERS.items()}
+    pages = written_files()
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text("utf-8") != text]
     if check:
         for path in stale:
-            sys.stderr.write(f"docs/reference/{path.name} is out of date: run `make docs`\n")
+            sys.stderr.write(f"{path.name} is out of date: run `make docs`\n")
         return 1 if stale else 0
     PAGES.mkdir(exist_ok=True)
     for path in stale:

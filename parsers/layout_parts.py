@@ -5,9 +5,9 @@ Here: their models and what each can check alone. Not here: checks across parts 
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from counterfoil.feed import Contract
 from parsers.dates import DATE_FORMATS, DateFormat
@@ -58,6 +58,13 @@ class MarksSpec(Contract):
     sequence: Said | None = None
 
 
+def _or_a_field(schema: dict[str, Any]) -> None:
+    """An origin may be written as the name of a field alone."""
+    whole = dict(schema)
+    schema.clear()
+    schema.update({"description": whole.pop("description"), "anyOf": [{"type": "string"}, whole]})
+
+
 class Origin(Contract):
     """Where a canonical column comes from: a field, the first of several that is filled, an envelope field, a named
     group of the file's name, a constant, or the file's business date.
@@ -74,6 +81,8 @@ class Origin(Contract):
     use: Literal["business_date"] | None = None
     when: dict[str, tuple[str, ...]] | None = None
     required: bool = False
+
+    model_config = ConfigDict(json_schema_extra=_or_a_field)
 
     @model_validator(mode="before")
     @classmethod

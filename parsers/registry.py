@@ -51,6 +51,10 @@ class LayoutReader:
 
     def feeds(self) -> Sequence[Feed]:
         """The newest version of every feed, by name."""
+        return self.layouts()
+
+    def layouts(self) -> list[Layout]:
+        """The same, as the layouts that they are."""
         return [layouts[-1] for _, layouts in sorted(self._versions.items())]
 
     def candidates(self, *, connection: str, folder: str, name: str) -> Sequence[Feed]:

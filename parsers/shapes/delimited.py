@@ -1,55 +1,17 @@
-"""Lines cut into raw field texts by delimiter, and the line of column names.
+"""Lines cut into raw field texts by delimiter.
 
-Here: cells and quotes. Not here: which lines are details (``mixed``), or positions.
+Here: cells and quotes. Not here: which lines are details (``mixed``), what the columns are (``heading``), or positions.
 """
 
 import csv
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import polars as pl
 
 from counterfoil.protocols import Span
-from parsers.layout_shapes import Delimited, LineEnd, Table
+from parsers.layout_shapes import Delimited, LineEnd
 from parsers.shapes.cut import RAW
 from parsers.text import LINE_BYTES_MAX, Text
-
-
-@dataclass(frozen=True)
-class Heading:
-    """A line of column names read by a layout.
-
-    ``columns``: the layout's name of each column in the file's own order, None for one that it does not know.
-    ``problems``: what keeps the file from being read, in words.
-    """
-
-    columns: tuple[str | None, ...]
-    problems: tuple[str, ...]
-
-
-def heading(given: Sequence[str], table: Table) -> Heading:
-    """Compare the columns of a file with those of a layout.
-
-    Strange names are told only where most of the layout's own are there: else the line may be a record.
-    """
-    known = {spelling: column.name for column in table.columns for spelling in (column.name, *column.also)}
-    cells = [cell.strip() for cell in given]
-    found = [known.get(cell) for cell in cells]
-    here = [name for name in found if name is not None]
-    missing = [column.name for column in table.columns if not column.optional and column.name not in here]
-    strange = [cell for cell, name in zip(cells, found, strict=True) if name is None]
-    problems = [f"no column {', '.join(missing)}"] if missing else []
-    if strange and table.others == "refuse":
-        telling = len(here) * 2 > len(table.columns)
-        names = ": " + ", ".join(strange) if telling else ""
-        problems.append(f"{len(strange)} columns that are not in the layout{names}")
-    if len(set(here)) != len(here):
-        problems.append("a column given twice")
-    declared = [column.name for column in table.columns if column.name in here]
-    if not problems and table.order == "fixed" and here != declared:
-        problems.append(f"columns in another order: {', '.join(here)}")
-    return Heading(tuple(found), tuple(problems))
 
 
 def split_names(line: str, shape: Delimited) -> list[str] | None:

@@ -19,6 +19,7 @@ from parsers.layout_shapes import Delimited, FixedWidth
 from parsers.lines import Block, blocks, open_payload
 from parsers.shapes import delimited, fixed_width
 from parsers.shapes.cut import Cut, join_codes, strip, with_whole
+from parsers.shapes.heading import heading
 from parsers.shapes.mixed import Sorter
 from parsers.text import Text, read_text
 
@@ -155,11 +156,11 @@ class LineFile:
         )
         if given is None:
             raise broken(self.layout, self.name, "no readable line of column names", Code.HEADER_MISSING)
-        heading = delimited.heading(given, shape)
-        if heading.problems:
-            found = f"{' and '.join(heading.problems)} in the line of column names"
+        columns = heading(given, shape)
+        if columns.problems:
+            found = f"{' and '.join(columns.problems)} in the line of column names"
             raise broken(self.layout, self.name, found, Code.HEADER_MISSING)
-        self.columns = heading.columns
+        self.columns = columns.columns
         return after
 
     def _piece(self, line: str, spec: FieldSpec) -> str:

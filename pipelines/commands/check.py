@@ -7,11 +7,13 @@ import polars as pl
 import typer
 
 from counterfoil.errors import Code, PermanentError, UsageError
-from counterfoil.feed import Feed
-from counterfoil.protocols import Parsed, Reader
+from counterfoil.protocols import Parsed
 from counterfoil.schemas.gate import prove_control
 from counterfoil.schemas.rules import Rule
 from counterfoil.settings import load_settings
+from parsers.drift import drift, place
+from parsers.layout import Layout
+from parsers.layout_file import parse_layout
 from parsers.registry import LayoutReader
 from pipelines.commands.common import Format, FormatOption, HomeOption, emit_frame, emit_json, stderr, stdout
 
@@ -26,26 +28,35 @@ def register(app: typer.Typer) -> None:
 
 def check(
     file: Annotated[Path, typer.Argument(help="The file to read.", exists=True, dir_okay=False)],
-    layout: Annotated[str | None, typer.Option("--layout", help="Its feed, where the name does not tell.")] = None,
+    layout: Annotated[
+        str | None, typer.Option("--layout", help="Its feed, where the name does not tell, or a layout file.")
+    ] = None,
+    rows: Annotated[int, typer.Option("--rows", help="How many of the first records to show as read.", min=0)] = 5,
     home: HomeOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Parse and gate one file; print rejects by line and code. Changes nothing."""
+    """Parse and gate one file: its first records as read, its totals with both sides, its rejects by line and field.
+
+    Changes nothing.
+    """
     reader = LayoutReader(load_settings(home).data)
-    feed = _feed(reader, file, layout)
+    feed = _layout(reader, file, layout)
     parsed = reader.read(feed, name=file.name, payload=file)
     verdict = _verdict(parsed, feed, file.name)
     if output is Format.JSON:
-        emit_json(_document(feed, parsed, verdict))
+        emit_json(_document(feed, parsed, verdict, rows))
     else:
-        _show(feed, parsed, verdict)
+        _show(feed, parsed, verdict, rows)
     raise typer.Exit(0 if verdict is None and parsed.quarantined.is_empty() else 1)
 
 
-def _feed(reader: Reader, file: Path, layout: str | None) -> Feed:
+def _layout(reader: LayoutReader, file: Path, layout: str | None) -> Layout:
+    """The layout that is named, lies in the named file, or claims the file by its name."""
+    if layout is not None and layout.endswith((".yaml", ".yml")):
+        return parse_layout(_layout_bytes(Path(layout)), layout)
     fitting = [
         feed
-        for feed in reader.feeds()
+        for feed in reader.layouts()
         if (layout is None and _takes(reader, feed, file.name)) or layout in (feed.feed, feed.key)
     ]
     if len(fitting) == 1:
@@ -55,17 +66,30 @@ def _feed(reader: Reader, file: Path, layout: str | None) -> Feed:
         ascii(file.name),
         found=f"{len(fitting)} layouts that fit: {', '.join(feed.feed for feed in fitting) or 'none'}",
         expected="exactly one",
-        remedy=f"Name one with --layout: {', '.join(sorted(feed.feed for feed in reader.feeds()))}",
+        remedy=f"Name one with --layout: {', '.join(sorted(feed.feed for feed in reader.feeds()))}, or a layout file",
     )
 
 
-def _takes(reader: Reader, feed: Feed, name: str) -> bool:
-    place = feed.arrival
-    fitting = reader.candidates(connection=place.connection, folder=place.folder, name=name)
+def _layout_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            Code.NOTHING_FOUND,
+            ascii(str(path)),
+            found=error.strerror or "nothing that can be read",
+            expected="a layout file",
+            remedy="Give the path of a layout.yaml, or the name of a feed",
+        ) from None
+
+
+def _takes(reader: LayoutReader, feed: Layout, name: str) -> bool:
+    at = feed.arrival
+    fitting = reader.candidates(connection=at.connection, folder=at.folder, name=name)
     return any(known.feed == feed.feed for known in fitting)
 
 
-def _verdict(parsed: Parsed, feed: Feed, name: str) -> PermanentError | None:
+def _verdict(parsed: Parsed, feed: Layout, name: str) -> PermanentError | None:
     try:
         prove_control(parsed, feed, name)
     except PermanentError as error:
@@ -73,36 +97,48 @@ def _verdict(parsed: Parsed, feed: Feed, name: str) -> PermanentError | None:
     return None
 
 
-def _codes(parsed: Parsed) -> pl.DataFrame:
+def _rejects(parsed: Parsed, feed: Layout) -> pl.DataFrame:
+    """Quarantined rows by code and field, with the place of the field in the file."""
     lines = pl.col("line_no").sort()
+    places = {name: place(spec, name) for name, spec in feed.fields.items()}
     return (
         parsed.quarantined.group_by("code", "field")
         .agg(rows=pl.len(), lines=lines.head(LINES_SHOWN).cast(pl.String).str.join(", "))
         .sort("code", "field")
-        .with_columns(meaning=pl.col("code").replace_strict({str(rule): rule.summary for rule in Rule}))
+        .with_columns(
+            field=pl.col("field").replace_strict(places, default="the whole line", return_dtype=pl.String),
+            meaning=pl.col("code").replace_strict({str(rule): rule.summary for rule in Rule}),
+        )
     )
 
 
-def _document(feed: Feed, parsed: Parsed, verdict: PermanentError | None) -> dict[str, object]:
+def _document(feed: Layout, parsed: Parsed, verdict: PermanentError | None, rows: int) -> dict[str, object]:
     return {
         "layout": feed.key,
         "lines": parsed.lines,
         "envelope_lines": parsed.envelope_lines,
         "records": parsed.records,
         "accepted": parsed.accepted.height,
+        "first": parsed.accepted.head(rows).to_dicts(),
         "quarantined": parsed.quarantined.select("line_no", "code", "field").to_dicts(),
         "control": parsed.control.to_dicts(),
+        "drift": drift(parsed, feed),
         "code": verdict.code if verdict else None,
         "message": str(verdict) if verdict else None,
     }
 
 
-def _show(feed: Feed, parsed: Parsed, verdict: PermanentError | None) -> None:
+def _show(feed: Layout, parsed: Parsed, verdict: PermanentError | None, rows: int) -> None:
     stdout.print(
         f"{feed.key}: {parsed.lines:,} lines, {parsed.records:,} records, "
         f"{parsed.accepted.height:,} accepted, {parsed.quarantined.height:,} quarantined"
     )
+    if rows:
+        first = parsed.accepted.head(rows)
+        emit_frame(first, Format.TABLE, title=f"First {first.height:,} records as read")
     emit_frame(parsed.control, Format.TABLE, title="Control totals")
-    emit_frame(_codes(parsed), Format.TABLE, title="Quarantined rows")
+    emit_frame(_rejects(parsed, feed), Format.TABLE, title="Quarantined rows")
+    for sentence in drift(parsed, feed):
+        stdout.print(f"For the partner: {sentence}.", highlight=False, markup=False)
     if verdict is not None:
         stderr.print(str(verdict), style="red", soft_wrap=True, highlight=False, markup=False)
