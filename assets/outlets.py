@@ -1,4 +1,4 @@
-"""What leaves: CRM batches after an intake; calendar, journal and report at the close of a day.
+"""What leaves: answers and CRM batches after an intake; calendar, journal and report at the close of a day.
 
 Here: thin callers of the journey with their metadata and checks. Not here: a feed's own chain (``intake``).
 """
@@ -10,6 +10,7 @@ import dagster as dg
 from assets import show
 from assets.desk import OpensDesk, at_desk, day_of
 from assets.intake import Days
+from counterfoil import journey
 from counterfoil.feed import Feed
 from counterfoil.landing.records import refused
 from counterfoil.steps import close, publish
@@ -47,6 +48,25 @@ def build_crm(target: str, feeds: Sequence[Feed], days: Days) -> dg.AssetsDefini
             )
 
     return crm
+
+
+def build_reply(feed: Feed, days: Days) -> dg.AssetsDefinition:
+    """``reply/<feed>``: the answers to the partner's files of which it is certain what became."""
+
+    @dg.asset(
+        key=dg.AssetKey(["reply", feed.feed]),
+        deps=[dg.AssetKey(["posted", feed.feed])],
+        partitions_def=days,
+        group_name=feed.partner,
+        kinds={"sftp"},
+        description=f"Answers to the files of {feed.feed}, in the partner's own layout.",
+    )
+    def reply(context: dg.AssetExecutionContext, desk: dg.ResourceParam[OpensDesk]) -> dg.MaterializeResult[None]:
+        with at_desk(context, desk) as opened:
+            rows = [(sent.name, sent.status, sent.folder) for sent in journey.answer(opened, feed.feed)]
+            return dg.MaterializeResult(metadata={"answers": show.table(rows, ("file", "status", "folder"))})
+
+    return reply
 
 
 def build_day(feeds: Sequence[Feed], targets: Sequence[str], days: Days) -> list[dg.AssetsDefinition]:

@@ -13,8 +13,17 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self, cast
 
 from connectors import confined
-from connectors.names import MOVE_TRIES, decoded, folder_parts, free_name, given_before, place_of, require_safe
-from connectors.outcomes import cut_short, listing_too_long, missing, moved, refused, require_offset
+from connectors.names import (
+    MOVE_TRIES,
+    PUT_SUFFIX,
+    decoded,
+    folder_parts,
+    free_name,
+    given_before,
+    place_of,
+    require_safe,
+)
+from connectors.outcomes import cut_short, listing_too_long, missing, moved, name_taken, refused, require_offset
 from counterfoil.invariants import require
 from counterfoil.limits import FETCH_CHUNK_BYTES, LISTING_FILES_MAX
 from counterfoil.protocols import RemoteFile
@@ -132,6 +141,27 @@ class LocalSource:
                 os.unlink(file.name, dir_fd=fd)
                 os.fsync(fd)
 
+    def put(self, folder: str, name: str, data: bytes) -> None:
+        """Make a file of these bytes, under a temporary name until it is whole; one that is there with these very bytes
+        counts as made. REMOTE_REFUSED where another file has its name.
+        """
+        where = place_of(self.alias, folder, name)
+        require_safe(name, where)
+        with _told(where):
+            confined.make_folders(self._root(), folder_parts(folder, where))
+        with self._folder(folder, where) as fd:
+            if _holds(fd, name, data, where):
+                return
+            with _told(where):
+                _write_anew(fd, name + PUT_SUFFIX, data)
+                try:
+                    confined.move_without_replacing(name + PUT_SUFFIX, name, source=fd, target=fd)
+                except FileExistsError:
+                    # Another run may have been faster with the same file.
+                    os.unlink(name + PUT_SUFFIX, dir_fd=fd)
+            if not _holds(fd, name, data, where):
+                raise missing(where)
+
     def _where(self, file: RemoteFile) -> str:
         where = place_of(self.alias, file.folder, file.name)
         require_safe(file.name, where)
@@ -154,6 +184,27 @@ def _file(folder: str, name: str, found: os.stat_result) -> RemoteFile:
     return RemoteFile(
         folder=folder, name=name, size=found.st_size, mtime_ns=found.st_mtime_ns, owner=os_account(found.st_uid)
     )
+
+
+def _holds(folder: int, name: str, data: bytes, where: str) -> bool:
+    """Whether a file of these bytes is there; REMOTE_REFUSED for another one."""
+    with _told(where):
+        if confined.lstat_below(folder, name) is None:
+            return False
+        found = _regular(folder, name)
+        if found is not None and found.st_size == len(data):
+            with os.fdopen(os.open(name, OPEN_FLAGS, dir_fd=folder), "rb") as file:
+                if file.read() == data:
+                    return True
+    raise name_taken(where)
+
+
+def _write_anew(folder: int, name: str, data: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(name, flags, 0o666, dir_fd=folder), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _regular(folder: int, name: str) -> os.stat_result | None:

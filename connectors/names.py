@@ -16,6 +16,9 @@ SHOWN_CHARACTERS_MAX: Final = 80
 DOUBLINGS_MAX: Final = 20
 """A million archived files of one name; at one a day that is far beyond any programme's life."""
 
+PUT_SUFFIX: Final = ".part"
+"""Behind the name of a file that we are still writing on the other side."""
+
 MOVE_TRIES: Final = 5
 """Attempts to archive a file that another run archives at the same time; each step of the other costs at most one."""
 

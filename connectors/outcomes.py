@@ -30,6 +30,17 @@ def refused(where: str, answer: str) -> PermanentError:
     )
 
 
+def name_taken(where: str) -> PermanentError:
+    """REMOTE_REFUSED: what was to be put there has the name of another file."""
+    return PermanentError(
+        Code.REMOTE_REFUSED,
+        where,
+        found="another file of this name",
+        expected="a name that is free, or a file of the very same bytes",
+        remedy="Move that file away, or have the names told apart in the layout; nothing was written over",
+    )
+
+
 def moved(where: str, how: str) -> TransientError:
     """FILE_MOVED: bytes fetched so far must not be kept."""
     return TransientError(

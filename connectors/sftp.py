@@ -12,8 +12,8 @@ from typing import BinaryIO, Final, Self, cast
 
 from paramiko import Transport
 
-from connectors.names import MOVE_TRIES, decoded, folder_parts, free_name, is_safe, place_of, require_safe
-from connectors.outcomes import cut_short, listing_too_long, missing, moved, refused, require_offset
+from connectors.names import MOVE_TRIES, PUT_SUFFIX, decoded, folder_parts, free_name, is_safe, place_of, require_safe
+from connectors.outcomes import cut_short, listing_too_long, missing, moved, name_taken, refused, require_offset
 from connectors.sftp_packets import Attributes, BrokenProtocolError, Status, StatusError, StreamError
 from connectors.sftp_wire import SftpWire
 from connectors.ssh import Endpoint, connect, disconnect
@@ -173,6 +173,41 @@ class SftpSource:
             if found is not None:
                 _require_unchanged(file, found, where)
                 self._wire().remove(path)
+
+    def put(self, folder: str, name: str, data: bytes) -> None:
+        """Make a file of these bytes, under a temporary name until it is whole; one that is there with these very bytes
+        counts as made. REMOTE_REFUSED where another file has its name.
+        """
+        where = place_of(self.alias, folder, name)
+        require_safe(name, where)
+        parts = folder_parts(folder, where)
+        path = _joined(self._folder_path(parts), name)
+        with _told(where):
+            if self._holds(path, data, where):
+                return
+            self._make_folders(parts)
+            unfinished = _joined(self._folder_path(parts), name + PUT_SUFFIX)
+            self._wire().write(unfinished, data)
+            found = self._wire().attributes(unfinished, follow=False)
+            if found is not None and found.size not in (None, len(data)):
+                raise cut_short(where, arrived=found.size or 0, announced=len(data))
+            try:
+                self._wire().rename(unfinished, path)
+            except StatusError:
+                # Another run may have been faster with the same file.
+                if not self._holds(path, data, where):
+                    raise
+
+    def _holds(self, path: bytes, data: bytes, where: str) -> bool:
+        """Whether a file of these bytes is there; REMOTE_REFUSED for another one."""
+        found = self._wire().attributes(path, follow=False)
+        if found is None:
+            return False
+        if found.is_regular and found.size in (None, len(data)):
+            with self._wire().opened(path) as handle:
+                if b"".join(self._wire().read(handle, 0, len(data))) == data:
+                    return True
+        raise name_taken(where)
 
     def _wire(self) -> SftpWire:
         require(self._session is not None, "a source is used inside its with block")

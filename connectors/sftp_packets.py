@@ -23,6 +23,7 @@ class Packet(IntEnum):
     OPEN = 3
     CLOSE = 4
     READ = 5
+    WRITE = 6
     LSTAT = 7
     FSTAT = 8
     OPENDIR = 11

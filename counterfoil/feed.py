@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from counterfoil.clock import Zone
+from counterfoil.replies import Reply
 
 
 class FeedKind(StrEnum):
@@ -137,6 +138,8 @@ class Feed(Contract):
     """How far back a reference is looked up among settled requests."""
     reason_texts: dict[str, str] = Field(default_factory=dict)
     """The partner's reason codes in words, for reports."""
+    reply: Reply | None = None
+    """The answer that the partner gets for each file of the feed."""
     retryable_reasons: tuple[str, ...] = ()
     """Reason codes after which the same request may be sent again."""
 

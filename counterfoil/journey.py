@@ -11,7 +11,7 @@ from functools import partial
 
 from counterfoil.errors import CounterfoilError
 from counterfoil.feed import FeedKind
-from counterfoil.landing.records import Delivery, Journal, Outcome, OutcomeState, refused
+from counterfoil.landing.records import Delivery, Journal, Outcome, OutcomeState, ReplySent, refused
 from counterfoil.ledger.writing import Posted
 from counterfoil.protocols import CrmTarget, Parsed, RemoteFile
 from counterfoil.steps.arrive import Received, connections, receive
@@ -19,6 +19,7 @@ from counterfoil.steps.close import close_days
 from counterfoil.steps.desk import Desk
 from counterfoil.steps.post import Settled, settle
 from counterfoil.steps.publish import WrittenBatch, WrittenReport, publish_crm, publish_journal, publish_report
+from counterfoil.steps.reply import answer_files
 
 OWN_FIRST = (FeedKind.APPROVALS, FeedKind.RATES, FeedKind.OPENING, FeedKind.MEMBERS, FeedKind.DECISIONS)
 """Feeds that must be in the book before any partner's file."""
@@ -36,6 +37,7 @@ class Night:
     standing: list[Delivery] = field(default_factory=list)
     outcomes: list[tuple[Delivery, Outcome]] = field(default_factory=list)
     postings: list[Posted] = field(default_factory=list)
+    replies: list[ReplySent] = field(default_factory=list)
     batches: list[WrittenBatch] = field(default_factory=list)
     journal: Journal | None = None
     report: WrittenReport | None = None
@@ -79,6 +81,8 @@ def run(desk: Desk, day: date, *, feeds: Sequence[str] | None = None) -> Night:
     partners = [feed.feed for feed in desk.feeds()]
     for feed in [*own, *(partners if feeds is None else feeds)]:
         _guarded(night, feed, partial(_intake, desk, night, feed, day))
+    for feed in desk.reader.feeds():
+        _guarded(night, feed.feed, partial(_answer, desk, night, feed.feed))
     for target in desk.crm_targets:
         _guarded(night, target.name, partial(_hand_on, desk, night, target))
     if feeds is None:
@@ -101,6 +105,11 @@ def intake(desk: Desk, feed: str, day: date, *, parsed: Mapping[int, Parsed] | N
     return settle(desk, [feed], day, parsed or {})
 
 
+def answer(desk: Desk, feed: str) -> list[ReplySent]:
+    """Answer every file of a feed of which it is certain what became."""
+    return answer_files(desk, feed)
+
+
 def close(desk: Desk, day: date) -> tuple[Journal | None, WrittenReport]:
     """Close a programme day: calendar, journal, report. Does not ask whether every feed succeeded."""
     close_days(desk, day)
@@ -118,6 +127,10 @@ def _intake(desk: Desk, night: Night, feed: str, day: date) -> None:
     settled = intake(desk, feed, day)
     night.outcomes += settled.outcomes
     night.postings += settled.postings
+
+
+def _answer(desk: Desk, night: Night, feed: str) -> None:
+    night.replies += answer(desk, feed)
 
 
 def _hand_on(desk: Desk, night: Night, target: CrmTarget) -> None:

@@ -58,6 +58,11 @@ class Source(Protocol):
         """Remove the file; gone already counts as done."""
         ...
 
+    def put(self, folder: str, name: str, data: bytes) -> None:
+        """Make a file of these bytes, whole or not at all; the very same file there counts as made. Raises
+        REMOTE_REFUSED where another has its name."""
+        ...
+
 
 @dataclass(frozen=True)
 class Marks:
@@ -167,6 +172,10 @@ class Reader(Protocol):
 
     def read(self, feed: Feed, *, name: str, payload: Path) -> Parsed:
         """Every record of the file, typed and gated; control totals computed but not yet judged."""
+        ...
+
+    def places(self, feed: Feed) -> Mapping[str, str]:
+        """Where each field of the feed's records lies, in words for the partner."""
         ...
 
     def lines(self, feed: Feed, *, name: str, payload: Path, numbers: Iterable[int]) -> dict[int, RawLine]:

@@ -5,7 +5,7 @@ Here: loading ``partners/<partner>/<feed>/layout*.yaml``, recognition, versions 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
@@ -15,6 +15,7 @@ from typing import Final
 from counterfoil.errors import Code, PermanentError
 from counterfoil.feed import Feed
 from counterfoil.protocols import Marks, Parsed, RawLine, Terms
+from parsers.drift import place
 from parsers.envelope import first_line_fits, named_day
 from parsers.layout import Layout
 from parsers.layout_file import parse_layout
@@ -106,6 +107,10 @@ class LayoutReader:
     def terms(self, feed: Feed) -> Terms:
         """How a feed's files name and write the columns of their records."""
         return terms(self._layout(feed))
+
+    def places(self, feed: Feed) -> Mapping[str, str]:
+        """Where each field of the feed's records lies, in words for the partner."""
+        return {name: place(spec, name) for name, spec in self._layout(feed).fields.items()}
 
     def inspect(self, feed: Feed, *, name: str, payload: Path) -> Marks:
         """What a file says of itself; FILE_EMPTY, FILE_TOO_LARGE, HEADER_MISSING, ENVELOPE_INVALID."""

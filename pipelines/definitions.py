@@ -9,12 +9,12 @@ from collections.abc import Callable
 import dagster as dg
 
 from assets.intake import build_intake
-from assets.outlets import build_crm, build_day
+from assets.outlets import build_crm, build_day, build_reply
 from counterfoil.journey import OWN_FIRST
 from counterfoil.settings import Settings, load_settings
 from counterfoil.steps.desk import PARTNER_KINDS, in_order
 from parsers.registry import LayoutReader
-from pipelines.jobs import build_jobs
+from pipelines.jobs import build_jobs, intake_keys
 from pipelines.partitions import business_dates
 from pipelines.resources import DeskOpener
 from pipelines.schedules import build_schedules
@@ -28,16 +28,17 @@ def build_definitions(*, settings: Callable[[], Settings] = load_settings) -> dg
     now = settings()
     everything = LayoutReader(now.data).feeds()
     feeds, own = in_order(everything, PARTNER_KINDS), in_order(everything, OWN_FIRST)
-    days = business_dates(now)
+    days, intakes = business_dates(now), intake_keys([*own, *feeds], CRM_TARGETS)
     return dg.Definitions(
         assets=[
             *(asset for feed in [*own, *feeds] for asset in build_intake(feed, days)),
+            *(build_reply(feed, days) for feed in [*own, *feeds] if feed.reply),
             *(build_crm(target, feeds, days) for target in CRM_TARGETS),
             *build_day(feeds, CRM_TARGETS, days),
         ],
-        jobs=build_jobs([*own, *feeds], CRM_TARGETS),
-        schedules=build_schedules(now, feeds, CRM_TARGETS),
-        sensors=build_sensors(now, [*own, *feeds], CRM_TARGETS),
+        jobs=build_jobs(intakes, CRM_TARGETS),
+        schedules=build_schedules(now, feeds, intakes),
+        sensors=build_sensors(now, [*own, *feeds], intakes),
         resources={"desk": DeskOpener(settings)},
     )
 

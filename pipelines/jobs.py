@@ -1,6 +1,6 @@
 """The two jobs: one feed's intake, and a day's close. Both run in one process; the book's lock keeps runs apart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -10,23 +10,33 @@ from counterfoil.feed import Feed
 
 INTAKE, DAY = "intake", "day"
 
-
-def intake_keys(feed: str, targets: Sequence[str]) -> list[dg.AssetKey]:
-    """What one run of ``intake`` makes: a feed's chain, then the CRM batches."""
-    chain = [dg.AssetKey([step, feed]) for step in ("received", "parsed", "reconciled", "posted")]
-    return [*chain, *(dg.AssetKey(["crm", target]) for target in targets)]
+Intakes = Mapping[str, Sequence[dg.AssetKey]]
+"""The assets of each feed's intake."""
 
 
-def build_jobs(feeds: Sequence[Feed], targets: Sequence[str]) -> list[Any]:
+def intake_keys(feeds: Sequence[Feed], targets: Sequence[str]) -> Intakes:
+    """What one run of ``intake`` makes, by feed: its chain, the answers to its partner, then the CRM batches."""
+    crm = [dg.AssetKey(["crm", target]) for target in targets]
+    return {
+        feed.feed: [
+            *(dg.AssetKey([step, feed.feed]) for step in ("received", "parsed", "reconciled", "posted")),
+            *([dg.AssetKey(["reply", feed.feed])] if feed.reply else []),
+            *crm,
+        ]
+        for feed in feeds
+    }
+
+
+def build_jobs(intakes: Intakes, targets: Sequence[str]) -> list[Any]:
     """``intake`` (a run asks for the keys of one feed) and ``day``; Dagster does not export their type."""
-    keys = {key: None for feed in feeds for key in intake_keys(feed.feed, targets)}
+    keys = {key: None for of_feed in intakes.values() for key in of_feed}
     crm = [dg.AssetKey(["crm", target]) for target in targets]
     return [
         dg.define_asset_job(
             INTAKE,
             selection=dg.AssetSelection.assets(*keys),
             executor_def=dg.in_process_executor,
-            description="One feed, one day: receive, parse, reconcile and post, then the CRM batches.",
+            description="One feed, one day: receive, parse, reconcile, post, answer; then the CRM batches.",
         ),
         dg.define_asset_job(
             DAY,

@@ -9,13 +9,13 @@ import dagster as dg
 from counterfoil.feed import Feed
 from counterfoil.ledger.status import day_end
 from counterfoil.settings import Settings
-from pipelines.jobs import DAY, INTAKE, intake_keys
+from pipelines.jobs import DAY, INTAKE, Intakes
 
 CLOSE_MARGIN = timedelta(minutes=10)
 """Between the last cut-off and the close: the intakes of the night run first."""
 
 
-def build_schedules(settings: Settings, feeds: Sequence[Feed], targets: Sequence[str]) -> list[dg.ScheduleDefinition]:
+def build_schedules(settings: Settings, feeds: Sequence[Feed], intakes: Intakes) -> list[dg.ScheduleDefinition]:
     """``nightly_intake`` right after the last cut-off of a day, ``nightly_close`` a little later."""
     zone = ZoneInfo(settings.zone)
     end, days_back = _latest_end(feeds, zone)
@@ -37,7 +37,7 @@ def build_schedules(settings: Settings, feeds: Sequence[Feed], targets: Sequence
             dg.RunRequest(
                 run_key=f"{feed.feed}:{day}",
                 partition_key=day,
-                asset_selection=intake_keys(feed.feed, targets),
+                asset_selection=intakes[feed.feed],
                 tags={"feed": feed.feed, "partner": feed.partner},
             )
             for feed in feeds

@@ -20,7 +20,7 @@ from counterfoil.protocols import RemoteFile
 from counterfoil.settings import Settings
 from counterfoil.steps.arrive import Sight, look
 from counterfoil.steps.desk import Desk
-from pipelines.jobs import INTAKE, intake_keys
+from pipelines.jobs import INTAKE, Intakes
 from pipelines.partitions import is_key
 
 LOOK_EVERY_S = 30
@@ -43,13 +43,13 @@ class Wanted:
         return f"{self.feed}:{file.folder}/{file.name}:{file.size}:{file.mtime_ns}:{self.attempt}"
 
 
-def build_sensors(settings: Settings, feeds: Sequence[Feed], targets: Sequence[str]) -> list[dg.SensorDefinition]:
+def build_sensors(settings: Settings, feeds: Sequence[Feed], intakes: Intakes) -> list[dg.SensorDefinition]:
     """A sensor for each connection that a layout names."""
     aliases = sorted({feed.arrival.connection for feed in feeds})
-    return [_sensor(alias, settings, targets) for alias in aliases]
+    return [_sensor(alias, settings, intakes) for alias in aliases]
 
 
-def _sensor(connection: str, settings: Settings, targets: Sequence[str]) -> dg.SensorDefinition:
+def _sensor(connection: str, settings: Settings, intakes: Intakes) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"arrivals_{connection}",
         job_name=INTAKE,
@@ -67,7 +67,7 @@ def _sensor(connection: str, settings: Settings, targets: Sequence[str]) -> dg.S
                 return dg.SkipReason(str(error))
             for one in wanted:
                 _count_attempt(context, opened, connection, one)
-            return [_request(one, targets) for one in wanted]
+            return [_request(one, intakes) for one in wanted]
 
     return arrivals
 
@@ -119,10 +119,10 @@ def _count_attempt(context: dg.SensorEvaluationContext, desk: Desk, connection: 
             context.log.error(message)
 
 
-def _request(wanted: Wanted, targets: Sequence[str]) -> dg.RunRequest:
+def _request(wanted: Wanted, intakes: Intakes) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=wanted.run_key,
         partition_key=wanted.day.isoformat(),
-        asset_selection=intake_keys(wanted.feed, targets),
+        asset_selection=intakes[wanted.feed],
         tags={"feed": wanted.feed},
     )

@@ -75,6 +75,12 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE deliveries ADD COLUMN sender TEXT NOT NULL DEFAULT ''",
         _STANDING,
     ),
+    (
+        """CREATE TABLE replies (
+            "order" INTEGER NOT NULL, k INTEGER NOT NULL, feed TEXT NOT NULL, status TEXT NOT NULL,
+            folder TEXT NOT NULL, name TEXT NOT NULL, sha256 TEXT NOT NULL, at TEXT NOT NULL,
+            PRIMARY KEY ("order", k)) WITHOUT ROWID""",
+    ),
 )
 """Migration i brings ``user_version`` to i + 1. A published one is never edited."""
 

@@ -1,4 +1,4 @@
-"""The part of the arrival index about what leaves: batch ranges, report versions, journals, events.
+"""The part of the arrival index about what leaves: batch ranges, report versions, journals, replies, events.
 
 Here: who was given which postings, so that nothing goes out twice. Not here: writing any of it.
 """
@@ -14,7 +14,7 @@ from counterfoil.clock import utc_text
 from counterfoil.errors import Code, PermanentError, TransientError
 from counterfoil.invariants import require
 from counterfoil.landing.database import Database
-from counterfoil.landing.records import Journal, ReportVersion, record_fields, record_from_row
+from counterfoil.landing.records import Delivery, Journal, ReplySent, ReportVersion, record_fields, record_from_row
 from counterfoil.landing.store import LandingStore
 from counterfoil.protocols import Batch
 
@@ -24,6 +24,8 @@ _INSERT_REPORT = """INSERT OR IGNORE INTO reports (date, version, n, inputs_sha,
     VALUES (:date, :version, :n, :inputs_sha, :made_at)"""
 _INSERT_JOURNAL = """INSERT OR IGNORE INTO journals (journal_id, target, date, from_n, to_n, sha256, made_at)
     VALUES (:journal_id, :target, :date, :from_n, :to_n, :sha256, :made_at)"""
+_INSERT_REPLY = """INSERT OR IGNORE INTO replies ("order", k, feed, status, folder, name, sha256, at)
+    VALUES (:order, :k, :feed, :status, :folder, :name, :sha256, :at)"""
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,34 @@ class OutputIndex:
     def _adopt_journals(self) -> None:
         self._db.execute_all(_INSERT_JOURNAL, [record_fields(journal) for journal in self._store.journals()])
 
+    def unanswered(self, feed: str) -> list[tuple[Delivery, int]]:
+        """Deliveries of a feed of which it is certain what became, and that were not answered since; with the number
+        of that outcome, 0 where it was certain on arrival. In order."""
+        rows = self._db.rows(
+            """SELECT "order", coalesce(k, 0) AS k FROM standing s
+            WHERE feed = :feed AND (state IN ('posted', 'rejected', 'replay')
+                                    OR (state IS NULL AND verdict IN ('rejected', 'replay')))
+                AND NOT EXISTS (SELECT 1 FROM replies r WHERE r."order" = s."order" AND r.k = coalesce(s.k, 0))
+            ORDER BY "order" """,
+            {"feed": feed},
+        )
+        # A crash may have kept an answer from the index whose record is there.
+        strays = [self._store.read_reply(row["order"], row["k"]) for row in rows]
+        self._db.execute_all(_INSERT_REPLY, [record_fields(stray) for stray in strays if stray is not None])
+        left = [row for row, stray in zip(rows, strays, strict=True) if stray is None]
+        query = 'SELECT * FROM deliveries WHERE "order" = :order'
+        return [(record_from_row(Delivery, self._db.rows(query, row)[0]), int(row["k"])) for row in left]
+
+    def record_reply(self, reply: ReplySent) -> None:
+        """Record an answer that reached its partner."""
+        with self._db.transaction():
+            self._store.write_reply(reply)
+            self._db.execute(_INSERT_REPLY, record_fields(reply))
+
+    def replies(self) -> list[ReplySent]:
+        """All answers, in order of deliveries."""
+        return [record_from_row(ReplySent, row) for row in self._db.rows('SELECT * FROM replies ORDER BY "order", k')]
+
     def note_event(self, event: Event) -> bool:
         """Record an event; True the first time its cause is met, so that people hear of it once."""
         values = vars(event) | {"day": event.day and event.day.isoformat(), "at": utc_text(event.at)}
@@ -205,6 +235,7 @@ class OutputIndex:
         """Report versions and journals from their records, ranges from the manifests of written batches."""
         self._db.execute_all(_INSERT_REPORT, [record_fields(report) for report in self._store.report_versions()])
         self._adopt_journals()
+        self._db.execute_all(_INSERT_REPLY, [record_fields(reply) for reply in self._store.replies()])
         self._db.execute_all(
             _INSERT_RANGE, [_written_range(path) for path in sorted(batches.glob("*/*/manifest.json"))]
         )

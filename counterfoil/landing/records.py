@@ -1,6 +1,6 @@
 """The facts that the landing store keeps beside the bytes, and their one spelling as JSON.
 
-Here: frozen records of arrivals, outcomes, postings, reports and journals. Not here: where they are kept or indexed.
+Here: frozen records of arrivals, outcomes, postings, reports, journals, replies. Not here: where they are kept.
 """
 
 import re
@@ -158,6 +158,25 @@ class Journal:
     made_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReplySent:
+    """The answer that a partner got for a delivery after its ``k``-th outcome (0: what was found on arrival).
+
+    Without ``name`` and ``sha256`` it is settled that none is wanted.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    order: int
+    k: int
+    feed: str
+    status: str
+    folder: str
+    name: str
+    sha256: str
+    at: datetime
+
+
 def refused(known: Sequence[Delivery], outcomes: Mapping[int, Outcome]) -> list[Delivery]:
     """Deliveries that were held or rejected, not discarded, and that no later one of the same identity has replaced."""
     posted = {
@@ -179,7 +198,7 @@ def _stands(outcome: Outcome) -> bool:
 
 
 _ADAPTERS: Final[dict[type[Any], TypeAdapter[Any]]] = {
-    kind: TypeAdapter(kind) for kind in (Delivery, Outcome, PostingRecord, ReportVersion, Journal)
+    kind: TypeAdapter(kind) for kind in (Delivery, Outcome, PostingRecord, ReportVersion, Journal, ReplySent)
 }
 
 

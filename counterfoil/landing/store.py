@@ -32,6 +32,7 @@ from counterfoil.landing.records import (
     Outcome,
     PostingRecord,
     Record,
+    ReplySent,
     ReportVersion,
     read_record_file,
     record_bytes,
@@ -54,7 +55,7 @@ class LandingStore:
     """Everything that ever arrived, by content; safe for several processes at once.
 
     ``payloads/<ab>/<sha256>`` bytes · ``incoming/*.part`` unfinished fetches · ``deliveries/``, ``outcomes/``,
-    ``postings/``, ``reports/`` and ``journals/`` records.
+    ``postings/``, ``reports/``, ``journals/`` and ``replies/`` records.
     """
 
     def __init__(self, root: Path) -> None:
@@ -125,7 +126,7 @@ class LandingStore:
 
     def sweep(self, now: datetime) -> int:
         """Remove unfinished parts that nobody has touched for a week; returns how many."""
-        folders = ("incoming", "deliveries", "outcomes", "postings", "reports", "journals")
+        folders = ("incoming", "deliveries", "outcomes", "postings", "reports", "journals", "replies")
         return sum(sweep_parts(self.root / folder, now - _STALE_PART) for folder in folders)
 
     # Records
@@ -215,6 +216,18 @@ class LandingStore:
         """All journals that were ever recorded."""
         return (read_record_file(Journal, path) for path in self._records("journals"))
 
+    def write_reply(self, reply: ReplySent) -> None:
+        """Record an answer that reached its partner; FileExistsError when it was already."""
+        write_once(self._reply_path(reply.order, reply.k), record_bytes(reply))
+
+    def read_reply(self, order: int, k: int) -> ReplySent | None:
+        """The answer after the ``k``-th outcome of a delivery, if it was ever recorded."""
+        return _read(ReplySent, self._reply_path(order, k))
+
+    def replies(self) -> Iterator[ReplySent]:
+        """All answers that were ever recorded."""
+        return (read_record_file(ReplySent, path) for path in self._records("replies"))
+
     # Inside
 
     def _records(self, folder: str) -> list[Path]:
@@ -235,6 +248,9 @@ class LandingStore:
     def _journal_path(self, journal_id: str) -> Path:
         require(_JOURNAL_ID.fullmatch(journal_id) is not None, "a journal id is a plain name")
         return self.root / "journals" / f"{journal_id}.json"
+
+    def _reply_path(self, order: int, k: int) -> Path:
+        return self.root / "replies" / f"{order:08d}-{k}.json"
 
     def _part(self, token: str, limit: int) -> "tuple[Path, _PartFile]":
         """The part of a token, resumed where it lies; one of our own while another process is at work on it."""

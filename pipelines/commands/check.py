@@ -11,7 +11,7 @@ from counterfoil.protocols import Parsed
 from counterfoil.schemas.gate import prove_control
 from counterfoil.schemas.rules import Rule
 from counterfoil.settings import load_settings
-from parsers.drift import drift, place
+from parsers.drift import drift
 from parsers.layout import Layout
 from parsers.layout_file import parse_layout
 from parsers.registry import LayoutReader
@@ -46,7 +46,7 @@ def check(
     if output is Format.JSON:
         emit_json(_document(feed, parsed, verdict, rows))
     else:
-        _show(feed, parsed, verdict, rows)
+        _show(reader, feed, parsed, verdict, rows)
     raise typer.Exit(0 if verdict is None and parsed.quarantined.is_empty() else 1)
 
 
@@ -97,16 +97,17 @@ def _verdict(parsed: Parsed, feed: Layout, name: str) -> PermanentError | None:
     return None
 
 
-def _rejects(parsed: Parsed, feed: Layout) -> pl.DataFrame:
+def _rejects(parsed: Parsed, feed: Layout, reader: LayoutReader) -> pl.DataFrame:
     """Quarantined rows by code and field, with the place of the field in the file."""
     lines = pl.col("line_no").sort()
-    places = {name: place(spec, name) for name, spec in feed.fields.items()}
     return (
         parsed.quarantined.group_by("code", "field")
         .agg(rows=pl.len(), lines=lines.head(LINES_SHOWN).cast(pl.String).str.join(", "))
         .sort("code", "field")
         .with_columns(
-            field=pl.col("field").replace_strict(places, default="the whole line", return_dtype=pl.String),
+            field=pl.col("field").replace_strict(
+                dict(reader.places(feed)), default="the whole line", return_dtype=pl.String
+            ),
             meaning=pl.col("code").replace_strict({str(rule): rule.summary for rule in Rule}),
         )
     )
@@ -128,7 +129,7 @@ def _document(feed: Layout, parsed: Parsed, verdict: PermanentError | None, rows
     }
 
 
-def _show(feed: Layout, parsed: Parsed, verdict: PermanentError | None, rows: int) -> None:
+def _show(reader: LayoutReader, feed: Layout, parsed: Parsed, verdict: PermanentError | None, rows: int) -> None:
     stdout.print(
         f"{feed.key}: {parsed.lines:,} lines, {parsed.records:,} records, "
         f"{parsed.accepted.height:,} accepted, {parsed.quarantined.height:,} quarantined"
@@ -137,7 +138,7 @@ def _show(feed: Layout, parsed: Parsed, verdict: PermanentError | None, rows: in
         first = parsed.accepted.head(rows)
         emit_frame(first, Format.TABLE, title=f"First {first.height:,} records as read")
     emit_frame(parsed.control, Format.TABLE, title="Control totals")
-    emit_frame(_rejects(parsed, feed), Format.TABLE, title="Quarantined rows")
+    emit_frame(_rejects(parsed, feed, reader), Format.TABLE, title="Quarantined rows")
     for sentence in drift(parsed, feed):
         stdout.print(f"For the partner: {sentence}.", highlight=False, markup=False)
     if verdict is not None:

@@ -329,3 +329,36 @@ def test_a_source_is_entered_again_after_it_was_left(place: Place) -> None:
             assert fetched(source, only(source)) == b"1"
     with pytest.raises(PermanentError, match="inside its with block"):
         place.source.listing("out")
+
+
+@pytest.mark.parametrize("size", [0, 1, 32_768, 32_769, 3_000_000])
+def test_a_file_is_put_whole(place: Place, size: int) -> None:
+    data = random.Random(size).randbytes(size)
+    with place.source as source:
+        source.put("replies/today", "answer.csv", data)
+        source.put("replies/today", "answer.csv", data)
+        assert [file.name for file in source.listing("replies/today")] == ["answer.csv"]
+    assert (place.root / "replies" / "today" / "answer.csv").read_bytes() == data
+
+
+def test_what_is_put_goes_over_no_other_file(place: Place) -> None:
+    (place.root / "out" / "answer.csv").write_bytes(b"theirs")
+    with place.source as source:
+        for data in (b"ours, longer", b"oursXX"):
+            with pytest.raises(PermanentError) as caught:
+                source.put("out", "answer.csv", data)
+            assert caught.value.code is Code.REMOTE_REFUSED
+    assert (place.root / "out" / "answer.csv").read_bytes() == b"theirs"
+
+
+def test_a_part_that_a_crash_left_is_written_anew(place: Place) -> None:
+    (place.root / "out" / "answer.csv.part").write_bytes(b"half of something longer")
+    with place.source as source:
+        source.put("out", "answer.csv", b"whole")
+    assert {path.name: path.read_bytes() for path in (place.root / "out").iterdir()} == {"answer.csv": b"whole"}
+
+
+@pytest.mark.parametrize("name", UNSAFE_NAMES)
+def test_nothing_is_put_under_an_unsafe_name(place: Place, name: str) -> None:
+    with place.source as source:
+        assert_refused_as_unsafe(lambda: source.put("out", name, b"x"))

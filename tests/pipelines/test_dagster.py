@@ -1,13 +1,17 @@
 """The code location as the server loads it: its graph, a feed's run, a failed check, the day's close, the sensor."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from counterfoil.identity import Verdict
+from counterfoil.settings import load_settings
+from parsers.registry import LayoutReader
 from pipelines.definitions import build_definitions
 from pipelines.jobs import DAY, INTAKE, intake_keys
 from tests.plugins.homes import MONDAY, Office
@@ -31,7 +35,8 @@ def located(office: Office, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dg.
 
 
 def run(definitions: dg.Definitions, instance: dg.DagsterInstance, job: str, *feeds: str) -> dg.ExecuteInProcessResult:
-    keys = [key for feed in feeds for key in intake_keys(feed, ["salesforce"])] or None
+    known = intake_keys(LayoutReader(load_settings().data).layouts(), ["salesforce"])
+    keys = [key for feed in feeds for key in known[feed]] or None
     return definitions.resolve_job_def(job).execute_in_process(
         partition_key=str(MONDAY), instance=instance, asset_selection=keys, raise_on_error=False
     )
@@ -139,3 +144,25 @@ def test_a_date_outside_the_partitions_never_becomes_a_key(
     with office.desk() as desk:
         (strange,) = desk.index.deliveries(feed="skybridge_requests")
     assert strange.verdict == Verdict.HELD
+
+
+def test_a_feed_that_is_answered_has_an_asset_for_it(
+    office: Office,
+    located: Callable[[], dg.Definitions],
+    instance: dg.DagsterInstance,
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = shutil.copytree(root / "data", tmp_path / "data")
+    shutil.copytree(data / "contracts/partners/adriatic", data / "partners/adriatic")
+    monkeypatch.setenv("COUNTERFOIL_DATA", str(data))
+    batch = f"FH,1.0,{MONDAY}T18:00:00Z\nBH,1,{MONDAY}\nBT,0,0\nFT,1\n"
+    office.put("adriatic/incoming/Adriatic_0000001_Rewards.csv", batch)
+    office.look()
+    definitions = located()
+    assert run(definitions, instance, INTAKE, "adriatic_handback").success
+    (answer,) = (office.home / "inbox/adriatic/acks").iterdir()
+    assert answer.read_text().endswith("Accepted,\nFT,0,0,2\n")
+    (made,) = instance.fetch_materializations(dg.AssetKey(["reply", "adriatic_handback"]), limit=1).records
+    assert "Adriatic_0000001_Rewards_ack.csv" in str(made.asset_materialization and made.asset_materialization.metadata)

@@ -1,0 +1,161 @@
+"""The file that a partner gets back for a file of its own: what it may hold, and writing it.
+
+Here: the contract ``reply:`` of a layout, and lines of text from facts and rows. Pure. Not here: which files are
+answered when, or how an answer reaches the partner (``steps.reply``).
+"""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, Literal
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, model_validator
+
+FACTS: Final = (
+    "name", "stem", "suffix", "date", "sequence", "next", "order", "status", "code", "message", "records", "accepted",
+    "rejected", "points", "rejected_points",
+)  # fmt: skip
+"""What is said of the file as a whole, by the names that templates use. ``next`` is the number expected next."""
+
+ROWS: Final = {
+    "line": pl.Int64,
+    "ref": pl.String,
+    "member": pl.String,
+    "points": pl.Int64,
+    "code": pl.String,
+    "text": pl.String,
+    "field": pl.String,
+    "raw": pl.String,
+}
+"""What is said of a record. ``code`` is the partner's; ``ref`` and ``member`` are blank where it was not taken."""
+
+_PLACE: Final = re.compile(r"\{(\w+)(?::([<>0])(\d{1,4}))?\}")
+_BREAKS: Final = r"[\x00-\x1f\x7f\u2028\u2029]"
+
+
+class Status(StrEnum):
+    """What became of a file as a whole."""
+
+    ACCEPTED = "accepted"
+    PARTLY = "partly"
+    """Some of its records were not taken."""
+    FAILED = "failed"
+    """Nothing of it counts; it is to be sent again."""
+    DUPLICATE = "duplicate"
+    """It had been sent before."""
+
+
+class Reply(BaseModel):
+    """The answer to each file of a feed: lines of text, each a template.
+
+    A name in braces stands for a value: ``{points}``; ``{points:010}`` pads it with zeros to ten places, ``{ref:<20}``
+    and ``{ref:>20}`` with blanks on the right and left and cut what is longer. Header, trailer and names may use what
+    is said of the file, ``row`` that and what is said of the record.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    when: Literal["always", "rejects"] = "always"
+    """``rejects``: only where the file failed or some of its records were not taken."""
+    folder: str
+    """Where it is put, on the connection that the file came from."""
+    name: str
+    """Its name, by which the partner knows which file it answers."""
+    failed_name: str | None = None
+    """Its name where the whole file failed, for partners who want the same name again then."""
+    encoding: Literal["utf-8", "latin-1", "cp1252"] = "utf-8"
+    line_end: Literal["lf", "crlf"] = "lf"
+    escape: Literal["none", "csv", "xml"] = "none"
+    """How values keep to the format: quoted where they hold a comma, semicolon, bar or quote, or as XML text."""
+    header: tuple[str, ...] = ()
+    row: str | None = None
+    rows: Literal["rejects", "all"] = "rejects"
+    trailer: tuple[str, ...] = ()
+    statuses: dict[Status, str] = {}
+    """The partner's words for what became of the file; without one, ours."""
+    codes: dict[str, str] = {}
+    """The partner's codes for ours; ``other`` stands for all that are not listed, ``""`` for a record that is fine."""
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> "Reply":
+        keys = {
+            "name": (self.name, self.failed_name or ""),
+            "header": self.header,
+            "row": (self.row or "",),
+            "trailer": self.trailer,
+        }
+        for key, templates in keys.items():
+            known = {*FACTS, *(ROWS if key == "row" else ())}
+            for template in templates:
+                strange = [name for name, _, _ in _PLACE.findall(template) if name not in known]
+                if strange or "{" in _PLACE.sub("", template) or "}" in _PLACE.sub("", template):
+                    found = ", ".join(strange) or "a brace alone"
+                    raise ValueError(f"{key}: {found} is none of {', '.join(sorted(known))}")
+        return self
+
+    def code(self, code: str) -> str:
+        """The partner's code for one of ours."""
+        return self.codes.get(code, self.codes.get("other", code) if code else "")
+
+    def wanted(self, status: Status) -> bool:
+        """Whether a file of which this became is answered."""
+        return self.when == "always" or status in (Status.PARTLY, Status.FAILED)
+
+
+def file_name(reply: Reply, facts: Mapping[str, str], status: Status) -> str:
+    """The name of an answer."""
+    template = reply.failed_name if status is Status.FAILED and reply.failed_name else reply.name
+    return _line(template, facts)
+
+
+def content(reply: Reply, facts: Mapping[str, str], rows: pl.DataFrame) -> bytes:
+    """The bytes of an answer. ``rows`` has ROWS' columns. What the encoding cannot hold becomes a question mark."""
+    said = {name: _escaped(value, reply) for name, value in facts.items()}
+    lines = [_line(template, said) for template in reply.header]
+    if reply.row is not None:
+        texts = rows.with_columns(pl.lit(value).alias(name) for name, value in facts.items() if name not in ROWS)
+        lines += texts.select(_columnar(reply.row, reply)).to_series().to_list()
+    lines += [_line(template, said) for template in reply.trailer]
+    end = "\r\n" if reply.line_end == "crlf" else "\n"
+    return "".join(line + end for line in lines).encode(reply.encoding, errors="replace")
+
+
+def _line(template: str, facts: Mapping[str, str]) -> str:
+    def filled(hit: re.Match[str]) -> str:
+        text, how, width = re.sub(_BREAKS, " ", facts.get(hit[1], "")), hit[2], int(hit[3] or 0)
+        if how == "0":
+            return text.zfill(width)
+        return text[:width].ljust(width) if how == "<" else text[:width].rjust(width) if how else text
+
+    return _PLACE.sub(filled, template)
+
+
+def _columnar(template: str, reply: Reply) -> pl.Expr:
+    """A template over a column of rows."""
+    parts: list[pl.Expr] = []
+    at = 0
+    for hit in _PLACE.finditer(template):
+        parts += [pl.lit(template[at : hit.start()]), _filled(hit[1], hit[2], int(hit[3] or 0), reply)]
+        at = hit.end()
+    return pl.concat_str([*parts, pl.lit(template[at:])])
+
+
+def _filled(name: str, how: str | None, width: int, reply: Reply) -> pl.Expr:
+    text = pl.col(name).cast(pl.String).fill_null("").str.replace_all(_BREAKS, " ")
+    if how == "0":
+        return text.str.zfill(width)
+    if how is not None:
+        text = text.str.slice(0, width)
+        return text.str.pad_end(width) if how == "<" else text.str.pad_start(width)
+    if reply.escape == "csv":
+        quoted = pl.concat_str(pl.lit('"'), text.str.replace_all('"', '""', literal=True), pl.lit('"'))
+        return pl.when(text.str.contains('[,;|"]')).then(quoted).otherwise(text)
+    if reply.escape == "xml":
+        return text.str.replace_many(["&", "<", ">", '"'], ["&amp;", "&lt;", "&gt;", "&quot;"])
+    return text
+
+
+def _escaped(value: str, reply: Reply) -> str:
+    frame = pl.DataFrame({"value": [value]})
+    return str(frame.select(_filled("value", None, 0, reply)).item())
