@@ -81,8 +81,8 @@ def run(desk: Desk, day: date, *, feeds: Sequence[str] | None = None) -> Night:
     partners = [feed.feed for feed in desk.feeds()]
     for feed in [*own, *(partners if feeds is None else feeds)]:
         _guarded(night, feed, partial(_intake, desk, night, feed, day))
-    for feed in desk.reader.feeds():
-        _guarded(night, feed.feed, partial(_answer, desk, night, feed.feed))
+    for answered in desk.reader.feeds():
+        _guarded(night, answered.feed, partial(_answer, desk, night, answered.feed))
     for target in desk.crm_targets:
         _guarded(night, target.name, partial(_hand_on, desk, night, target))
     if feeds is None:

@@ -178,6 +178,10 @@ class Reader(Protocol):
         """Where each field of the feed's records lies, in words for the partner."""
         ...
 
+    def encoding(self, feed: Feed) -> str:
+        """The encoding of the raw bytes that are kept of the feed's quarantined records."""
+        ...
+
     def lines(self, feed: Feed, *, name: str, payload: Path, numbers: Iterable[int]) -> dict[int, RawLine]:
         """The physical lines with these numbers, from 1, as far as the file has them."""
         ...

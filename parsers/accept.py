@@ -15,7 +15,10 @@ from typing import Final
 from counterfoil.errors import Code, PermanentError
 from counterfoil.feed import Feed
 from counterfoil.protocols import Parsed
+from counterfoil.replies import Reply, Status
 from counterfoil.schemas.gate import prove_control
+from counterfoil.steps.post import HELD_CODES
+from counterfoil.steps.reply import About, written
 from parsers.registry import LayoutReader
 
 GOLDEN_SUFFIX: Final = ".golden.json"
@@ -43,12 +46,14 @@ def claim_sample(reader: LayoutReader, sample: Path) -> Feed:
 
 
 def render(reader: LayoutReader, sample: Path) -> bytes:
-    """A sample's golden: marks, the three tables and the gate's verdict, or the message of a file that is refused.
+    """A sample's golden: marks, the three tables and the gate's verdict, or the message of a file that is refused; and
+    the answer that its partner would get, where it gets one.
 
     Raises what is our fault and not the file's: that is never accepted.
     """
     feed = claim_sample(reader, sample)
     document: dict[str, object] = {"layout": feed.key}
+    parsed, fault = None, ""
     try:
         parsed = reader.read(feed, name=sample.name, payload=sample)
         document |= _tables(parsed)
@@ -57,9 +62,25 @@ def render(reader: LayoutReader, sample: Path) -> bytes:
     except PermanentError as error:
         if error.code in OUR_FAULTS:
             raise
-        document["verdict"] = str(error)
+        document["verdict"], fault = str(error), error.code
+    if feed.reply is not None:
+        document["reply"] = _reply(reader, feed, feed.reply, sample, parsed, fault)
     text = json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False, default=_plain)
     return (text + "\n").encode()
+
+
+def _reply(
+    reader: LayoutReader, feed: Feed, reply: Reply, sample: Path, parsed: Parsed | None, fault: str
+) -> dict[str, object]:
+    """The answer to a sample that came first and alone; none for a file on which a person has to decide."""
+    clean = parsed is not None and parsed.quarantined.is_empty()
+    status = Status.FAILED if fault else Status.ACCEPTED if clean else Status.PARTLY
+    marks = parsed.marks if parsed else None
+    about = About(sample.name, marks and marks.business_date, marks and marks.sequence, 1, status, fault)
+    if fault in HELD_CODES or not reply.wanted(status):
+        return {}
+    name, data = written(feed, reply, about, parsed, reader)
+    return {"name": name, "lines": data.decode(reply.encoding).splitlines()}
 
 
 def _tables(parsed: Parsed) -> dict[str, object]:

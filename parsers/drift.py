@@ -29,9 +29,9 @@ def drift(parsed: Parsed, layout: Layout) -> list[str]:
 def _sentence(layout: Layout, code: str, field: str | None, count: int, records: int) -> str:
     share = f"{count:,} of {records:,} records"
     if field is None or code in _OF_LINES:
-        return f"{share}: {Rule(code).summary}"
+        return f"{share}: {Rule[code].summary}"
     spec = layout.fields[field]
-    return f"{place(spec, field)}: {share} hold no {_agreed(spec)} as agreed; {Rule(code).summary}"
+    return f"{place(spec, field)}: {share} hold no {_agreed(spec)} as agreed; {Rule[code].summary}"
 
 
 def place(spec: FieldSpec, name: str) -> str:

@@ -151,8 +151,11 @@ def _check_marks(layout: "Layout") -> None:
             _need(said.name in groups, f"marks.{mark}: recognise.name has no group {said.name}")
         else:
             spec = layout.envelope.get(said.envelope or "")
-            fits = isinstance(spec, kind) and not layout.of_groups(spec)
-            _need(fits, f"marks.{mark}: no envelope field {said.envelope} of a fitting type")
+            of_groups = spec is not None and layout.of_groups(spec)
+            _need(
+                isinstance(spec, kind) and not of_groups,
+                f"marks.{mark}: no envelope field {said.envelope} of a fitting type",
+            )
     _need(
         layout.identity.by != "sequence" or layout.marks.sequence is not None,
         "identity.by is sequence, so marks.sequence is needed",

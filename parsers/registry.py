@@ -112,6 +112,12 @@ class LayoutReader:
         """Where each field of the feed's records lies, in words for the partner."""
         return {name: place(spec, name) for name, spec in self._layout(feed).fields.items()}
 
+    def encoding(self, feed: Feed) -> str:
+        """The encoding of the raw bytes that are kept of the feed's quarantined records."""
+        layout = self._layout(feed)
+        # UTF-16 is turned into UTF-8 before lines are cut, and records of documents are written as it.
+        return layout.encoding if layout.lines is not None and layout.encoding != "utf-16" else "utf-8"
+
     def inspect(self, feed: Feed, *, name: str, payload: Path) -> Marks:
         """What a file says of itself; FILE_EMPTY, FILE_TOO_LARGE, HEADER_MISSING, ENVELOPE_INVALID."""
         return inspect_file(self._layout(feed), name, payload)

@@ -6,7 +6,8 @@ written (``counterfoil.replies``) or put (``connectors``).
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import PurePosixPath
 
 import polars as pl
@@ -16,7 +17,7 @@ from counterfoil.feed import Feed
 from counterfoil.files import sha256_bytes
 from counterfoil.identity import Verdict
 from counterfoil.landing.records import Delivery, Outcome, OutcomeState, ReplySent
-from counterfoil.protocols import Parsed
+from counterfoil.protocols import Parsed, Reader
 from counterfoil.replies import ROWS, Reply, Status, content, file_name
 from counterfoil.schemas.rules import Rule
 from counterfoil.steps.desk import Desk
@@ -58,13 +59,38 @@ def _answer(desk: Desk, delivery: Delivery, k: int, outcome: Outcome | None, fee
     status = _status(delivery, outcome, parsed)
     if not reply.wanted(status):
         return replace(none, status=status)
-    taken = status in (Status.ACCEPTED, Status.PARTLY)
-    facts = _facts(delivery, outcome, feed, reply, status, parsed if taken else None)
-    name = file_name(reply, facts, status)
-    data = content(reply, facts, _rows(desk, delivery, feed, reply, parsed))
+    about = About(
+        name=delivery.name,
+        day=delivery.business_date,
+        number=delivery.sequence,
+        order=delivery.order,
+        status=status,
+        fault=((outcome or delivery).code or "") if status is Status.FAILED else "",
+    )
+    name, data = written(feed, reply, about, parsed, desk.reader)
     with desk.open_source(delivery.connection) as source:
         source.put(reply.folder, name, data)
     return replace(none, status=status, folder=reply.folder, name=name, sha256=sha256_bytes(data))
+
+
+@dataclass(frozen=True)
+class About:
+    """A file as far as its answer speaks of it. ``fault``: the message code of one that failed, else empty."""
+
+    name: str
+    day: date | None
+    number: int | None
+    order: int
+    status: Status
+    fault: str
+
+
+def written(feed: Feed, reply: Reply, about: About, parsed: Parsed | None, reader: Reader) -> tuple[str, bytes]:
+    """Name and bytes of an answer. ``parsed``: the file's records, where they could be read."""
+    taken = parsed if about.status in (Status.ACCEPTED, Status.PARTLY) else None
+    facts = _facts(feed, reply, about, taken)
+    told = None if about.status is Status.DUPLICATE else parsed
+    return file_name(reply, facts, about.status), content(reply, facts, _rows(feed, reply, told, reader))
 
 
 def _status(delivery: Delivery, outcome: Outcome | None, parsed: Parsed | None) -> Status:
@@ -75,28 +101,26 @@ def _status(delivery: Delivery, outcome: Outcome | None, parsed: Parsed | None) 
     return Status.ACCEPTED if parsed.quarantined.is_empty() else Status.PARTLY
 
 
-def _facts(
-    delivery: Delivery, outcome: Outcome | None, feed: Feed, reply: Reply, status: Status, taken: Parsed | None
-) -> dict[str, str]:
+def _facts(feed: Feed, reply: Reply, about: About, taken: Parsed | None) -> dict[str, str]:
     """What is said of a file, as text. ``taken``: its records, where they count."""
-    path = PurePosixPath(delivery.name)
-    fault = (outcome or delivery).code if status is Status.FAILED else None
+    path = PurePosixPath(about.name)
     good, bad = (taken.accepted, taken.quarantined) if taken else (pl.DataFrame(), pl.DataFrame())
-    number = delivery.sequence
-    due = None if number is None else number + (status is not Status.FAILED)
-    if due is not None and feed.identity.wrap_at is not None:
-        number, due = ((n - 1) % feed.identity.wrap_at + 1 for n in (number or 1, due))
+    number = about.number
+    due = None if number is None else number + (about.status is not Status.FAILED)
+    last = feed.identity.wrap_at
+    if number is not None and due is not None and last is not None:
+        number, due = ((counted - 1) % last + 1 for counted in (number, due))
     return {
-        "name": delivery.name,
+        "name": about.name,
         "stem": path.stem,
         "suffix": path.suffix,
-        "date": "" if delivery.business_date is None else f"{delivery.business_date:%Y%m%d}",
+        "date": "" if about.day is None else f"{about.day:%Y%m%d}",
         "sequence": "" if number is None else str(number),
         "next": "" if due is None else str(due),
-        "order": str(delivery.order),
-        "status": reply.statuses.get(status, status.value),
-        "code": reply.code(fault or ""),
-        "message": Code(fault).summary if fault else "",
+        "order": str(about.order),
+        "status": reply.statuses.get(about.status, about.status.value),
+        "code": reply.code(about.fault),
+        "message": Code[about.fault].summary if about.fault else "",
         "records": str(good.height + bad.height),
         "accepted": str(good.height),
         "rejected": str(bad.height),
@@ -109,11 +133,11 @@ def _sum(rows: pl.DataFrame) -> int:
     return int(rows["points"].sum()) if "points" in rows.columns else 0
 
 
-def _rows(desk: Desk, delivery: Delivery, feed: Feed, reply: Reply, parsed: Parsed | None) -> pl.DataFrame:
+def _rows(feed: Feed, reply: Reply, parsed: Parsed | None, reader: Reader) -> pl.DataFrame:
     """The records to tell of, by line: those that could not be taken, and the others where the partner wants them."""
     if parsed is None or reply.row is None:
         return pl.DataFrame(schema=ROWS)
-    bad = _refused(parsed, reply, desk.reader.places(feed), _encoding(desk, delivery, feed, parsed))
+    bad = _refused(parsed, reply, reader.places(feed), reader.encoding(feed))
     if reply.rows == "rejects":
         return bad
     good = parsed.accepted.select(
@@ -138,11 +162,3 @@ def _refused(parsed: Parsed, reply: Reply, places: Mapping[str, str], encoding: 
         field=pl.col("field").replace_strict(dict(places), default="", return_dtype=pl.String),
         raw=pl.Series([line.decode(encoding, "replace") for line in parsed.quarantined["raw"]], dtype=pl.String),
     ).cast(pl.Schema(ROWS))
-
-
-def _encoding(desk: Desk, delivery: Delivery, feed: Feed, parsed: Parsed) -> str:
-    """The encoding of a file's lines, as the reader knows it of the first that is to be told."""
-    lines = parsed.quarantined["line_no"].head(1).to_list()
-    payload = desk.landing.path(delivery.payload_sha)
-    known = desk.reader.lines(feed, name=delivery.name, payload=payload, numbers=lines) if lines else {}
-    return next((line.encoding for line in known.values()), "utf-8")
