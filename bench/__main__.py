@@ -1,7 +1,7 @@
 """``python -m bench``: the speed harness from the command line; ``history``: what history costs; ``passes``: what the
-later passes cost; ``labelled``: how well answers find their requests.
+later passes cost; ``labelled``: how well answers find their requests; ``fuzz``: what damaged files do.
 
-Here: nothing but the call. Not here: what is measured (``run``, ``history``, ``passes``, ``labelled``).
+Here: nothing but the call. Not here: what is measured (``run``, ``history``, ``passes``, ``labelled``, ``fuzz``).
 """
 
 import sys
@@ -20,6 +20,11 @@ if sys.argv[1:2] == ["labelled"]:
     from bench.labelled.command import main as judge
 
     sys.exit(judge(sys.argv[2:]))
+
+if sys.argv[1:2] == ["fuzz"]:
+    from bench.fuzz import main as damage
+
+    sys.exit(damage(sys.argv[2:]))
 
 # The yardstick's own process imports nothing heavy: see there.
 from bench.run import main
