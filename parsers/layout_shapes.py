@@ -3,7 +3,6 @@
 Here: their models and what each can check alone. Not here: fields (``fields``) or reading (``shapes``).
 """
 
-import re
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
@@ -19,8 +18,6 @@ EBCDIC: Final = ("cp037", "cp500")
 
 Prefix = Annotated[str, Field(max_length=64)]
 """How a line begins; the empty one fits every line."""
-
-_PATH: Final = re.compile(r"@?[A-Za-z_][\w:-]*(?:\.@?[A-Za-z_][\w:-]*)*")
 
 
 class Group(Contract):
@@ -129,54 +126,4 @@ class Delimited(Lines, Table):
         return self
 
 
-def _check_path(path: str) -> str:
-    if _PATH.fullmatch(path) is None:
-        raise ValueError("names with dots between them, such as order.lines")
-    return path
-
-
-class JsonLines(Contract):
-    """One JSON object a line."""
-
-    type: Literal["json_lines"]
-
-
-class Json(Contract):
-    """One JSON document; ``records`` is the path of the array that holds the records."""
-
-    type: Literal["json"]
-    records: str
-
-    @model_validator(mode="after")
-    def _is_path(self) -> "Json":
-        _check_path(self.records)
-        return self
-
-
-class Xml(Contract):
-    """One XML document; ``record`` is the path of the records' element from the root, which it begins with.
-
-    Names are local: namespaces are passed over. A field's path is relative to the record, that of an envelope field to
-    the root; its last part may be an attribute, as in ``Amount.@currency``.
-    """
-
-    type: Literal["xml"]
-    record: str
-
-    @model_validator(mode="after")
-    def _is_path(self) -> "Xml":
-        _check_path(self.record)
-        if "@" in self.record or "." not in self.record:
-            raise ValueError("the path of an element below the root, such as HandBack.Transfer")
-        return self
-
-
-class Xlsx(Table):
-    """One sheet of a workbook, its column names in ``header_row`` (from 1) and one record a row below it."""
-
-    type: Literal["xlsx"]
-    sheet: str = Field(min_length=1, max_length=31)
-    header_row: int = Field(default=1, ge=1, le=1000)
-
-
-Shape = Annotated[FixedWidth | Delimited | JsonLines | Json | Xml | Xlsx, Field(discriminator="type")]
+Shape = Annotated[FixedWidth | Delimited, Field(discriminator="type")]

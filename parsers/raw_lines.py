@@ -1,8 +1,7 @@
 """Single lines of a file by number, and which of their bytes hold what by the layout.
 
-Here: finding lines without reading records, and where their fields lie; of files that are not made of lines, the text
-of single records, all of which counts as somebody's. Not here: what is hidden of them (the core's ``masking``), or
-typed values (``reader``).
+Here: finding lines without reading records, and where their fields lie. Not here: what is hidden of them (the core's
+``masking``), or typed values (``reader``).
 """
 
 from collections.abc import Iterable
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import polars as pl
 
 from counterfoil.protocols import RawLine, Span
 from counterfoil.schemas.tables import RAW_BYTES_MAX
@@ -18,9 +16,7 @@ from parsers.fields import FieldSpec, TextField
 from parsers.layout import Layout
 from parsers.layout_shapes import FixedWidth
 from parsers.lines import SCAN_BYTES, Payload
-from parsers.opening import open_file
 from parsers.shapes import delimited
-from parsers.shapes.cut import Opened
 from parsers.shapes.line_file import LineFile
 
 _ACCOUNTS: Final = {"member", "to_account", "owner", "survivor"}
@@ -36,9 +32,7 @@ def read_lines(layout: Layout, name: str, path: Path, numbers: Iterable[int]) ->
     """The lines of a file with these numbers (from 1), those that it has; raises what ``read_file`` raises about the
     envelope. One pass over the bytes up to the last of them.
     """
-    opened = open_file(layout, path, name)
-    if not isinstance(opened, LineFile):
-        return _records(opened, numbers)
+    opened = LineFile(layout, path, name)
     payload = opened.payload
     found = {}
     for number, start in _starts(payload, numbers).items():
@@ -55,16 +49,6 @@ def read_lines(layout: Layout, name: str, path: Path, numbers: Iterable[int]) ->
             plain=_spans(places, _plain(layout)),
             accounts=_spans(places, _mapped(layout, _ACCOUNTS)),
         )
-    return found
-
-
-def _records(opened: Opened, numbers: Iterable[int]) -> dict[int, RawLine]:
-    """Records by number, as text."""
-    wanted = pl.Series(list(numbers), dtype=pl.Int64).unique()
-    found: dict[int, RawLine] = {}
-    for cut in opened.cuts():
-        here = cut.rows.select("line_no", content=cut.raw).filter(pl.col("line_no").is_in(wanted.implode()))
-        found |= {no: RawLine(content[:RAW_BYTES_MAX], len(content), "utf-8") for no, content in here.iter_rows()}
     return found
 
 

@@ -4,9 +4,9 @@ Here: the tables that a shape gives, the rules for records that have not the dec
 any shape, or what a field's text means (``values``).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 import polars as pl
 
@@ -44,29 +44,6 @@ class Cut:
     raw: pl.Series
     passed: int = 0
     groups: pl.DataFrame | None = None
-
-
-class Opened(Protocol):
-    """A file opened by its shape."""
-
-    @property
-    def empty(self) -> bool:
-        """It holds no record."""
-        ...
-
-    @property
-    def envelope(self) -> Mapping[str, str]:
-        """The text of each envelope field that the file says once."""
-        ...
-
-    @property
-    def envelope_lines(self) -> int:
-        """Physical lines of headers and trailers, column names included."""
-        ...
-
-    def cuts(self) -> Iterator[Cut]:
-        """The records in file order. ROWS_TOO_MANY before memory is spent on them."""
-        ...
 
 
 def with_whole(rows: pl.DataFrame) -> pl.DataFrame:

@@ -27,8 +27,8 @@ from parsers.text import Text, read_text
 class LineFile:
     """A file of lines, opened; FILE_EMPTY, FILE_TOO_LARGE, HEADER_MISSING, ENVELOPE_INVALID."""
 
-    def __init__(self, layout: Layout, shape: FixedWidth | Delimited, path: Path, name: str) -> None:
-        self.layout, self.shape, self.name = layout, shape, name
+    def __init__(self, layout: Layout, path: Path, name: str) -> None:
+        self.layout, self.shape, self.name = layout, layout.shape, name
         self.payload = open_payload(path, layout, name)
         self.columns: tuple[str | None, ...] = ()
         said = self._read_envelope()

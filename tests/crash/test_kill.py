@@ -44,8 +44,11 @@ def finish(home: Path) -> None:
 
 
 def end_state(home: Path) -> dict[str, bytes]:
+    """What a home hands out, and its heads; a hidden part that a kill left is nobody's file."""
     left = {
-        str(path.relative_to(home)): path.read_bytes() for path in sorted((home / "out").rglob("*")) if path.is_file()
+        str(path.relative_to(home)): path.read_bytes()
+        for path in sorted((home / "out").rglob("[!.]*"))
+        if path.is_file()
     }
     heads = json.loads((home / "book.head.json").read_bytes())
     return {**left, "content head": heads["content_head"].encode(), "chain head": heads["chain_head"].encode()}
