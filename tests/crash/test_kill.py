@@ -129,7 +129,7 @@ def test_a_record_without_its_batch_is_posted_first(new_office: Callable[[str], 
             done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, check=False)
             assert done.returncode == -signal.SIGKILL, done.stderr.decode()
             assert (office.home / "landing/postings/00000003.json").exists()
-        office.run(MONDAY)
+        office.book_day(MONDAY)
         return office.heads()
 
     # The chain head also seals when each was posted, which differs here.

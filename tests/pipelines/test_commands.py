@@ -19,15 +19,23 @@ from tests.plugins.homes import MONDAY, Office
 Invoke = Callable[..., Result]
 
 
-@pytest.fixture
-def ran(office: Office, monkeypatch: pytest.MonkeyPatch) -> Office:
-    """A home after one night with something to see in every list."""
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    """One night with something to see in every list; to be copied, not changed."""
+    office = Office(tmp_path_factory.mktemp("commands") / "home")
     office.home.mkdir()
     (office.home / "counterfoil.yaml").write_text(f"start_date: {MONDAY}\n")
     office.begin()
     office.ask(MONDAY, ("1001", 100), ("1002", 250), ("1003", 70))
     office.answer(MONDAY, ("1001", 100, "0000"), ("1002", 250, "0001"), ("9999", 5, "0000"))
     office.run(MONDAY)
+    return office
+
+
+@pytest.fixture
+def ran(night: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """A home after that night."""
+    office = night.copied(tmp_path / "home")
     monkeypatch.setenv("COUNTERFOIL_HOME", str(office.home))
     return office
 

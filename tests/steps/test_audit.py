@@ -1,7 +1,6 @@
 """A home that somebody changed: each change is found, and the first batch, file and row that differ are named."""
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
@@ -43,8 +42,7 @@ def posted(tmp_path_factory: pytest.TempPathFactory) -> Office:
 @pytest.fixture
 def home(posted: Office, tmp_path: Path) -> Office:
     """A copy to change."""
-    shutil.copytree(posted.home, tmp_path / "home")
-    return replace(posted, home=tmp_path / "home")
+    return posted.copied(tmp_path / "home")
 
 
 def proved(office: Office, **options: object) -> Proof:
