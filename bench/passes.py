@@ -11,29 +11,23 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
-from functools import partial
+from datetime import date, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 import polars as pl
 
+from bench.by_hand import post
 from bench.places import PROJECT
 from bench.run import bind, positive, say
 from counterfoil.feed import Arrival, Feed, FeedKind, Identity, Window
 from counterfoil.ledger.chart import Rulebook, load_rulebook
-from counterfoil.ledger.compose import stages
-from counterfoil.ledger.model import BOOK_SCHEMA, MatchPass
+from counterfoil.ledger.model import MatchPass
 from counterfoil.ledger.store import Book
-from counterfoil.ledger.work import Work
-from counterfoil.ledger.writing import Entitled, Posted, Writer
-from counterfoil.protocols import Marks, Parsed
-from counterfoil.reconcile import balance
-from counterfoil.schemas.tables import ACCEPTED, CONTROL, QUARANTINED, empty
-from counterfoil.settings import ProgrammeSettings
+from counterfoil.schemas.tables import ACCEPTED
 
 RECORDS: Final = 2_000_000
 EQUALS: Final = 100_000
@@ -221,7 +215,7 @@ def prepared(home: Path, asked: Rows, rulebook: Rulebook) -> Path:
     home.mkdir()
     feed = _feed(FeedKind.REQUESTS, source="issued", beyond_balance="already_gone")
     with book(home).writing(purpose="bench") as writer:
-        post(writer, asked, feed, rulebook)
+        post(writer, feed, asked, ASKED, rulebook)
     return home
 
 
@@ -230,7 +224,7 @@ def _posted(home: Path, turn: Path, rows: Rows, feed: Feed, rulebook: Rulebook) 
     shutil.copytree(home, turn)
     with book(turn).writing(purpose="bench") as writer:
         began = time.perf_counter()
-        n = post(writer, rows, feed, rulebook).n
+        n = post(writer, feed, rows, ASKED, rulebook).n
         seconds = time.perf_counter() - began
         found = writer.frame(
             f"""SELECT match_pass, count(*) AS rows FROM book.disposition WHERE file_id = {n}
@@ -243,30 +237,6 @@ def _posted(home: Path, turn: Path, rows: Rows, feed: Feed, rulebook: Rulebook) 
 def book(home: Path) -> Book:
     """A home's book."""
     return Book(home / "book.duckdb", home / "book.lock", home / "book.head.json")
-
-
-def post(writer: Writer, accepted: Rows, feed: Feed, rulebook: Rulebook) -> Posted:
-    """Post accepted rows as the next file of a feed."""
-    n = writer.last_posting() + 1
-    work = Work(
-        feed=feed, accepted=accepted, file_id=n, business_date=ASKED, on_day=ASKED, policy=ProgrammeSettings(),
-        rules=rulebook.rules, schema=BOOK_SCHEMA, sender="bench",
-    )  # fmt: skip
-    parsed = Parsed(
-        marks=Marks(ASKED, "", None, empty=False), lines=accepted.height + 1, envelope_lines=1, accepted=accepted,
-        quarantined=empty(QUARANTINED), control=empty(CONTROL),
-    )  # fmt: skip
-    entitled = Entitled(
-        n=n, delivery=n, feed=feed.feed, kind=feed.kind, partner=feed.partner, name=feed.feed, identity=feed.feed,
-        epoch="", sequence=None, business_date=ASKED, on_day=ASKED, payload_sha=f"{n:064d}", run_id="bench",
-        actor="bench", posted_at=datetime(2026, 11, 20, tzinfo=UTC).replace(tzinfo=None), software="bench",
-        verdict="new", book_schema=BOOK_SCHEMA, sender="bench",
-    )  # fmt: skip
-    figures: Callable[[Rows], Rows] = partial(balance.stage_one, parsed)
-    return writer.post(
-        entitled, stages(work, writer, identity=feed.feed, skipped=[]), figures=figures, controls=parsed.control,
-        rules=rulebook.rules, rule_hashes=rulebook.hashes, seal=lambda: "bench",
-    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -75,8 +75,8 @@ def _reply(
     """The answer to a sample that came first and alone; none for a file on which a person has to decide."""
     clean = parsed is not None and parsed.quarantined.is_empty()
     status = Status.FAILED if fault else Status.ACCEPTED if clean else Status.PARTLY
-    marks = parsed.marks if parsed else None
-    about = About(sample.name, marks and marks.business_date, marks and marks.sequence, 1, status, fault)
+    day, number = (parsed.marks.business_date, parsed.marks.sequence) if parsed else (None, None)
+    about = About(sample.name, day, number, 1, status, fault)
     if fault in HELD_CODES or not reply.wanted(status):
         return {}
     name, data = written(feed, reply, about, parsed, reader)

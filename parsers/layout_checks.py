@@ -132,11 +132,8 @@ def _check_marks(layout: "Layout") -> None:
             _need(said.name in groups, f"marks.{mark}: recognise.name has no group {said.name}")
         else:
             spec = layout.envelope.get(said.envelope or "")
-            of_groups = spec is not None and layout.of_groups(spec)
-            _need(
-                isinstance(spec, kind) and not of_groups,
-                f"marks.{mark}: no envelope field {said.envelope} of a fitting type",
-            )
+            _need(spec is None or not layout.of_groups(spec), f"marks.{mark}: no envelope field of the whole file")
+            _need(isinstance(spec, kind), f"marks.{mark}: no envelope field {said.envelope} of a fitting type")
     _need(
         layout.identity.by != "sequence" or layout.marks.sequence is not None,
         "identity.by is sequence, so marks.sequence is needed",

@@ -48,14 +48,16 @@ def open_desk(settings: Settings, *, progress: Progress = silent) -> Iterator[De
 
 @contextmanager
 def desk_at(home: Path | None, *, progress: Progress = silent) -> Iterator[Desk]:
-    """The desk of a home folder, by its settings and the environment."""
-    with open_desk(load_settings(home), progress=progress) as desk:
+    """The desk of an ``existing`` home folder."""
+    with open_desk(existing(home), progress=progress) as desk:
         yield desk
 
 
-@contextmanager
-def reading_desk(home: Path | None) -> Iterator[Desk]:
-    """The desk of a home folder that is there already, to read; NOTHING_FOUND otherwise, and nothing is made."""
+def existing(home: Path | None) -> Settings:
+    """The settings of a home folder that is there already; NOTHING_FOUND otherwise, and nothing is made.
+
+    Every command begins with it but those that make a home (``run``, ``restore``, ``demo``) or need none.
+    """
     settings = load_settings(home)
     if not settings.home.root.is_dir():
         raise UsageError(
@@ -65,8 +67,7 @@ def reading_desk(home: Path | None) -> Iterator[Desk]:
             expected="a home that has run",
             remedy="Name that home with --home or COUNTERFOIL_HOME",
         )
-    with open_desk(settings) as desk:
-        yield desk
+    return settings
 
 
 def proof_desk(settings: Settings, *, progress: Progress = silent) -> ProofDesk:

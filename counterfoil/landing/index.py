@@ -100,6 +100,16 @@ class ArrivalIndex(OutputIndex):
         """Let the file go."""
         self._db.close()
 
+    def has_facts(self) -> bool:
+        """Whether anything was delivered, handed on or told of; looks alone are made anew."""
+        return bool(
+            self._db.value(
+                """SELECT EXISTS (SELECT 1 FROM deliveries) OR EXISTS (SELECT 1 FROM ranges)
+                       OR EXISTS (SELECT 1 FROM reports) OR EXISTS (SELECT 1 FROM journals)
+                       OR EXISTS (SELECT 1 FROM events)"""
+            )
+        )
+
     def rebuild(self) -> None:
         """Restore deliveries, outcomes, reports, journals and written ranges from the landing store and the batches."""
         with self._db.transaction():

@@ -47,6 +47,23 @@ _OVERLAP_BYTES: Final = 64 * 1024
 _RESUMABLE: Final = frozenset({Code.CONNECTION_LOST, Code.FILE_CUT_SHORT})
 _JOURNAL_ID: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_NUMBER: Final = r"(?:\d{8}|[1-9]\d{8,})"
+_RECORDS: Final = {
+    folder: re.compile(rf"{name}\.json")
+    for folder, name in {
+        "deliveries": _NUMBER,
+        "outcomes": rf"{_NUMBER}-\d+",
+        "postings": _NUMBER,
+        "reports": r"\d{4}-\d\d-\d\d-v\d+",
+        "journals": _JOURNAL_ID.pattern,
+        "replies": rf"{_NUMBER}-\d+",
+    }.items()
+}
+"""What records are called, by folder."""
+
+_WRITTEN: Final = re.compile(r"payloads/([0-9a-f]{2})/\1[0-9a-f]{62}|incoming/.+\.part|[a-z]+/\.[0-9a-f]{32}\.part")
+"""What else the program writes here: payloads, unfinished fetches, unfinished records."""
+
 _STALE_PART: Final = timedelta(days=7)
 """A fetch that nobody resumed for a week never will be: its file changed or went away."""
 
@@ -126,8 +143,7 @@ class LandingStore:
 
     def sweep(self, now: datetime) -> int:
         """Remove unfinished parts that nobody has touched for a week; returns how many."""
-        folders = ("incoming", "deliveries", "outcomes", "postings", "reports", "journals", "replies")
-        return sum(sweep_parts(self.root / folder, now - _STALE_PART) for folder in folders)
+        return sum(sweep_parts(self.root / folder, now - _STALE_PART) for folder in ("incoming", *_RECORDS))
 
     # Records
 
@@ -141,7 +157,7 @@ class LandingStore:
 
     def deliveries(self) -> Iterator[Delivery]:
         """All sidecars in order."""
-        return (read_record_file(Delivery, path) for path in self._records("deliveries"))
+        return (read_record_file(Delivery, path) for path in self.records("deliveries"))
 
     def write_outcome(self, outcome: Outcome) -> None:
         """Append an outcome; raises FileExistsError when its number is taken."""
@@ -153,7 +169,7 @@ class LandingStore:
 
     def outcomes(self) -> Iterator[Outcome]:
         """All outcomes, by delivery and number."""
-        return (read_record_file(Outcome, path) for path in self._records("outcomes"))
+        return (read_record_file(Outcome, path) for path in self.records("outcomes"))
 
     def write_record(self, record: PostingRecord) -> None:
         """Write the next posting record. Numbers have no gaps and no record is ever written over."""
@@ -186,7 +202,7 @@ class LandingStore:
 
     def record_numbers(self) -> list[int]:
         """The numbers of the posting records that are there, rising; files by other names are none."""
-        return [int(path.stem) for path in self._records("postings") if path.stem.isdecimal()]
+        return [int(path.stem) for path in self.records("postings")]
 
     def records_after(self, n: int) -> Iterator[PostingRecord]:
         """The posting records after ``n``, in order; SIDECAR_DAMAGED at a gap."""
@@ -202,7 +218,7 @@ class LandingStore:
 
     def report_versions(self) -> Iterator[ReportVersion]:
         """All report versions that were ever allotted."""
-        return (read_record_file(ReportVersion, path) for path in self._records("reports"))
+        return (read_record_file(ReportVersion, path) for path in self.records("reports"))
 
     def write_journal(self, journal: Journal) -> None:
         """Record a journal that was written; FileExistsError when it was already."""
@@ -214,7 +230,21 @@ class LandingStore:
 
     def journals(self) -> Iterator[Journal]:
         """All journals that were ever recorded."""
-        return (read_record_file(Journal, path) for path in self._records("journals"))
+        return (read_record_file(Journal, path) for path in self.records("journals"))
+
+    def records(self, folder: str) -> list[Path]:
+        """The files of one kind of record, in the order of their names; files by other names are none."""
+        return sorted(path for path in (self.root / folder).glob("*.json") if _RECORDS[folder].fullmatch(path.name))
+
+    def strays(self) -> Iterator[str]:
+        """Files that this program never wrote and never reads, by their path below the root."""
+        for place, folders, names in os.walk(self.root):
+            folders.sort()
+            folder = Path(place).relative_to(self.root).as_posix()
+            record = _RECORDS.get(folder)
+            for name in sorted(names):
+                if not (record and record.fullmatch(name)) and not _WRITTEN.fullmatch(f"{folder}/{name}"):
+                    yield f"{folder}/{name}".removeprefix("./")
 
     def write_reply(self, reply: ReplySent) -> None:
         """Record an answer that reached its partner; FileExistsError when it was already."""
@@ -226,12 +256,9 @@ class LandingStore:
 
     def replies(self) -> Iterator[ReplySent]:
         """All answers that were ever recorded."""
-        return (read_record_file(ReplySent, path) for path in self._records("replies"))
+        return (read_record_file(ReplySent, path) for path in self.records("replies"))
 
     # Inside
-
-    def _records(self, folder: str) -> list[Path]:
-        return sorted((self.root / folder).glob("[!.]*.json"))
 
     def _delivery_path(self, order: int) -> Path:
         return self.root / "deliveries" / f"{order:08d}.json"

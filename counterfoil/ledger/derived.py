@@ -12,7 +12,7 @@ import polars as pl
 
 from counterfoil.feed import FeedKind
 from counterfoil.ledger.differences import NAMED_MAX, Finding
-from counterfoil.ledger.histories import open_now
+from counterfoil.ledger.histories import open_now, unsigned
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import (
     OPEN_ITEM,
@@ -210,11 +210,12 @@ _BREAKS: Final = (
 
 # What migration 0002 told of postings of schema 1, whose digests do not cover it.
 _TOLD_SINCE: Final = f"""
-    SELECT d.item_id, CAST({State.HELD:d} AS SMALLINT) AS state, abs(i.amount) AS remaining, d.file_id, d.line_no
+    SELECT d.item_id, CAST({State.HELD:d} AS SMALLINT) AS state, {unsigned("i.amount")} AS remaining,
+           d.file_id, d.line_no
     FROM book.disposition d JOIN book.item i ON i.item_id = d.item_id
     WHERE d.event = {Event.HELD:d} AND i.side = {Side.OURS:d}
     UNION ALL
-    SELECT i.item_id, CAST({State.HELD:d} AS SMALLINT), abs(i.amount), k.file_id, k.line_no
+    SELECT i.item_id, CAST({State.HELD:d} AS SMALLINT), {unsigned("i.amount")}, k.file_id, k.line_no
     FROM book.settled_key k JOIN book.item h ON h.item_id = k.item_id
     JOIN book.item i ON i.item_id = (CAST(k.file_id AS BIGINT) * {RECORD_SPAN}) + k.line_no
     WHERE k.state = {State.CLOSED:d} AND h.kind = {ItemKind.THEIR_HOLD:d} AND k.line_no > 0 AND i.side = {Side.OURS:d}

@@ -25,6 +25,11 @@ ENDS: Final = ", ".join(
 _BOOKS_SUSPENSE: Final = f"({Event.UNKNOWN_ACCEPTED:d}, {Event.ACCEPTED_AFTER_END:d})"
 
 
+def unsigned(amount: str) -> str:
+    """SQL for a BIGINT without its sign; null for -2^63, which has no such number and which no file can bring."""
+    return f"abs(nullif({amount}, CAST('-9223372036854775808' AS BIGINT)))"
+
+
 def item_events(items: str = "SELECT * FROM book.item", files: str = "true") -> str:
     """A query for what happened to items: item_id, file_id, step, state, remaining, line_no.
 
@@ -47,7 +52,7 @@ def item_events(items: str = "SELECT * FROM book.item", files: str = "true") -> 
                CASE WHEN side = {Side.THEIRS:d} AND event NOT IN {_BOOKS_SUSPENSE} THEN 0
                     WHEN side = {Side.THEIRS:d} THEN amount
                     WHEN event = {Event.BALANCE_SHORT:d} THEN 0
-                    ELSE abs(amount) END AS remaining, line_no
+                    ELSE {unsigned("amount")} END AS remaining, line_no
         FROM told WHERE {files}
         UNION ALL
         SELECT item_id, file_id, 1, state, remaining, line_no FROM book.item_change SEMI JOIN named USING (item_id)
@@ -66,5 +71,6 @@ def last_events(items: str = "SELECT * FROM book.item", files: str = "true") -> 
 
 
 def open_now(files: str = "true") -> str:
-    """A query for the items that are open, derived: item_id, state, remaining."""
-    return f"SELECT item_id, state, remaining FROM ({last_events(files=files)}) WHERE state NOT IN ({ENDS})"
+    """A query for the items that are open, derived: item_id, state, remaining. Ids that no record has are none."""
+    items = f"SELECT * FROM book.item WHERE item_id BETWEEN 0 AND {RECORD_SPAN * RECORD_SPAN - 1}"
+    return f"SELECT item_id, state, remaining FROM ({last_events(items, files)}) WHERE state NOT IN ({ENDS})"

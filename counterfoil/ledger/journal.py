@@ -16,8 +16,6 @@ from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.names import HOUSE, HOUSE_NAME
 from counterfoil.protocols import JOURNAL
 
-SUMMARY: Final = ("account", "account_name", "currency", "lines", "debit_minor", "credit_minor", "points")
-
 LEDGER: Final = "main"
 SOURCE: Final = "Counterfoil"
 CATEGORIES: Final = {"revalued": "Revaluation", "revaluation": "Revaluation"}
@@ -67,16 +65,6 @@ def journal(
     ordered = made.select(pl.col(name).cast(kind) for name, kind in JOURNAL.items())
     _prove(ordered)
     return ordered
-
-
-def journal_summary(lines: pl.DataFrame) -> pl.DataFrame:
-    """SUMMARY of a journal: per account and currency the number of lines, debits, credits (minor units) and points."""
-    return (
-        lines.group_by("account", "account_name", "currency")
-        .agg(pl.len().cast(pl.Int64).alias("lines"), pl.col("debit_minor", "credit_minor", "points").sum())
-        .select(*SUMMARY)
-        .sort("account", "currency", "account_name")
-    )
 
 
 def _accounts(book: Lookups, chart: Chart, unit: str) -> pl.DataFrame:

@@ -17,6 +17,8 @@ from counterfoil.reconcile.groups import Groups, Verdict
 from counterfoil.reconcile.terms import SUGGESTING, inside
 
 ENDS: Final = {"item_id": pl.Int64, "line_no": pl.Int64, "confirmed": pl.Int64}
+_ACCEPTS: Final = (pl.col("outcome") == Outcome.ACCEPTED.value) & (pl.col("points") > 0)
+"""An acceptance above zero."""
 _WAITING: Final = [state.value for state in life.WAITING]
 _UNSETTLED: Final = [event.value for event in (Event.AMOUNT_DIFFERS, Event.CONFLICT, Event.DUPLICATE_ANSWER)]
 
@@ -107,8 +109,7 @@ def _splits(later: Later, waiting: pl.DataFrame, work: Work) -> Later:
         "line_no", "ref", "points", "sent", "outcome", "value_date", "asked_on", group="item_id", part=_record(work)
     )
     timely = _timely(work)
-    accepted = (pl.col("outcome") == Outcome.ACCEPTED.value) & (pl.col("points") > 0)
-    of_parts = spoken.filter(accepted.all().over("group"))
+    of_parts = spoken.filter(_ACCEPTS.all().over("group"))
     today = of_parts.filter(timely)
     parts = (
         waiting.filter((pl.col("kind") == ItemKind.THEIR_ACCEPT.value) & (pl.col("remaining") == 0))
@@ -146,9 +147,8 @@ def _splits(later: Later, waiting: pl.DataFrame, work: Work) -> Later:
 def _unknown_parts(decided: pl.DataFrame, waiting: pl.DataFrame) -> pl.DataFrame:
     """Lines of acceptances under references that nobody knows yet: parts of a request that may still come."""
     nobodys = decided.filter(pl.col("item_id").is_null())
-    accepted = (pl.col("outcome") == Outcome.ACCEPTED.value) & (pl.col("points") > 0)
     others = waiting.filter(pl.col("kind") != ItemKind.THEIR_ACCEPT.value).select("ref")
-    fresh = nobodys.filter(accepted.all().over("ref")).join(others, on="ref", how="anti")
+    fresh = nobodys.filter(_ACCEPTS.all().over("ref")).join(others, on="ref", how="anti")
     again = waiting.select("ref", "value_date", points="amount")
     return fresh.join(again, on=["ref", "value_date", "points"], how="anti").select("line_no")
 

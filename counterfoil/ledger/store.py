@@ -162,6 +162,11 @@ class Book:
                 raise self._damaged("a database without the tables of a book")
             return self.heads(Lookups(connection)), schema
 
+    def remove(self) -> None:
+        """Remove the file and its log."""
+        for path in (self.path, _wal(self.path)):
+            path.unlink(missing_ok=True)
+
     def publish(self, heads: Heads) -> None:
         """Write heads beside the book."""
         write_durably(self.head_path, canonical_json(asdict(heads)))
@@ -236,7 +241,7 @@ class Book:
         """
         aside = replace(self, path=self.path.with_suffix(".making"))
         with room_for_write(self.path.parent):
-            aside._remove()  # what a killed migration left
+            aside.remove()  # what a killed migration left
             if not self.path.exists():
                 self._require_never_posted()
                 _wal(self.path).unlink(missing_ok=True)  # of a book that is gone: it must not be read into the new one
@@ -281,7 +286,7 @@ class Book:
                 os.fsync(file.fileno())
             require(not _wal(self.path).exists(), "a closed book has no log beside it", code=Code.MIGRATION_FAILED)
         except BaseException as error:
-            self._remove()
+            self.remove()
             if old is not None and isinstance(error, TransientError) and error.code is Code.DISK_FULL:
                 raise _no_room_to_migrate(old) from error
             raise
@@ -310,10 +315,6 @@ class Book:
         with self._attached(read_only=False) as connection:
             connection.execute("CHECKPOINT book")
         require(not _wal(self.path).exists(), "a closed book has no log beside it", code=Code.BOOK_DAMAGED)
-
-    def _remove(self) -> None:
-        for path in (self.path, _wal(self.path)):
-            path.unlink(missing_ok=True)
 
     def _has(self, heads: Heads) -> bool:
         with self._attached(read_only=True) as connection:

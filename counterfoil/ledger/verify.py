@@ -55,6 +55,8 @@ _WORKING: Final[Mapping[str, Mapping[str, type[pl.DataType]]]] = {
     "control": {"file_id": pl.Int32, "control": pl.String, "declared": pl.Int64, "computed": pl.Int64},
 }  # fmt: skip
 
+_DATED: Final = {"business_date": "DATE", "on_day": "DATE", "posted_at": "TIMESTAMP"}
+
 _CHAINED: Final = ("n", "book_schema", "payload_sha", "record_sha", "rows_digest", "content_head", "chain_head")
 
 _UNSEALED: Final = {
@@ -94,17 +96,19 @@ def structure(book: Lookups) -> list[Finding]:
         for table, name, kind in wanted
         if columns.get((table, name)) != kind
     ]
-    return other or _blank(book)
+    return other or _unreadable(book)
 
 
-def _blank(book: Lookups) -> list[Finding]:
-    """Postings that do not say what the chain is made of."""
-    counts = ", ".join(f"count(*) - count({name}) AS {name}" for name in _CHAINED)
-    found = book.frame(f"SELECT {counts} FROM book.posting").row(0)
+def _unreadable(book: Lookups) -> list[Finding]:
+    """Postings that do not say what the chain is made of, or a time that no calendar has."""
+    blank = {name: f"{name} IS NULL" for name in _CHAINED}
+    dated = {name: f"{name} NOT BETWEEN {kind} '0001-01-01' AND {kind} '9999-12-31'" for name, kind in _DATED.items()}
+    counts = ", ".join(f"count(*) FILTER ({bad}) AS {name}" for name, bad in (blank | dated).items())
+    found = book.frame(f"SELECT {counts} FROM book.posting").row(0, named=True)
     return [
-        Finding("book", f"column {name} blank in {blank:,} rows", "a value in each", table="posting")
-        for name, blank in zip(_CHAINED, found, strict=True)
-        if blank
+        Finding("book", f"column {name} blank or of no calendar in {rows:,} rows", "a value in each", table="posting")
+        for name, rows in found.items()
+        if rows
     ]
 
 

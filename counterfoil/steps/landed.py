@@ -18,7 +18,7 @@ Sidecar = TypeVar("Sidecar", Delivery, Outcome)
 Records = dict[int, tuple[PostingRecord, str]]
 """Posting records by number, each with the hash of its bytes."""
 
-_SAID_TWICE = ("payload_sha", "feed", "name", "business_date", "sequence", "epoch", "sender")
+_SAID_TWICE = ("payload_sha", "feed", "name", "identity", "business_date", "sequence", "epoch", "sender")
 """What a delivery's sidecar and the record of its posting both say."""
 
 _WITHOUT_SETTINGS = 1
@@ -48,8 +48,8 @@ def hurt(desk: ProofDesk, records: Records, start: int) -> tuple[int, list[Findi
     Those of postings before ``start`` are passed over.
     """
     landing = desk.landing
-    deliveries, findings = _sidecars(Delivery, landing.root / "deliveries")
-    outcomes, unread = _sidecars(Outcome, landing.root / "outcomes")
+    deliveries, findings = _sidecars(Delivery, landing.records("deliveries"))
+    outcomes, unread = _sidecars(Outcome, landing.records("outcomes"))
     findings += [*unread, *_disagreeing(records, {one.order: one for one in deliveries}, outcomes, landing.last_n())]
     first_order = min((record.order for record, _ in records.values()), default=0) if start > 1 else 0
     named: dict[str, tuple[int | None, str]] = {
@@ -66,13 +66,13 @@ def hurt(desk: ProofDesk, records: Records, start: int) -> tuple[int, list[Findi
     return len(named), findings
 
 
-def _sidecars(kind: type[Sidecar], folder: Path) -> tuple[list[Sidecar], list[Finding]]:
+def _sidecars(kind: type[Sidecar], paths: Sequence[Path]) -> tuple[list[Sidecar], list[Finding]]:
     read, findings = [], []
-    for path in sorted(folder.glob("[!.]*.json")):
+    for path in paths:
         try:
             read.append(read_record_file(kind, path))
         except PermanentError as error:
-            findings.append(Finding("sidecar", error.found, error.expected, file=f"{folder.name}/{path.name}"))
+            findings.append(Finding("sidecar", error.found, error.expected, file=f"{path.parent.name}/{path.name}"))
     return read, findings
 
 

@@ -46,11 +46,13 @@ def replay(desk: ProofDesk, into: Path, *, through: int | None = None) -> Replay
     """Make the book again in a folder, up to a posting, and compare both heads after each.
 
     Stops at the first posting that differs or cannot be made again. A replay that was stopped goes on where it is.
-    Nothing of the home changes. Raises FOLDER_TAKEN for a folder with another book or with a finished replay, and
-    NOTHING_FOUND where there is nothing to replay.
+    Nothing of the home changes. Raises FOLDER_TAKEN for a folder in the home, with another book or with a finished
+    replay, and NOTHING_FOUND where there is nothing to replay.
     """
-    last = _last(desk, through)
     place = Home(into)
+    if into.resolve().is_relative_to(desk.settings.home.root.resolve()):
+        raise _taken(place, "the home itself, or a folder in it")
+    last = _last(desk, through)
     target = Book(place.book, place.book_lock, place.book_head)
     _claim(desk, place)
     against, known = _known(desk)
@@ -181,6 +183,6 @@ def _taken(place: Home, found: str) -> UsageError:
         Code.FOLDER_TAKEN,
         str(place.root),
         found=found,
-        expected="an empty or absent folder, or a replay of these records that was stopped",
+        expected="an empty or absent folder outside the home, or a replay of these records that was stopped",
         remedy="Name another folder with --into",
     )

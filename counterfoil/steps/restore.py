@@ -3,6 +3,7 @@
 Here: the order in which that is safe. Not here: the form of a backup (``backup``), or running anything afterwards.
 """
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from counterfoil import limits
-from counterfoil.errors import Code, UsageError
+from counterfoil.errors import Code, PermanentError, UsageError
 from counterfoil.files import canonical_json, copy_synced, ensure_folder, sync_folder, write_durably
+from counterfoil.landing.index import ArrivalIndex
+from counterfoil.landing.store import LandingStore
 from counterfoil.ledger import lock
 from counterfoil.ledger.store import Book
 from counterfoil.settings import Home
@@ -38,8 +41,8 @@ def restore(source: Path, home: Home, *, number: int | None, progress: Progress)
     """Make ``home`` again from a backup in ``source``, the newest by default.
 
     Everything is copied aside and proved by its hash, the book by its heads, before anything takes its place; a restore
-    that was killed is done again. Raises FOLDER_TAKEN for a home in use, NOTHING_FOUND where there is no such backup,
-    BACKUP_DAMAGED, BOOK_NEWER, DISK_FULL and BOOK_BUSY.
+    that was killed is done again. Raises FOLDER_TAKEN for a home in which anything happened, NOTHING_FOUND where there
+    is no such backup, BACKUP_DAMAGED, BOOK_NEWER, DISK_FULL and BOOK_BUSY.
     """
     manifest = _chosen(source, number)
     ensure_folder(home.root)
@@ -92,10 +95,42 @@ def _chosen(source: Path, number: int | None) -> Manifest:
 
 
 def _require_vacant(home: Home) -> None:
-    """A home that has anything of a book must not be mixed with another."""
+    """A home in which anything happened must not be mixed with another."""
     for place in (home.book, home.book_head, home.landing, home.arrival_db, home.out):
-        if place.is_file() or (place.is_dir() and any(place.iterdir())):
+        if _has_facts(home, place):
             raise _taken(home, f"{place.name} in it")
+
+
+def _has_facts(home: Home, place: Path) -> bool:
+    """Whether a place holds more than whoever merely looked at an empty home left there; what cannot be read does."""
+    if not place.is_file():
+        return any(path.is_file() for path in place.rglob("*"))
+    try:
+        if place == home.book:
+            return _book(home).inspect()[0].n > 0
+        if place == home.book_head:
+            return _book(home).published().n > 0
+        if place == home.arrival_db:
+            with ArrivalIndex(place, LandingStore(home.landing), batches=home.out_crm) as index:
+                return index.has_facts()
+    except PermanentError:
+        pass
+    return True
+
+
+def _clear(home: Home, place: Path) -> None:
+    """Take away what a mere look left; a file that came meanwhile stops it."""
+    if place == home.book:
+        _book(home).remove()
+    elif place == home.arrival_db:
+        for suffix in ("", "-wal", "-shm"):
+            place.with_name(f"{place.name}{suffix}").unlink(missing_ok=True)
+    for folder, _, _ in os.walk(place, topdown=False):
+        Path(folder).rmdir()
+
+
+def _book(home: Home) -> Book:
+    return Book(home.book, home.book_lock, home.book_head)
 
 
 def _taken(home: Home, found: str) -> UsageError:
@@ -103,7 +138,7 @@ def _taken(home: Home, found: str) -> UsageError:
         Code.FOLDER_TAKEN,
         str(home.root),
         found=found,
-        expected="a home without book, landing store and outputs",
+        expected="a home in which nothing has arrived or was posted",
         remedy="Restore into another folder with --home, or move what is there away",
     )
 
@@ -156,11 +191,14 @@ def _place(home: Home, aside: Path) -> bool:
     own_settings = settings.exists() and home.settings_file.exists()
     if own_settings:
         settings.unlink()
-    for place in (home.landing, home.out, home.settings_file, home.book_head, home.book):
+    # The index fills itself from the landing store when it is made, so an empty one that is there goes first.
+    for place in (home.arrival_db, home.landing, home.out, home.settings_file, home.book_head, home.book):
         made = aside / place.name
-        if made.exists():
-            if place.is_file() or (place.is_dir() and any(place.iterdir())):
+        if place == home.arrival_db or made.exists():
+            if _has_facts(home, place):
                 raise _taken(home, f"{place.name} in it, which came while it was being restored")
+            _clear(home, place)
+        if made.exists():
             made.replace(place)
             sync_folder(home.root)
     if aside.exists():

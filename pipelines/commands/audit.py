@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from counterfoil.ledger.differences import Finding
-from counterfoil.settings import load_settings
+from counterfoil.ledger.differences import NAMED_MAX, Finding
 from counterfoil.steps.audit import Proof, audit
 from pipelines.commands.common import (
     Format,
@@ -19,7 +18,7 @@ from pipelines.commands.common import (
     progress,
     stdout,
 )
-from pipelines.wiring import proof_desk
+from pipelines.wiring import existing, proof_desk
 
 SHOWN = ("posting", "file", "table", "line", "row", "check", "found", "expected")
 """Columns of a list of differences, in order."""
@@ -49,7 +48,7 @@ def verify(
 ) -> None:
     """Re-derive every digest, head, balance and open item, hash each payload, and name what differs. Writes nothing."""
     with progress() as say:
-        proof = audit(proof_desk(load_settings(home), progress=say), since=_since(since), head=head)
+        proof = audit(proof_desk(existing(home), progress=say), since=_since(since), head=head)
     if output is Format.JSON:
         emit_json(as_json(proof))
     else:
@@ -82,12 +81,21 @@ def verdict(proof: Proof) -> str:
 def _since(text: str | None) -> int | date:
     if text is None:
         return 1
-    return int(text) if text.isascii() and text.isdigit() else parse_day(text) or 1
+    return int(text) if text.isascii() and text.isdigit() else parse_day("--since", text) or 1
 
 
 def _show(proof: Proof) -> None:
     if proof.findings:
         show_findings(proof.findings, "Differences")
+    for path in proof.strays[:NAMED_MAX]:
+        stdout.print(
+            f"Warning: landing/{path} is no file of this program, and nothing reads it. Move it out of the home.",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
+    if len(proof.strays) > NAMED_MAX:
+        stdout.print(f"… and {len(proof.strays) - NAMED_MAX:,} more such files.")
     begun = f" from posting {proof.since}" if proof.since > 1 else ""
     stdout.print(
         f"{proof.postings:,} postings{begun}, {proof.rows:,} rows, {proof.entries:,} entries, "

@@ -11,6 +11,7 @@ from counterfoil.steps.backup import Manifest
 from counterfoil.steps.backup import backup as add_backup
 from counterfoil.steps.restore import restore as bring_back
 from pipelines.commands.common import Format, FormatOption, HomeOption, emit_json, emit_rows, progress, stdout
+from pipelines.wiring import existing
 
 BackupOption = Annotated[int | None, typer.Option("--backup", help="A backup by its number; the newest by default.")]
 
@@ -27,7 +28,7 @@ def backup(
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Copy the book under its lock, and what has landed since the last backup. Secrets are left out."""
-    settings = load_settings(home)
+    settings = existing(home)
     place = settings.home
     book = Book(place.book, place.book_lock, place.book_head)
     with progress() as say:

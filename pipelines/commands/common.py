@@ -58,43 +58,47 @@ stdout = Console(width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE)
 stderr = Console(stderr=True)
 
 
-def parse_day(text: str | None) -> date | None:
+def parse_day(option: str, text: str | None) -> date | None:
     """A date option as YYYY-MM-DD; DATE_OUTSIDE otherwise."""
     if text is None:
         return None
     try:
-        return _within(date.fromisoformat(text))
+        return _within(option, date.fromisoformat(text))
     except ValueError as error:
-        _refuse("no date", "a date such as 2026-11-20", error)
+        _refuse(option, "no date", "a date such as 2026-11-20", error)
 
 
-def parse_instant(text: str, zone: str) -> datetime:
+def parse_instant(option: str, text: str, zone: str) -> datetime:
     """An option as an instant; a date means the last millisecond of that day in the zone. DATE_OUTSIDE otherwise."""
     expected = "an instant with its offset, such as 2026-11-20T18:00:00+01:00, or a date"
     try:
         if len(text) <= len("2026-11-20"):
-            following = _within(date.fromisoformat(text)) + timedelta(days=1)
+            following = _within(option, date.fromisoformat(text)) + timedelta(days=1)
             return datetime.combine(following, time(), ZoneInfo(zone)) - timedelta(milliseconds=1)
         instant = datetime.fromisoformat(text)
-        _within(instant.date())
+        _within(option, instant.date())
     except ValueError as error:
-        _refuse("no time", expected, error)
-    return instant if instant.tzinfo else _refuse("a time without its offset from UTC", expected)
+        _refuse(option, "no time", expected, error)
+    return instant if instant.tzinfo else _refuse(option, "a time without its offset from UTC", expected)
 
 
 def parse_reach(as_of: str | None, period: str | None) -> Reach:
     """Which entries count by ``--as-of`` and ``--period``, of which at most one is given; DATE_OUTSIDE otherwise."""
     if as_of is not None and period is not None:
-        _refuse("both --as-of and --period", "one of them: value dates, or accounting dates")
-    return Reach(as_of=parse_day(as_of)) if period is None else Reach(period_end=parse_period(period))
+        _refuse("--as-of", "--period beside it", "one of them: value dates, or accounting dates")
+    return (
+        Reach(as_of=parse_day("--as-of", as_of))
+        if period is None
+        else Reach(period_end=parse_period("--period", period))
+    )
 
 
-def parse_period(text: str) -> date:
+def parse_period(option: str, text: str) -> date:
     """The last day of a month given as YYYY-MM; DATE_OUTSIDE otherwise."""
     try:
-        return _within(last_day(text))
+        return _within(option, last_day(text))
     except ValueError as error:
-        _refuse("no period", "a month such as 2026-11", error)
+        _refuse(option, "no month", "a month such as 2026-11", error)
 
 
 def require_known(option: str, wanted: Iterable[str | None], known: Iterable[str]) -> None:
@@ -116,15 +120,15 @@ def require_partner(desk: Desk, partner: str | None) -> None:
     require_known("--partner", [partner], (feed.partner for feed in desk.reader.feeds()))
 
 
-def _within(day: date) -> date:
+def _within(option: str, day: date) -> date:
     """A day that can be meant: files hold no other, and near the ends of the calendar no day follows."""
     if not FIRST_DAY <= day <= LAST_DAY:
-        _refuse(f"the year {day.year}", f"a day from {FIRST_DAY} to {LAST_DAY}")
+        _refuse(option, f"the year {day.year}", f"a day from {FIRST_DAY} to {LAST_DAY}")
     return day
 
 
-def _refuse(found: str, expected: str, cause: ValueError | None = None) -> NoReturn:
-    raise UsageError(Code.DATE_OUTSIDE, "option", found=found, expected=expected, remedy="Correct it") from cause
+def _refuse(option: str, found: str, expected: str, cause: ValueError | None = None) -> NoReturn:
+    raise UsageError(Code.DATE_OUTSIDE, option, found=found, expected=expected, remedy="Correct it") from cause
 
 
 def emit_json(value: object) -> None:

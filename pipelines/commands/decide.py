@@ -22,7 +22,7 @@ from pipelines.commands.common import (
     parse_period,
     stdout,
 )
-from pipelines.wiring import desk_at, reading_desk
+from pipelines.wiring import desk_at
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it stays with the decision for ever.")]
 FileArgument = Annotated[str, typer.Argument(help="The file's SHA-256, or its first digits; see counterfoil held.")]
@@ -63,7 +63,7 @@ def undo(
 
 def held(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
     """Files that wait for a decision or an approval, each with its hash and why it waits."""
-    with reading_desk(home) as desk:
+    with desk_at(home) as desk:
         waiting = [one for feed in desk.reader.feeds() for one in desk.index.held(feed.feed)]
         outcomes = desk.index.latest_outcomes(one.order for one in waiting)
         rows = [
@@ -126,7 +126,7 @@ def lock(
     period: PeriodArgument, reason: ReasonOption, home: HomeOption = None, output: FormatOption = Format.TABLE
 ) -> None:
     """Lock an accounting period: what comes later for it is booked in the next open one."""
-    parse_period(period)
+    parse_period("PERIOD", period)
     with desk_at(home) as desk:
         tell(decide(desk, action="lock", subject=period, reason=reason), 0, output)
 
@@ -135,14 +135,14 @@ def reopen(
     period: PeriodArgument, reason: ReasonOption, home: HomeOption = None, output: FormatOption = Format.TABLE
 ) -> None:
     """Reopen a locked period; a second person must always approve it."""
-    parse_period(period)
+    parse_period("PERIOD", period)
     with desk_at(home) as desk:
         tell(decide(desk, action="reopen", subject=period, reason=reason), 0, output)
 
 
 def show_decisions(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
     """Every decision in the book: who decided what, when and why, and whether it was undone."""
-    with reading_desk(home) as desk, desk.book.reading() as book:
+    with desk_at(home) as desk, desk.book.reading() as book:
         frame = decided.told(book)
     emit_frame(frame, output, title="Decisions")
 

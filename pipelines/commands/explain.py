@@ -22,7 +22,7 @@ from pipelines.commands.common import (
     require_partner,
     stdout,
 )
-from pipelines.wiring import reading_desk
+from pipelines.wiring import desk_at
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +41,7 @@ def explain(
 
     For an open break also why it stands: what nearly fits it, and the field that would settle it.
     """
-    with reading_desk(home) as desk, desk.book.reading() as book:
+    with desk_at(home) as desk, desk.book.reading() as book:
         require_partner(desk, partner)
         story = explained(desk, book, ref, partner)
         programme = desk.settings.programme

@@ -17,8 +17,10 @@ from counterfoil.ledger.expiry_buckets import balances_by_expiry
 from counterfoil.ledger.known import Moment, known, moment
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.status import day_status
+from counterfoil.settings import load_settings
 from counterfoil.steps.desk import Desk
 from counterfoil.steps.recall import chart_at
+from parsers.registry import LayoutReader
 from pipelines.commands.common import (
     Format,
     FormatOption,
@@ -35,7 +37,7 @@ from pipelines.commands.common import (
     require_known,
     require_partner,
 )
-from pipelines.wiring import desk_at, reading_desk
+from pipelines.wiring import desk_at
 
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="A date; now by default.")]
 ValuedOption = Annotated[str | None, typer.Option("--as-of", help="Entries whose value date is not after this date.")]
@@ -71,21 +73,20 @@ def register(app: typer.Typer) -> None:
 
 def feeds(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
     """What is configured: each feed, where its files come from and what happens to them there."""
-    with desk_at(home) as desk:
-        rows = [
-            {
-                "feed": feed.feed,
-                "version": feed.version,
-                "kind": feed.kind.value,
-                "partner": feed.partner,
-                "connection": feed.arrival.connection,
-                "folder": feed.arrival.folder,
-                "ready": feed.arrival.ready,
-                "afterwards": feed.arrival.afterwards,
-                "cutoff": f"{feed.cutoff:%H:%M} {feed.zone}",
-            }
-            for feed in desk.reader.feeds()
-        ]
+    rows = [
+        {
+            "feed": feed.feed,
+            "version": feed.version,
+            "kind": feed.kind.value,
+            "partner": feed.partner,
+            "connection": feed.arrival.connection,
+            "folder": feed.arrival.folder,
+            "ready": feed.arrival.ready,
+            "afterwards": feed.arrival.afterwards,
+            "cutoff": f"{feed.cutoff:%H:%M} {feed.zone}",
+        }
+        for feed in LayoutReader(load_settings(home).data).feeds()
+    ]
     emit_frame(pl.DataFrame(rows), output, title="Feeds")
 
 
@@ -96,9 +97,9 @@ def files(
     output: FormatOption = Format.TABLE,
 ) -> None:
     """What arrived, with its verdict on arrival and what became of it."""
-    with reading_desk(home) as desk:
+    with desk_at(home) as desk:
         require_known("--feed", [feed], (one.feed for one in desk.reader.feeds()))
-        known = desk.index.deliveries(feed=feed, day=parse_day(date))
+        known = desk.index.deliveries(feed=feed, day=parse_day("--date", date))
         outcomes = desk.index.latest_outcomes(one.order for one in known)
         rows = [
             {
@@ -132,7 +133,7 @@ def status(
 ) -> None:
     """The day at a glance: each feed, what it brought and what is open."""
     with _opened(home, known_at) as (desk, book, then):
-        day = _day(desk, date, then)
+        day = _day(desk, "--date", date, then)
         frame = day_status(book, desk.index, desk.feeds(), day, then)
     emit_frame(frame, output, title=f"Status of {day}")
 
@@ -148,7 +149,7 @@ def show_breaks(
     """The open breaks, oldest first, each with its age, severity and next step; or what would clear them."""
     with _opened(home, known_at) as (desk, book, then):
         require_partner(desk, partner)
-        day = _day(desk, as_of, then)
+        day = _day(desk, "--as-of", as_of, then)
         at = known(book, day, then.n)
         if by is By.CAUSE:
             frame = break_causes.grouped(book, at, partner, feeds=desk.feeds())
@@ -172,7 +173,7 @@ def show_balances(
     """Balances by account, in points; a credit, what the programme owes, is positive."""
     if by_expiry:
         _require_now(as_of, period, known_at)
-        with reading_desk(home) as desk, desk.book.reading() as book:
+        with desk_at(home) as desk, desk.book.reading() as book:
             require_partner(desk, partner)
             day = local_date(desk.now(), desk.settings.zone)
             frame = balances_by_expiry(book, day, partner, each_member=members)
@@ -214,10 +215,10 @@ def trial_balance(
 @contextmanager
 def _opened(home: Path | None, known_at: str | None) -> Iterator[tuple[Desk, Lookups, Moment]]:
     """The desk, the book to read, and the moment that is asked for."""
-    with reading_desk(home) as desk, desk.book.reading() as book:
-        at = parse_instant(known_at, desk.settings.zone) if known_at is not None else None
+    with desk_at(home) as desk, desk.book.reading() as book:
+        at = parse_instant("--known-at", known_at, desk.settings.zone) if known_at is not None else None
         yield desk, book, moment(book, at)
 
 
-def _day(desk: Desk, text: str | None, then: Moment) -> date:
-    return parse_day(text) or local_date(then.at or desk.now(), desk.settings.zone)
+def _day(desk: Desk, option: str, text: str | None, then: Moment) -> date:
+    return parse_day(option, text) or local_date(then.at or desk.now(), desk.settings.zone)

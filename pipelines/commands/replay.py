@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
-from counterfoil.settings import load_settings
 from counterfoil.steps import replay as steps
 from pipelines.commands.audit import show_findings
 from pipelines.commands.common import Format, FormatOption, HomeOption, emit_json, progress, stdout
-from pipelines.wiring import proof_desk
+from pipelines.wiring import existing, proof_desk
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +26,7 @@ def replay(
     """Make the book again from landed files, in posting order, and compare both heads after each. The home stays as it
     is; a replay that was stopped goes on."""
     with progress() as say:
-        desk = proof_desk(load_settings(home), progress=say)
+        desk = proof_desk(existing(home), progress=say)
         done = steps.replay(desk, into.expanduser().absolute(), through=through)
     if output is Format.JSON:
         emit_json(as_json(done))

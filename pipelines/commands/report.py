@@ -36,8 +36,8 @@ def report(
     With --known-at it is the report as it would have been made then, from what was posted by then.
     """
     with progress() as say, desk_at(home, progress=say) as desk:
-        then = parse_instant(known_at, desk.settings.zone) if known_at is not None else None
-        day = parse_day(date) or local_date(then or desk.now(), desk.settings.zone)
+        then = parse_instant("--known-at", known_at, desk.settings.zone) if known_at is not None else None
+        day = parse_day("--date", date) or local_date(then or desk.now(), desk.settings.zone)
         written = publish_report(desk, day, then)
     if output is Format.JSON:
         facts = {"date": day, "version": written.version, "posting": written.posting, "page": str(written.page)}

@@ -33,7 +33,7 @@ from pipelines.commands.common import (
     stdout,
 )
 from pipelines.commands.decide import ReasonOption, tell
-from pipelines.wiring import desk_at, reading_desk
+from pipelines.wiring import desk_at
 
 ON_BREAKS: Final = tuple(action.name.lower() for action in decisions.ON_BREAKS)
 WITH_REF: Final = ("identify", "match", "decline")
@@ -111,7 +111,7 @@ def show_suggestions(
     partner: PartnerOption = None, home: HomeOption = None, output: FormatOption = Format.TABLE
 ) -> None:
     """Answers that nobody knows and the requests of ours they may be for: take the only one, or decline it."""
-    with reading_desk(home) as desk, desk.book.reading() as book:
+    with desk_at(home) as desk, desk.book.reading() as book:
         require_partner(desk, partner)
         found = suggested.suggested(book, desk.reader.feeds(), partner)
     emit_frame(found, output, title="Suggestions")
@@ -140,7 +140,7 @@ def _require_whole(desk: Desk, asked: _Asked, *, many: bool) -> None:
     option, given, expected = needed.get(asked.action, ("", True, ""))
     if not given:
         raise _wrong(option, f"{asked.action} without it", expected)
-    day = parse_day(asked.until)
+    day = parse_day("--until", asked.until)
     if asked.action == "wait" and day is not None and day <= _today(desk):
         raise _wrong("--until", "a day that has begun", expected)
 

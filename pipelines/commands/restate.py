@@ -19,7 +19,7 @@ from pipelines.commands.common import (
     parse_instant,
     parse_reach,
 )
-from pipelines.wiring import reading_desk
+from pipelines.wiring import desk_at
 
 
 def register(app: typer.Typer) -> None:
@@ -39,15 +39,15 @@ def restate(
 ) -> None:
     """Explain every change of figures between two knowledge times by file, correction, decision or rule version."""
     reach = parse_reach(as_of, period)
-    with reading_desk(home) as desk, desk.book.reading() as book:
-        early = parse_instant(since, desk.settings.zone)
-        late = parse_instant(until, desk.settings.zone) if until is not None else desk.now()
+    with desk_at(home) as desk, desk.book.reading() as book:
+        early = parse_instant("--from", since, desk.settings.zone)
+        late = parse_instant("--to", until, desk.settings.zone) if until is not None else desk.now()
         if late < early:
             raise UsageError(
                 Code.DATE_OUTSIDE,
-                "options",
-                found="--from after --to",
-                expected="the earlier time first",
+                "--from",
+                found="a time after --to",
+                expected="the earlier time",
                 remedy="Exchange them",
             )
         known, told = (moment(book, at) for at in (early, late))

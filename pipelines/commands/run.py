@@ -6,6 +6,7 @@ import typer
 
 from counterfoil import journey
 from counterfoil.clock import local_date
+from counterfoil.settings import load_settings
 from pipelines.commands.common import (
     Format,
     FormatOption,
@@ -18,7 +19,7 @@ from pipelines.commands.common import (
     stderr,
     stdout,
 )
-from pipelines.wiring import desk_at
+from pipelines.wiring import open_desk
 
 
 def register(app: typer.Typer) -> None:
@@ -33,8 +34,8 @@ def run(
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Take files in, reconcile and post them, write CRM batches; close the day with journal and report."""
-    with progress() as say, desk_at(home, progress=say) as desk:
-        day = parse_day(date) or local_date(desk.now(), desk.settings.zone)
+    with progress() as say, open_desk(load_settings(home), progress=say) as desk:
+        day = parse_day("--date", date) or local_date(desk.now(), desk.settings.zone)
         require_known("--feed", feed or [], (one.feed for one in desk.reader.feeds()))
         night = journey.run(desk, day, feeds=feed or None)
     if output is Format.JSON:

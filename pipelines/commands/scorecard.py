@@ -20,7 +20,7 @@ from pipelines.commands.common import (
     parse_day,
     stdout,
 )
-from pipelines.wiring import reading_desk
+from pipelines.wiring import desk_at
 
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="The end of this programme day; today by default.")]
 
@@ -41,10 +41,10 @@ def show_scorecard(
 
     JSON adds every denominator, and the rows that the figures are sums of.
     """
-    with reading_desk(home) as desk, desk.book.reading() as book:
+    with desk_at(home) as desk, desk.book.reading() as book:
         if partner is not None:
             require_partner(desk.feeds(), partner)
-        day = parse_day(as_of) or local_date(desk.now(), desk.settings.zone)
+        day = parse_day("--as-of", as_of) or local_date(desk.now(), desk.settings.zone)
         now, currency, unit = moment(book, None), desk.settings.currency, desk.settings.unit
         card = scorecard(book, desk.index, desk.feeds(), day=day, moment=now, currency=currency)
     card = card if partner is None else card.of(partner)
@@ -85,8 +85,8 @@ def dispute(
 
     It names members as the partner wrote them: hand it to that partner, and to nobody else.
     """
-    with reading_desk(home) as desk:
-        day = parse_day(as_of) or local_date(desk.now(), desk.settings.zone)
+    with desk_at(home) as desk:
+        day = parse_day("--as-of", as_of) or local_date(desk.now(), desk.settings.zone)
         written = write_pack(desk, partner, day, to)
     if output is Format.JSON:
         emit_json(_told(written))

@@ -12,12 +12,12 @@ import pytest
 DIGEST = """
 import sys, tempfile
 from pathlib import Path
-from bench.passes import PROJECT, every_pass, load_rulebook, mixed, post, prepared, requests, book
+from bench.passes import ASKED, PROJECT, every_pass, load_rulebook, mixed, post, prepared, requests, book
 rulebook, asked = load_rulebook(PROJECT / "data"), requests(3_000)
 with tempfile.TemporaryDirectory() as root:
     home = prepared(Path(root) / "home", asked, rulebook)
     with book(home).writing(purpose="test") as writer:
-        print(post(writer, mixed(asked), every_pass(), rulebook).rows_digest)
+        print(post(writer, every_pass(), mixed(asked), ASKED, rulebook).rows_digest)
 """
 
 

@@ -138,6 +138,16 @@ CHANGES: list[tuple[str, str, set[tuple[str, int | None]]]] = [
         f"INSERT INTO book.item SELECT * REPLACE (item_id + 90 * {RECORD} AS item_id) FROM book.item WHERE ref = 'O1'",
         {("rows", 92), ("open_item", 92)},
     ),
+    (
+        "an amount without an opposite",
+        f"UPDATE book.item SET amount = {-(1 << 63)} WHERE ref = 'O1'",
+        {("chain", 2)},
+    ),
+    (
+        "an item that no record can have made",
+        f"UPDATE book.item SET item_id = {-(1 << 63)} WHERE ref = 'O1'",
+        {("chain", 2), ("rows", -(1 << 32))},
+    ),
     ("a settled key", "UPDATE book.settled_key SET reason_id = 2 WHERE file_id = 4 AND line_no = 3", {("chain", 4)}),
     ("a break", "UPDATE book.break SET points_ours = 1 WHERE code = 3 AND file_id = 4", {("chain", 4)}),
     (

@@ -63,8 +63,10 @@ def layout_of(way: dict[str, Any]) -> Layout:
     }
     if way["shape"] == "fixed_width":
         document["shape"] = {"type": "fixed_width", "record_length": WIDTH, "headers": ["H"], "detail": "D"}
-        place = {name: {"from": start, "length": length} for name, (start, length) in PLACES.items()}
-        envelope = {"count": {"from": 2, "length": 9}, "total": {"from": 11, "length": 15}}
+        place: dict[str, dict[str, Any]] = {
+            name: {"from": start, "length": length} for name, (start, length) in PLACES.items()
+        }
+        envelope: dict[str, dict[str, Any]] = {"count": {"from": 2, "length": 9}, "total": {"from": 11, "length": 15}}
     else:
         document["shape"] = {
             "type": "delimited", "delimiter": way["delimiter"], "quote": way.get("quote", "none"), "names": "false",
@@ -141,10 +143,10 @@ def test_what_is_written_is_read(tmp_path: Path, name: str, records: list[Record
     way = WAYS[name]
     delimiter, quote = way.get("delimiter"), way.get("quote")
     if delimiter and not quote:
-        records = [(ref, member.replace(delimiter[0], "-"), *rest) for ref, member, *rest in records]
+        records = [(r[0], r[1].replace(delimiter[0], "-"), *r[2:]) for r in records]
     if name == "fixed, UTF-8":
         # Positions count bytes, so only characters of one byte keep theirs.
-        records = [(ref, member.encode("ascii", "replace").decode(), *rest) for ref, member, *rest in records]
+        records = [(r[0], r[1].encode("ascii", "replace").decode(), *r[2:]) for r in records]
     (tmp_path / "x").unlink(missing_ok=True)
     (tmp_path / "x").write_bytes(written(way, records))
     parsed = read_file(layout_of(way), "x", tmp_path / "x")

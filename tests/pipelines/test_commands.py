@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from connectors.sftp_server import EmbeddedServer
@@ -18,15 +19,23 @@ from tests.plugins.homes import MONDAY, Office
 Invoke = Callable[..., Result]
 
 
-@pytest.fixture
-def ran(office: Office, monkeypatch: pytest.MonkeyPatch) -> Office:
-    """A home after one night with something to see in every list."""
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    """One night with something to see in every list; to be copied, not changed."""
+    office = Office(tmp_path_factory.mktemp("commands") / "home")
     office.home.mkdir()
     (office.home / "counterfoil.yaml").write_text(f"start_date: {MONDAY}\n")
     office.begin()
     office.ask(MONDAY, ("1001", 100), ("1002", 250), ("1003", 70))
     office.answer(MONDAY, ("1001", 100, "0000"), ("1002", 250, "0001"), ("9999", 5, "0000"))
     office.run(MONDAY)
+    return office
+
+
+@pytest.fixture
+def ran(night: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """A home after that night."""
+    office = night.copied(tmp_path / "home")
     monkeypatch.setenv("COUNTERFOIL_HOME", str(office.home))
     return office
 
@@ -177,7 +186,24 @@ def test_a_partner_or_feed_that_nobody_configured_is_not_found() -> None:
     assert "skybridge_requests" in str(done.exception)
 
 
-READING = ("suggestions", "files", "status", "breaks", "balances", "trial-balance", "held", "decisions", "scorecard")
+NEED_A_HOME: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        ("suggestions", "files", "status", "breaks", "balances", "trial-balance", "held", "decisions", "scorecard"), ()
+    ),
+    **dict.fromkeys(("release", "discard", "approve"), ("0123456789abcdef", "--reason", "agreed")),
+    **dict.fromkeys(("lock", "reopen"), ("2026-10", "--reason", "agreed")),
+    "undo": ("4:2", "--reason", "agreed"),
+    "resolve": ("0123456789abcdef", "--reason", "agreed"),
+    "explain": ("1001",),
+    "dispute": ("--partner", "skybridge"),
+    "report": (),
+    "restate": ("--from", str(MONDAY)),
+    "audit": ("verify",),
+    "replay": ("--into", "again"),
+    "backup": ("--to", "backups"),
+}
+NEED_NONE = {"demo", "run", "restore", "check", "feeds", "sftp-server"}
+"""Commands that make a home, or work without one."""
 
 
 def test_a_book_that_was_lost_is_missed_by_whoever_reads_or_posts(ran: Office) -> None:
@@ -190,9 +216,24 @@ def test_a_book_that_was_lost_is_missed_by_whoever_reads_or_posts(ran: Office) -
     assert (ran.home / "book.head.json").exists()
 
 
-@pytest.mark.parametrize("verb", READING)
-def test_a_home_that_is_not_there_is_not_made_by_reading(tmp_path: Path, verb: str) -> None:
-    done = invoke(verb, "--home", str(tmp_path / "none"))
+@pytest.mark.parametrize(("verb", "arguments"), NEED_A_HOME.items(), ids=NEED_A_HOME)
+def test_a_home_that_is_not_there_is_missed_and_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = invoke(verb, *arguments, "--home", str(tmp_path / "none"))
     assert exit_status(done) == 2
-    assert "NOTHING_FOUND" in str(done.exception)
+    assert f"NOTHING_FOUND {tmp_path / 'none'}: no such folder" in str(done.exception)
+    assert "--home" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_is_known_to_need_a_home_or_none() -> None:
+    assert {*NEED_A_HOME, *NEED_NONE} == set(get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def test_what_is_configured_is_told_without_a_home(tmp_path: Path) -> None:
+    done = invoke("feeds", "--home", str(tmp_path / "none"), "--format", "json")
+    assert done.exit_code == 0, done.output
+    assert "skybridge_requests" in {feed["feed"] for feed in json.loads(done.stdout)}
     assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
 """What people decide by the command: what it says, and with which exit status, when it did not take effect."""
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -13,9 +14,10 @@ from tests.plugins.homes import MONDAY, Office
 FEEDS = ["skybridge_requests", "skybridge_handback"]
 
 
-@pytest.fixture
-def ran(office: Office, monkeypatch: pytest.MonkeyPatch) -> Office:
-    """A home after a night with a refused request, an unknown answer and a held correction."""
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    """A night with a refused request, an unknown answer and a held correction; to be copied, not changed."""
+    office = Office(tmp_path_factory.mktemp("decide") / "home")
     office.home.mkdir()
     (office.home / "counterfoil.yaml").write_text(f"start_date: {MONDAY}\n")
     office.begin()
@@ -24,6 +26,13 @@ def ran(office: Office, monkeypatch: pytest.MonkeyPatch) -> Office:
     office.run(MONDAY, feeds=FEEDS)
     office.answer(MONDAY, ("1001", 100, "0000"))
     office.run(MONDAY, feeds=FEEDS)
+    return office
+
+
+@pytest.fixture
+def ran(night: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """A home after that night."""
+    office = night.copied(tmp_path / "home")
     monkeypatch.setenv("COUNTERFOIL_HOME", str(office.home))
     return office
 

@@ -14,6 +14,7 @@ from tests.plugins.stores import OldStore
 
 PROOF = {
     "verdict", "since", "postings", "rows", "entries", "payloads", "n", "content_head", "chain_head", "findings",
+    "strays",
 }  # fmt: skip
 FINDING = {"check", "found", "expected", "posting", "file", "table", "line", "row"}
 REPLAY = {"verdict", "n", "content_head", "chain_head", "against", "compared", "difference"}
@@ -87,18 +88,30 @@ def test_a_replay_says_where_it_came_to(home: Home, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (("audit", "verify", "--since", "yesterday"), "DATE_OUTSIDE"),
+        (("audit", "verify", "--since", "yesterday"), "DATE_OUTSIDE --since"),
         (("audit", "verify", "--head", "12"), "NOTHING_FOUND"),
         (("replay", "--into", "{home}"), "FOLDER_TAKEN"),
         (("replay", "--into", "{home}/book.duckdb"), "FOLDER_TAKEN"),
         (("run", "--home", "/proc/none"), "FOLDER_TAKEN"),
-        (("replay", "--into", "{home}/again", "--through", "27"), "NOTHING_FOUND"),
+        (("replay", "--into", "{home}/again"), "FOLDER_TAKEN {home}/again: the home itself, or a folder in it"),
+        (("backup", "--to", "{home}/again"), "FOLDER_TAKEN {home}/again: the home that is to be backed up"),
+        (("replay", "--into", "{home}-again", "--through", "27"), "NOTHING_FOUND"),
     ],
 )
 def test_wrong_use_is_told(home: Home, arguments: tuple[str, ...], code: str) -> None:
     result = invoke(*(argument.format(home=home.root) for argument in arguments))
     assert exit_status(result) == 2
-    assert str(result.exception).startswith(code)
+    assert str(result.exception).startswith(code.format(home=home.root))
+    assert not (home.root / "again").exists()
+
+
+def test_a_stray_file_is_a_warning_that_says_what_to_do(home: Home) -> None:
+    (home.landing / "postings" / "notes.json").write_text("{}")
+    shown = invoke("audit", "verify")
+    assert shown.exit_code == 0, shown.output
+    assert "Warning: landing/postings/notes.json is no file of this program" in shown.stdout
+    assert "Move it out" in shown.stdout
+    assert "; proved." in shown.stdout
 
 
 @pytest.mark.parametrize("verb", [("audit", "verify"), ("replay", "--into", "again")])

@@ -199,6 +199,15 @@ def test_a_time_at_which_nothing_was_known_has_no_report(week: Week) -> None:
     "arguments",
     [
         ["balances", "--as-of", "2026-11-16", "--period", "2026-11"],
+        ["balances", "--as-of", "then"],
+        ["breaks", "--as-of", "2026-02-30"],
+        ["status", "--date", "then"],
+        ["files", "--date", "then"],
+        ["scorecard", "--as-of", "then"],
+        ["dispute", "--as-of", "then", "--partner", "skybridge"],
+        ["resolve", "X", "--until", "then", "--action", "wait", "--reason", "agreed"],
+        ["audit", "verify", "--since", "then"],
+        ["restate", "--to", "then", "--from", ON_MONDAY],
         ["trial-balance", "--period", "2026-13"],
         ["trial-balance", "--period", "November"],
         ["breaks", "--known-at", "2026-11-17T06:30:00"],
@@ -209,8 +218,8 @@ def test_a_time_at_which_nothing_was_known_has_no_report(week: Week) -> None:
 def test_wrong_use_ends_with_2_and_says_what_is_expected(week: Week, arguments: list[str]) -> None:
     result = invoke(*arguments)
     assert isinstance(result.exception, CounterfoilError)
-    assert result.exception.exit_status == 2
-    assert "DATE_OUTSIDE" in str(result.exception)
+    assert (result.exception.exit_status, str(result.exception.code)) == (2, "DATE_OUTSIDE")
+    assert result.exception.where in arguments, "the option is named"
 
 
 @pytest.mark.usefixtures("week")
@@ -233,3 +242,4 @@ def test_a_date_that_cannot_be_meant_is_refused(arguments: list[str]) -> None:
     result = invoke(*arguments)
     assert isinstance(result.exception, CounterfoilError)
     assert (result.exception.exit_status, str(result.exception.code)) == (2, "DATE_OUTSIDE")
+    assert result.exception.where in arguments, "the option is named"

@@ -4,29 +4,22 @@ Here: the fixtures that every test of a book may use. Not here: how files arrive
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from datetime import UTC, date, datetime
-from functools import partial
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from bench import by_hand
 from counterfoil.feed import Arrival, Feed, FeedKind, Identity
 from counterfoil.ledger.chart import Chart, Rulebook, load_rulebook
-from counterfoil.ledger.compose import stages
 from counterfoil.ledger.journal import journal
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import BOOK_SCHEMA
 from counterfoil.ledger.store import Book
 from counterfoil.ledger.updates import updates
-from counterfoil.ledger.work import Former, Work
-from counterfoil.ledger.writing import Entitled, Posted, Writer
-from counterfoil.protocols import Marks, Parsed
-from counterfoil.reconcile import balance
-from counterfoil.schemas.tables import ACCEPTED, CONTROL, QUARANTINED, empty
-from counterfoil.settings import ProgrammeSettings
+from counterfoil.ledger.writing import Posted, Writer
+from counterfoil.schemas.tables import ACCEPTED
 
 Ranges = dict[tuple[int, int], Any]
 Told = tuple[Book, Ranges, Ranges]
@@ -158,84 +151,13 @@ def make_feed() -> MakeFeed:
     return make
 
 
-def read_whole(accepted: pl.DataFrame, day: date) -> Parsed:
-    """A file of a header and these rows, all of them good."""
-    return Parsed(
-        marks=Marks(day, "", None, empty=accepted.is_empty()),
-        lines=accepted.height + 1,
-        envelope_lines=1,
-        accepted=accepted,
-        quarantined=empty(QUARANTINED),
-        control=empty(CONTROL),
-    )
-
-
 @pytest.fixture(scope="session")
 def post(rulebook: Rulebook) -> PostRows:
-    """``post(writer, feed, rows, day)``: post accepted rows (dicts or a frame) as the next file of a feed.
+    """``post(writer, feed, rows, day)``: post accepted rows (dicts or a frame) as the next file of a feed, with the
+    options of ``by_hand.post``."""
 
-    ``corrects``: what it takes the place of; ``seal``: what is done before the commit; ``titles``: other columns of its
-    posting.
-    """
-    ordinary = ProgrammeSettings()
-
-    def post_rows(
-        writer: Writer,
-        feed: Feed,
-        rows: Iterable[Row] | pl.DataFrame,
-        day: date,
-        *,
-        policy: ProgrammeSettings = ordinary,
-        corrects: Former | None = None,
-        seal: Callable[[], str] | None = None,
-        **titles: Any,
-    ) -> Posted:
-        accepted = in_shape(feed.kind, rows, day)
-        n = writer.last_posting() + 1
-        identity = titles.get("identity", f"{day}")
-        work = Work(
-            feed=feed,
-            accepted=accepted,
-            file_id=n,
-            business_date=day,
-            on_day=titles.get("on_day", day),
-            policy=policy,
-            rules=rulebook.rules,
-            schema=titles.get("book_schema", BOOK_SCHEMA),
-            sender="test",
-            former=corrects,
-        )
-        parsed = read_whole(accepted, day)
-        entitled = Entitled(
-            n=n,
-            delivery=n,
-            feed=feed.feed,
-            kind=feed.kind.value,
-            partner=feed.partner,
-            name=f"{feed.feed}_{n}",
-            identity=identity,
-            epoch="",
-            sequence=None,
-            business_date=day,
-            on_day=day,
-            payload_sha=f"{n:064d}",
-            run_id="test",
-            actor="test",
-            posted_at=datetime(2026, 11, 20, 12, tzinfo=UTC).replace(tzinfo=None),
-            software="test",
-            verdict="correction" if corrects else "new",
-            book_schema=BOOK_SCHEMA,
-            sender="test",
-        )
-        return writer.post(
-            replace(entitled, **titles),
-            stages(work, writer, identity=identity, skipped=[]),
-            figures=partial(balance.stage_one, parsed),
-            controls=parsed.control,
-            rules=rulebook.rules,
-            rule_hashes=rulebook.hashes,
-            seal=seal or (lambda: f"record {n}"),
-        )
+    def post_rows(writer: Writer, feed: Feed, rows: Iterable[Row] | pl.DataFrame, day: date, **options: Any) -> Posted:
+        return by_hand.post(writer, feed, in_shape(feed.kind, rows, day), day, rulebook, **{"by": "test", **options})
 
     return post_rows
 

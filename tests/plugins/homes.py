@@ -3,9 +3,10 @@
 Here: the fixture ``office`` and the text of small partner files. Not here: servers (``servers``) or any expectation.
 """
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -67,6 +68,10 @@ class Office:
     home: Path
     now: datetime = field(default_factory=lambda: datetime(2026, 11, 17, 6, tzinfo=UTC))
     run_id: str = "test"
+
+    def copied(self, home: Path) -> "Office":
+        """Another home in the same state: what many tests start from is made once."""
+        return replace(self, home=shutil.copytree(self.home, home))
 
     def settings(self) -> Settings:
         return load_settings(self.home).model_copy(

@@ -1,7 +1,6 @@
 """A home that somebody changed: each change is found, and the first batch, file and row that differ are named."""
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
@@ -12,7 +11,7 @@ import polars as pl
 import pytest
 
 from counterfoil.errors import Code, UsageError
-from counterfoil.files import sha256_file
+from counterfoil.files import canonical_json, sha256_file
 from counterfoil.ledger import audit as form
 from counterfoil.ledger import verify
 from counterfoil.ledger.differences import Finding
@@ -43,8 +42,7 @@ def posted(tmp_path_factory: pytest.TempPathFactory) -> Office:
 @pytest.fixture
 def home(posted: Office, tmp_path: Path) -> Office:
     """A copy to change."""
-    shutil.copytree(posted.home, tmp_path / "home")
-    return replace(posted, home=tmp_path / "home")
+    return posted.copied(tmp_path / "home")
 
 
 def proved(office: Office, **options: object) -> Proof:
@@ -152,6 +150,8 @@ ROWS = [
      ("changed", 2, "opening_20261116.csv", "account", None)),
     ("a reason", "UPDATE book.reason SET reason = '0002' WHERE reason = '0001'",
      ("changed", 4, ANSWERS, "reason", None)),
+    ("an amount without an opposite", f"UPDATE book.item SET amount = {-(1 << 63)} WHERE ref = '4'",
+     ("changed", 3, REQUESTS, "item", 5)),
     ("an item's reference", "UPDATE book.item SET ref = '5' WHERE ref = '4'", ("changed", 3, REQUESTS, "item", 5)),
 ]  # fmt: skip
 
@@ -197,8 +197,15 @@ def test_a_working_set_that_was_edited_is_found(home: Office, statement: str, ch
     assert {(finding.check, finding.posting) for finding in proved(home).findings} == {(check, n)}
 
 
-@pytest.mark.parametrize("statement", ["DROP TABLE book.lot", "ALTER TABLE book.posting DROP COLUMN sender"])
-def test_a_book_without_a_table_is_told_so(home: Office, statement: str) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE book.lot",
+        "ALTER TABLE book.posting DROP COLUMN sender",
+        "UPDATE book.posting SET business_date = DATE '294000-01-01' WHERE n = 3",
+    ],
+)
+def test_a_book_that_cannot_be_read_is_told_so(home: Office, statement: str) -> None:
     change(home, statement)
     assert {finding.check for finding in proved(home).findings} == {"book"}
 
@@ -283,6 +290,39 @@ def test_a_sidecar_that_is_hurt_is_found(
     assert found == gone + ([place_found] if place_found else [])
 
 
+def test_a_sidecar_that_claims_another_identity_is_found(home: Office) -> None:
+    record = home.proof_desk().landing.read_record(3)
+    for path in (f"deliveries/{record.order:08d}.json", "postings/00000003.json"):
+        file = home.home / "landing" / path
+        kept = file.read_bytes()
+        other = json.loads(kept) | {"identity": "2026-11-15"}
+        file.write_bytes(canonical_json(other))
+        assert ("sidecar", 3, "another identity") in {
+            (one.check, one.posting, one.found) for one in proved(home).findings
+        }
+        file.write_bytes(kept)
+    assert proved(home).proved
+
+
+def test_a_file_that_is_none_of_ours_is_told_and_is_no_difference(home: Office) -> None:
+    strays = (
+        "deliveries/notes.json",
+        "notes.txt",
+        "outcomes/00000001.json",
+        "payloads/00/letter",
+        "postings/9.json",
+        "postings/notes.json",
+        "postings/00000003.json~",
+    )
+    for stray in strays:
+        (home.home / "landing" / stray).parent.mkdir(exist_ok=True)
+        (home.home / "landing" / stray).write_text("not ours")
+    proof = proved(home)
+    assert sorted(proof.strays) == sorted(strays)
+    assert proof.findings == ()
+    assert proof.proved
+
+
 # The tail
 
 
@@ -357,8 +397,9 @@ def test_with_the_head_file_rewritten_too_a_head_kept_outside_or_a_replay_catche
     reseal(home, publish=True)
     assert proved(home).proved, "a chain that agrees with itself and with its head"
     for head in (content, chain[:16].upper()):
-        first, *_ = proved(home, head=head).findings
-        assert (first.check, first.posting, first.table) == ("row", 4, "reason")
+        (found,) = proved(home, head=head).findings
+        assert (found.check, found.posting) == ("head", None)
+        assert "counterfoil replay" in found.expected
     made_again = replay(home.proof_desk(), tmp_path / "again")
     assert made_again.difference is not None
     assert (made_again.difference.posting, made_again.difference.file) == (4, ANSWERS)
@@ -371,6 +412,18 @@ def test_a_head_kept_outside_proves_the_chain_from_itself_on(home: Office) -> No
     change(home, "UPDATE book.reason SET reason = '0002' WHERE reason = '0001'")
     assert not proved(home, head=heads["chain_head"][2], since=LAST).proved
     assert proved(home, head=heads["chain_head"][4], since=LAST).proved
+
+
+def test_a_head_that_no_posting_has_costs_no_replay(home: Office) -> None:
+    _, _, chain = home.heads()
+    slip = chain[:-1] + ("0" if chain[-1] != "0" else "1")
+    done: list[str] = []
+    desk = replace(home.proof_desk(), progress=lambda what, _done, _all: done.append(what))
+    proof = audit(desk, head=slip)
+    assert [finding.check for finding in proof.findings] == ["head"]
+    assert (proof.since, proof.postings, proof.heads.chain_head) == (1, LAST, chain), "all else is proved as ever"
+    assert "landed files" in done
+    assert "replaying" not in done
 
 
 def test_a_head_that_is_too_short_to_mean_one_is_refused(home: Office) -> None:

@@ -391,11 +391,37 @@ def test_a_home_in_use_is_not_restored_into(home: Home, to: Path, tmp_path: Path
     assert (error.code, error.exit_status) == (Code.FOLDER_TAKEN, 2)
     home.book_lock.unlink()
     assert content(home.root) == before
-    for name in ("landing/deliveries/00000001.json", "arrival.db", "out/crm/x", "book.head.json"):
+    for name in ("landing/deliveries/00000001.json", "arrival.db", "out/crm/x", "book.head.json", "book.duckdb"):
         used = tmp_path / name.replace("/", "-")
         (used / name).parent.mkdir(parents=True, exist_ok=True)
-        (used / name).touch()
+        (used / name).write_text("somebody's")
         assert refused(partial(restored, to, Home(used))).code is Code.FOLDER_TAKEN
+
+
+def test_what_happened_before_the_rest_was_lost_keeps_a_restore_away(home: Home, to: Path) -> None:
+    saved(home, to)
+    for kept in (home.book, home.book_head, home.arrival_db, home.landing):
+        part = home.root.with_name(f"with-{kept.name}")
+        part.mkdir()
+        (shutil.copytree if kept.is_dir() else shutil.copy2)(kept, part / kept.name)
+        error = refused(partial(restored, to, Home(part)))
+        assert (error.code, error.found) == (Code.FOLDER_TAKEN, f"{kept.name} in it")
+
+
+def test_a_home_that_was_merely_looked_at_is_restored_into(home: Home, to: Path, again: Home) -> None:
+    manifest = saved(home, to)
+    again.root.mkdir()
+    looker = Office(again.root)
+    looker.look()
+    assert looker.sql("SELECT * FROM book.posting").is_empty()
+    for folder in (again.landing / "incoming", again.out_crm):
+        folder.mkdir(parents=True)
+    assert again.book.exists()
+    assert again.arrival_db.exists()
+    assert restored(to, again).manifest == manifest
+    assert looker.heads() == (manifest.n, manifest.content_head, manifest.chain_head)
+    with looker.desk() as desk:
+        assert [one.order for one in desk.index.deliveries()] == [one.order for one in desk.landing.deliveries()] != []
 
 
 @pytest.mark.usefixtures("lost")

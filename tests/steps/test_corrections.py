@@ -2,6 +2,7 @@
 
 import csv
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,13 +54,20 @@ def night(office: Office) -> list[tuple[Verdict, OutcomeState, str | None]]:
     return [(one.verdict, outcome.state, outcome.code) for one, outcome in done.outcomes]
 
 
-@pytest.fixture
-def answered(office: Office) -> Office:
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    """A day that was asked and answered; to be copied, not changed."""
+    office = Office(tmp_path_factory.mktemp("corrections") / "home")
     office.begin()
     office.ask(DAY, *ASKED)
     office.answer(DAY, *ANSWERED)
     night(office)
     return office
+
+
+@pytest.fixture
+def answered(first: Office, tmp_path: Path) -> Office:
+    return first.copied(tmp_path / "answered")
 
 
 CORRECTIONS = {

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,11 +77,17 @@ class Clerk:
         assert self.office.sql(f"({kept} EXCEPT ({derived})) UNION ALL (({derived}) EXCEPT {kept})").is_empty()
 
 
+@pytest.fixture(scope="module")
+def monday(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    """The office after its Monday; to be copied, not changed."""
+    office = Office(tmp_path_factory.mktemp("decisions") / "home")
+    Clerk(office).begin()
+    return office
+
+
 @pytest.fixture
-def clerk(office: Office) -> Clerk:
-    made = Clerk(office)
-    made.begin()
-    return made
+def clerk(monday: Office, tmp_path: Path) -> Clerk:
+    return Clerk(monday.copied(tmp_path / "clerk"))
 
 
 def own(decided: Decided) -> tuple[OutcomeState, str | None]:

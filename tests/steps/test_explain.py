@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -35,14 +36,20 @@ def break_of(office: Office, subject: str) -> str:
     return str(office.sql(f"SELECT break_id FROM book.break WHERE subject = '{subject}'").item())
 
 
-@pytest.fixture
-def disputed(office: Office) -> Office:
-    """A request that was answered with fewer points."""
+@pytest.fixture(scope="module")
+def posted(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    """A request that was answered with fewer points; to be copied, not changed."""
+    office = Office(tmp_path_factory.mktemp("explain") / "home")
     office.begin()
     office.ask(MONDAY, ("R-100001", 400), ("R-100002", 70))
     office.answer(MONDAY, ("R-100001", 350, "0000"), ("R-100002", 70, "0000"))
     office.run(MONDAY, feeds=FEEDS)
     return office
+
+
+@pytest.fixture
+def disputed(posted: Office, tmp_path: Path) -> Office:
+    return posted.copied(tmp_path / "disputed")
 
 
 def test_each_record_bears_its_line_masked(disputed: Office) -> None:

@@ -69,7 +69,7 @@ def test_a_second_night_posts_nothing_and_writes_the_same_bytes(office: Office) 
 def test_an_answer_before_its_request_ends_in_the_same_state(new_office: Callable[[str], Office]) -> None:
     def play(office: Office, *, turned: bool) -> Office:
         office.begin()
-        office.run(MONDAY)
+        office.book_day(MONDAY)
         days = (TUESDAY, WEDNESDAY)
         asked, answered = reversed(days) if turned else days
         for day in days:
@@ -77,7 +77,7 @@ def test_an_answer_before_its_request_ends_in_the_same_state(new_office: Callabl
                 office.ask(day, ("1", 100), ("2", 200), ("3", 300), ("4", 400), ("5", 500))
             if day == answered:
                 office.answer(day, ("1", 100, "0000"), ("2", 200, "0001"), ("3", 299, "0000"), ("4", 400, "0099"))
-            office.run(day)
+            office.book_day(day)
         return office
 
     plain, turned = play(new_office("plain"), turned=False), play(new_office("turned"), turned=True)
@@ -89,7 +89,7 @@ def test_the_same_content_again_has_no_effect_and_under_another_name_is_held(off
     office.begin()
     office.ask(MONDAY, ("1", 100))
     office.answer(MONDAY, ("1", 100, "0000"))
-    office.run(MONDAY)
+    office.book_day(MONDAY)
     heads = office.heads()
     office.answer(MONDAY, ("1", 100, "0000"))
     copy = office.home / "inbox/skybridge/incoming"
@@ -110,7 +110,7 @@ def test_a_correction_is_held_and_changes_nothing(office: Office) -> None:
     office.begin()
     office.ask(MONDAY, ("1", 100))
     office.answer(MONDAY, ("1", 100, "0000"))
-    office.run(MONDAY)
+    office.book_day(MONDAY)
     heads = office.heads()
     office.answer(MONDAY, ("1", 100, "0001"))
     night = office.run(MONDAY)
@@ -143,10 +143,10 @@ def test_overdue_requests_and_missing_files_open_breaks_when_days_close(office: 
     office.begin()
     office.ask(MONDAY, ("1", 100))
     for number in range(5):
-        office.run(MONDAY + timedelta(days=number))
+        office.book_day(MONDAY + timedelta(days=number))
     assert office.sql(OPEN_BREAKS).rows() == [(2, "1")]
     office.answer(MONDAY + timedelta(days=5), ("1", 100, "0000"))
-    office.run(MONDAY + timedelta(days=5))
+    office.book_day(MONDAY + timedelta(days=5))
     assert office.sql(OPEN_BREAKS).rows() == []
     steps = "SELECT event, on_day FROM book.break_event WHERE code = 2 ORDER BY event"
     assert office.sql(steps).rows() == [(1, date(2026, 11, 20)), (9, date(2026, 11, 21))]
@@ -155,7 +155,7 @@ def test_overdue_requests_and_missing_files_open_breaks_when_days_close(office: 
 def test_a_request_beyond_the_balance_posts_nothing_and_opens_b16(office: Office) -> None:
     office.begin(balances=[("1111111111", 150)])
     office.ask(MONDAY, ("1", 100), ("2", 100))
-    office.run(MONDAY)
+    office.book_day(MONDAY)
     assert balances(office)["member", "1111111111"] == 50
     assert office.sql(OPEN_BREAKS).rows() == [(16, "2")]
 

@@ -43,8 +43,7 @@ def posted(tmp_path_factory: pytest.TempPathFactory) -> Office:
 @pytest.fixture
 def home(posted: Office, tmp_path: Path) -> Office:
     """A copy to change."""
-    shutil.copytree(posted.home, tmp_path / "home")
-    return replace(posted, home=tmp_path / "home")
+    return posted.copied(tmp_path / "home")
 
 
 def replayed(office: Office, into: Path, **options: int) -> Replayed:

@@ -4,6 +4,7 @@ from counterfoil.errors import Code
 from counterfoil.landing.records import OutcomeState
 from tests.plugins.homes import MONDAY, Office
 
+FEEDS = ["northstar_requests"]
 LENGTH = 250
 LAST_DIGIT = "{ABCDEFGHI"
 
@@ -33,14 +34,14 @@ def send(office: Office, number: int, *miles: int) -> None:
 def test_the_file_behind_a_gap_waits_and_then_posts_in_order(office: Office) -> None:
     office.begin()
     send(office, 11, 100, 200)
-    office.run(MONDAY)
+    office.run(MONDAY, feeds=FEEDS)
     send(office, 13, 400)
-    held = office.run(MONDAY)
+    held = office.run(MONDAY, feeds=FEEDS)
     ((delivery, outcome),) = held.refused
     assert (delivery.name, outcome.state, outcome.code) == ("NSTR0013", OutcomeState.HELD, Code.SEQUENCE_GAP)
     assert held.exit_status == 1
     send(office, 12, 50)
-    filled = office.run(MONDAY)
+    filled = office.run(MONDAY, feeds=FEEDS)
     posted = [delivery.name for delivery, outcome in filled.outcomes if outcome.state is OutcomeState.POSTED]
     assert [name for name in posted if name.startswith("NSTR")] == ["NSTR0012", "NSTR0013"]
 
@@ -48,10 +49,10 @@ def test_the_file_behind_a_gap_waits_and_then_posts_in_order(office: Office) -> 
 def test_a_number_used_again_with_other_content_is_held(office: Office) -> None:
     office.begin()
     send(office, 11, 100)
-    office.run(MONDAY)
+    office.run(MONDAY, feeds=FEEDS)
     heads = office.heads()
     send(office, 11, 999)
-    night = office.run(MONDAY)
+    night = office.run(MONDAY, feeds=FEEDS)
     assert [delivery.code for delivery in night.standing] == [Code.CORRECTION_HELD]
     assert night.exit_status == 1
     assert office.heads() == heads
@@ -59,6 +60,6 @@ def test_a_number_used_again_with_other_content_is_held(office: Office) -> None:
 
 def test_without_its_marker_a_file_is_not_taken(office: Office) -> None:
     office.put("northstar/outgoing/NSTR0011", sponsor_file(11, 100))
-    night = office.run(MONDAY)
+    night = office.run(MONDAY, feeds=FEEDS)
     assert [file.name for file in night.waiting] == ["NSTR0011"]
     assert not night.delivered
