@@ -250,7 +250,7 @@ def post(writer: Writer, accepted: Rows, feed: Feed, rulebook: Rulebook) -> Post
     n = writer.last_posting() + 1
     work = Work(
         feed=feed, accepted=accepted, file_id=n, business_date=ASKED, on_day=ASKED, policy=ProgrammeSettings(),
-        rules=rulebook.rules, schema=BOOK_SCHEMA, sender="bench",
+        rules=rulebook.rules, chart=rulebook.chart, schema=BOOK_SCHEMA, sender="bench",
     )  # fmt: skip
     parsed = Parsed(
         marks=Marks(ASKED, "", None, empty=False), lines=accepted.height + 1, envelope_lines=1, accepted=accepted,

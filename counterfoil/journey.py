@@ -20,7 +20,14 @@ from counterfoil.steps.desk import Desk
 from counterfoil.steps.post import Settled, settle
 from counterfoil.steps.publish import WrittenBatch, WrittenReport, publish_crm, publish_journal, publish_report
 
-OWN_FIRST = (FeedKind.APPROVALS, FeedKind.RATES, FeedKind.OPENING, FeedKind.MEMBERS, FeedKind.DECISIONS)
+OWN_FIRST = (
+    FeedKind.APPROVALS,
+    FeedKind.RATES,
+    FeedKind.OPENING,
+    FeedKind.MEMBERS,
+    FeedKind.DECISIONS,
+    FeedKind.GL_BALANCES,
+)
 """Feeds that must be in the book before any partner's file."""
 
 

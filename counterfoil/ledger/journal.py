@@ -69,6 +69,16 @@ def journal(
     return ordered
 
 
+def journal_id(entity: str, to_n: int) -> str:
+    """The id of the journal that ends with a posting; ``prefix`` and eight digits."""
+    return f"{prefix(entity)}{to_n:08d}"
+
+
+def prefix(entity: str) -> str:
+    """What the ids of an entity's journals begin with."""
+    return f"CF{entity[:4]}"
+
+
 def journal_summary(lines: pl.DataFrame) -> pl.DataFrame:
     """SUMMARY of a journal: per account and currency the number of lines, debits, credits (minor units) and points."""
     return (

@@ -24,6 +24,7 @@ from pipelines.commands import (
     run,
     scorecard,
     serve,
+    tie_out,
 )
 
 app = typer.Typer(
@@ -41,6 +42,7 @@ for module in (
     look,
     explain,
     scorecard,
+    tie_out,
     report,
     restate,
     audit,

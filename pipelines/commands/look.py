@@ -18,6 +18,7 @@ from counterfoil.ledger.known import Moment, known, moment
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.status import day_status
 from counterfoil.steps.desk import Desk
+from counterfoil.steps.explain import of_gl
 from counterfoil.steps.recall import chart_at
 from pipelines.commands.common import (
     Format,
@@ -151,7 +152,7 @@ def show_breaks(
         day = _day(desk, as_of, then)
         at = known(book, day, then.n)
         if by is By.CAUSE:
-            frame = break_causes.grouped(book, at, partner, feeds=desk.feeds())
+            frame = break_causes.grouped(book, at, partner, feeds=desk.feeds(), of_gl=of_gl(desk, book, at))
         else:
             frame = open_breaks.open_breaks(book, at, partner)
     if output is Format.TABLE:

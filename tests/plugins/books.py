@@ -201,6 +201,7 @@ def post(rulebook: Rulebook) -> PostRows:
             on_day=titles.get("on_day", day),
             policy=policy,
             rules=rulebook.rules,
+            chart=rulebook.chart,
             schema=titles.get("book_schema", BOOK_SCHEMA),
             sender="test",
             former=corrects,
