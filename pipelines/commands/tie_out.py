@@ -12,6 +12,7 @@ from counterfoil.ledger import tie_outs
 from counterfoil.ledger.known import moment
 from counterfoil.money import decimal_texts
 from counterfoil.reconcile.tie_out import DIFFERS, LINES
+from counterfoil.reports.csv import csv_bytes
 from counterfoil.steps.recall import chart_at
 from pipelines.commands.common import (
     HomeOption,
@@ -20,7 +21,6 @@ from pipelines.commands.common import (
     emit_rows,
     parse_day,
     parse_instant,
-    stdout,
 )
 from pipelines.wiring import reading_desk
 
@@ -45,7 +45,7 @@ def tie_out(
     known_at: KnownAtOption = None,
     home: HomeOption = None,
     output: Annotated[
-        TieOutFormat, typer.Option("--format", help="A table for people, JSON or CSV for machines.")
+        TieOutFormat, typer.Option("--format", help="A table, JSON for machines or CSV for a spreadsheet.")
     ] = TieOutFormat.TABLE,
 ) -> None:
     """The newest statement of each account that the general ledger has stated; exit status 1 where one differs."""
@@ -59,7 +59,7 @@ def tie_out(
     if output is TieOutFormat.JSON:
         emit_json({"accounts": found.to_dicts(), "by_hand": listed.to_dicts()})
     elif output is TieOutFormat.CSV:
-        stdout.file.write(_in_words(found).write_csv())
+        typer.echo(csv_bytes(_in_words(found), [name for _, name, _ in LINES]), nl=False)
     else:
         _show(found, listed, day)
     raise typer.Exit(1 if (found["state"] == DIFFERS).any() else 0)
@@ -68,18 +68,21 @@ def tie_out(
 def _in_words(found: pl.DataFrame) -> pl.DataFrame:
     """Amounts as plain decimal text in major units, under the names of the lines."""
     codes = found["currency"].unique()
-    return found.with_columns(
-        decimal_texts(pl.col(f"{name}_minor"), pl.col("currency"), codes).cast(pl.String) for _, name, _ in LINES
-    ).rename({f"{name}_minor": name for _, name, _ in LINES})
+    words = {
+        name: decimal_texts(pl.col(f"{name}_minor"), pl.col("currency"), codes).cast(pl.String) for _, name, _ in LINES
+    }
+    return found.select(pl.all().exclude(r"^.*_minor$"), **words).select(
+        name.removesuffix("_minor") for name in found.columns
+    )
 
 
 def _show(found: pl.DataFrame, listed: pl.DataFrame, day: date) -> None:
-    shown = _in_words(found)
+    names = [name for _, name, _ in LINES]
     emit_rows(
-        shown.select("account", "name", "currency", "as_of", *(name for _, name, _ in LINES), "state").iter_rows(),
-        ("account", "name", "", "as of", *(f"{letter} {name}" for letter, name, _ in LINES), "state"),
+        _in_words(found).select("account", "currency", "as_of", *names, "state").iter_rows(),
+        ("account", "", "as of", *(f"{letter} {name}" for letter, name, _ in LINES), "state"),
         title=f"Tie-out with the general ledger up to {day}",
-        numeric=(False, False, False, False, *(True for _ in LINES), False),
+        numeric=(False, False, False, *(True for _ in names), False),
     )
     if listed.height:
         amount = decimal_texts(pl.col("minor"), pl.col("currency"), listed["currency"].unique())

@@ -10,15 +10,18 @@ import polars as pl
 import pytest
 
 from counterfoil.errors import Code
-from counterfoil.landing.records import JOURNALS
+from counterfoil.landing.records import JOURNALS, Journal
+from counterfoil.ledger.journal import journal
 from counterfoil.ledger.known import known
 from counterfoil.ledger.open_breaks import open_breaks
 from counterfoil.ledger.tie_outs import tie_out
 from counterfoil.steps.audit import audit
+from counterfoil.steps.desk import Desk
 from counterfoil.steps.explain import explain, of_gl
 from counterfoil.steps.publish import publish_journal
 from counterfoil.steps.replay import replay
 from tests.plugins.homes import MONDAY, Office, every_row, skybridge_requests
+from tests.plugins.stores import OldStore
 
 DECISIONS_HEADER = "action,subject,ref,points,reason,decided_at,owner,until\n"
 HEADER = "as_of,account,currency,kind,minor,last_journal,reference\n"
@@ -110,6 +113,24 @@ def gl(two_days: Path, office: Office) -> Gl:
     shutil.copytree(two_days, office.home)
     office.now = datetime(2026, 11, 18, 6, 30, tzinfo=UTC)
     return Gl(office)
+
+
+def journal_of(desk: Desk, one: Journal) -> pl.DataFrame:
+    """The lines of a journal: account, currency, day, minor."""
+    named = desk.settings
+    with desk.book.reading() as book:
+        made = journal(
+            book,
+            one.from_n,
+            one.to_n,
+            chart=desk.rulebook.chart,
+            programme=named.programme,
+            entity=named.entity,
+            unit=named.unit,
+            currency=named.currency,
+            journal_id=one.journal_id,
+        )
+    return made.select("account", "currency", "accounting_date", pl.col("credit_minor") - pl.col("debit_minor"))
 
 
 def statements(office: Office, as_of: date = THURSDAY) -> dict[str, dict[str, object]]:
@@ -324,3 +345,23 @@ def test_a_person_can_close_a_difference_with_a_reason(office: Office, gl: Gl) -
     office.put("decisions/decisions_20261119_a.csv", DECISIONS_HEADER + decision)
     office.book_day(THURSDAY)
     assert opened(office) == [("2420:EUR:2026-11-17", False)]
+
+
+def test_a_home_of_the_schema_before_goes_on_with_extracts(old_store: OldStore, tmp_path: Path) -> None:
+    office = Office(old_store(2).root, now=datetime(2026, 11, 24, 6, 30, tzinfo=UTC))
+    before = replay(office.proof_desk(), tmp_path / "before")
+    assert (before.difference, before.compared) == (None, 20)
+    gl = Gl(office)
+    with office.desk() as desk:
+        for one in desk.index.journals(JOURNALS):
+            lines = journal_of(desk, one)
+            gl.lines += lines.rows()
+    gl.drop(date(2026, 11, 23), gl.journals()[-1], on=date(2026, 11, 24), off={"2450": -3})
+    office.book_day(date(2026, 11, 24))
+    assert opened(office) == [("2450:EUR:2026-11-23", True)]
+    assert {row["unexplained_minor"] for row in statements(office, date(2026, 11, 24)).values()} == {0, -3}
+    assert audit(office.proof_desk()).proved
+    schemas = office.sql("SELECT book_schema, count(*) FROM book.posting GROUP BY 1 ORDER BY 1").rows()
+    assert schemas == [(2, 20), (3, 2)]
+    again = replay(office.proof_desk(), tmp_path / "again")
+    assert (again.difference, again.compared) == (None, 22)
