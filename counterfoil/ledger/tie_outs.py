@@ -21,7 +21,7 @@ AMOUNTS: Final = tuple(f"{name}_minor" for _, name, _ in LINES)
 """Columns of a statement in minor units."""
 
 SHOWN: Final = ("account", "name", "currency", "as_of", *AMOUNTS, "state", "posting", "file", "line", "break_id")
-"""Columns of ``tie_out``; ``break_id`` is that of an open B15 of the statement."""
+"""Columns of ``tie_out``; ``break_id``: the B15 that the difference opened, at this extract or at one before."""
 
 
 def tie_out(book: Lookups, chart: Chart, *, counts: str, as_of: date, currency: str) -> pl.DataFrame:
@@ -34,13 +34,15 @@ def tie_out(book: Lookups, chart: Chart, *, counts: str, as_of: date, currency: 
         f"""WITH newest AS (
                 SELECT * FROM book.gl_statement WHERE {counts} AND as_of <= DATE '{as_of}'
                 QUALIFY row_number() OVER (PARTITION BY account, currency ORDER BY as_of DESC, file_id DESC) = 1
+            ), broken AS (
+                SELECT s.account, s.currency, arg_max(d.break_id, d.file_id) AS break_id
+                FROM newest s JOIN ({differing(counts)}) d ON d.account = s.account AND d.currency = s.currency
+                    AND d.file_id <= s.file_id AND d.unexplained = {unexplained("s")} GROUP BY ALL
             )
             SELECT s.*, p.name AS file, CAST(s.file_id AS BIGINT) AS posting, CAST(s.line_no AS BIGINT) AS line,
-                   o.break_id
+                   b.break_id
             FROM newest s JOIN book.posting p ON p.n = s.file_id
-            LEFT JOIN book.break b ON b.code = {BreakCode.LEDGER_DIFFERS:d} AND b.file_id = s.file_id
-                AND b.line_no = s.line_no
-            LEFT JOIN book.open_break o ON o.break_id = b.break_id"""
+            LEFT JOIN broken b ON b.account = s.account AND b.currency = s.currency"""
     )
     stated = with_differences(found).with_columns(
         state=pl.when(pl.col("unexplained") == 0).then(pl.lit(TIED)).otherwise(pl.lit(DIFFERS))
