@@ -24,7 +24,7 @@ def of_breaks(
 ) -> pl.DataFrame:
     """``gl_misses.FOUND`` of the B15 that stood at the end of a day. ``journals`` are all that were made."""
     found = book.frame(
-        f"""SELECT d.* FROM ({tie_outs.differing(at.counts())}) d
+        f"""SELECT d.* FROM ({tie_outs.differing(at.counts("s.file_id"))}) d
             SEMI JOIN ({standing(at)}) s ON s.break_id = d.break_id ORDER BY d.break_id"""
     )
     if found.is_empty():

@@ -4,7 +4,7 @@ Here: reads of statements. Not here: what an extract does (``gl_balances``), the
 why an account differs (``gl_causes``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Final
 
@@ -17,6 +17,9 @@ from counterfoil.ledger.model import BreakCode
 from counterfoil.ledger.story import TieOut
 from counterfoil.reconcile.tie_out import DIFFERS, LINES, NOT_STATED, TIED, with_differences
 
+Counts = Callable[[str], str]
+"""Given the name of a posting's number in a query: a condition that the posting counts."""
+
 AMOUNTS: Final = tuple(f"{name}_minor" for _, name, _ in LINES)
 """Columns of a statement in minor units."""
 
@@ -24,20 +27,21 @@ SHOWN: Final = ("account", "name", "currency", "as_of", *AMOUNTS, "state", "post
 """Columns of ``tie_out``; ``break_id``: the B15 that the difference opened, at this extract or at one before."""
 
 
-def tie_out(book: Lookups, chart: Chart, *, counts: str, as_of: date, currency: str) -> pl.DataFrame:
+def tie_out(book: Lookups, chart: Chart, *, counts: Counts, as_of: date, currency: str) -> pl.DataFrame:
     """SHOWN: the newest statement of each account and currency up to a day, sorted by both; amounts credit positive.
 
-    ``counts`` is a condition on ``file_id``: the postings that are known. An account that still owes points and that no
-    extract has stated in ``currency``, the one that we journal, is told without amounts once any was stated.
+    ``counts`` says which postings are known. An account that still owes points and that no extract has stated in
+    ``currency``, the one that we journal, is told without amounts once any was stated.
     """
     found = book.frame(
         f"""WITH newest AS (
-                SELECT * FROM book.gl_statement WHERE {counts} AND as_of <= DATE '{as_of}'
+                SELECT * FROM book.gl_statement WHERE {counts("file_id")} AND as_of <= DATE '{as_of}'
                 QUALIFY row_number() OVER (PARTITION BY account, currency ORDER BY as_of DESC, file_id DESC) = 1
             ), broken AS (
                 SELECT s.account, s.currency, arg_max(d.break_id, d.file_id) AS break_id
-                FROM newest s JOIN ({differing(counts)}) d ON d.account = s.account AND d.currency = s.currency
-                    AND d.file_id <= s.file_id AND d.unexplained = {unexplained("s")} GROUP BY ALL
+                FROM newest s JOIN ({differing(counts("s.file_id"))}) d
+                  ON d.account = s.account AND d.currency = s.currency AND d.file_id <= s.file_id
+                    AND d.unexplained = {unexplained("s")} GROUP BY ALL
             )
             SELECT s.*, p.name AS file, CAST(s.file_id AS BIGINT) AS posting, CAST(s.line_no AS BIGINT) AS line,
                    b.break_id
@@ -90,11 +94,11 @@ def of_breaks(book: Lookups, break_ids: pl.DataFrame) -> Mapping[str, TieOut]:
 
 def differing(counts: str) -> str:
     """A query for the breaks that an account differs and their statements: break_id, account, currency, as_of, last_n,
-    per_gl, by_hand, file_id, unexplained. ``counts`` is a condition on ``file_id``."""
+    per_gl, by_hand, file_id, unexplained. ``counts`` is a condition on ``s.file_id``."""
     return f"""SELECT b.break_id, s.account, s.currency, s.as_of, s.last_n, s.per_gl, s.by_hand, s.file_id,
                       {unexplained("s")} AS unexplained
                FROM book.break b JOIN book.gl_statement s ON s.file_id = b.file_id AND s.line_no = b.line_no
-               WHERE b.code = {BreakCode.LEDGER_DIFFERS:d} AND {counts.replace("file_id", "s.file_id")}"""
+               WHERE b.code = {BreakCode.LEDGER_DIFFERS:d} AND {counts}"""
 
 
 def names(chart: Chart) -> pl.DataFrame:
@@ -106,12 +110,13 @@ def names(chart: Chart) -> pl.DataFrame:
     )
 
 
-def _not_stated(book: Lookups, chart: Chart, stated: pl.DataFrame, counts: str, currency: str) -> pl.DataFrame:
+def _not_stated(book: Lookups, chart: Chart, stated: pl.DataFrame, counts: Counts, currency: str) -> pl.DataFrame:
     """account, currency, state of the accounts of the chart that no extract states."""
     kinds = book.frame(
         f"""SELECT a.kind FROM book.account a LEFT JOIN book.balance b ON b.account_id = a.account_id
             LEFT JOIN (
-                SELECT account_id, sum(amount) AS later FROM book.entry WHERE NOT ({counts}) GROUP BY account_id
+                SELECT account_id, sum(amount) AS later FROM book.entry WHERE NOT ({counts("file_id")})
+                GROUP BY account_id
             ) e ON e.account_id = a.account_id
             GROUP BY a.kind HAVING bool_or(coalesce(b.balance, 0) <> coalesce(e.later, 0)) ORDER BY a.kind"""
     )["kind"]

@@ -56,7 +56,7 @@ def gather(
     ranges = _ranges(index, settings, moment)
     journals = [made for made in index.journals(JOURNALS) if made.to_n <= moment.n and moment.includes(made.made_at)]
     stage2 = _stage2(book, numbers, ranges, journals)
-    tied = tie_outs.tie_out(book, chart, counts=at.counts(), as_of=day, currency=settings.currency)
+    tied = tie_outs.tie_out(book, chart, counts=at.counts, as_of=day, currency=settings.currency)
     card = scorecard(book, index, feeds, day=day, moment=moment, currency=settings.currency)
     found = {
         "files": files,

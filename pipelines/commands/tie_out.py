@@ -53,7 +53,7 @@ def tie_out(
         then = moment(book, parse_instant(known_at, desk.settings.zone) if known_at is not None else None)
         day = parse_day(as_of) or local_date(then.at or desk.now(), desk.settings.zone)
         found = tie_outs.tie_out(
-            book, chart_at(desk, then), counts=f"file_id <= {then.n}", as_of=day, currency=desk.settings.currency
+            book, chart_at(desk, then), counts=lambda n: f"{n} <= {then.n}", as_of=day, currency=desk.settings.currency
         )
         listed = tie_outs.by_hand(book, found)
     if output is TieOutFormat.JSON:
