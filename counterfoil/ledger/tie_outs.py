@@ -111,7 +111,9 @@ def names(chart: Chart) -> pl.DataFrame:
 
 
 def _not_stated(book: Lookups, chart: Chart, stated: pl.DataFrame, counts: Counts, currency: str) -> pl.DataFrame:
-    """account, currency, state of the accounts of the chart that no extract states."""
+    """account, currency, state of the accounts that owe points and that no extract states; none before the first."""
+    if stated.is_empty():
+        return pl.DataFrame(schema=dict.fromkeys(("account", "currency", "state"), pl.String))
     kinds = book.frame(
         f"""SELECT a.kind FROM book.account a LEFT JOIN book.balance b ON b.account_id = a.account_id
             LEFT JOIN (
@@ -121,9 +123,7 @@ def _not_stated(book: Lookups, chart: Chart, stated: pl.DataFrame, counts: Count
             GROUP BY a.kind HAVING bool_or(coalesce(b.balance, 0) <> coalesce(e.later, 0)) ORDER BY a.kind"""
     )["kind"]
     owed = {one.gl for kind in kinds if (one := chart.accounts.get(kind)) is not None and one.open}
-    told = set(stated.filter(pl.col("currency") == currency)["account"])
-    missing = sorted(owed - told) if stated.height else []
-    return pl.DataFrame(
-        {"account": missing, "currency": [currency] * len(missing), "state": [NOT_STATED] * len(missing)},
-        schema=dict.fromkeys(("account", "currency", "state"), pl.String),
+    missing = sorted(owed - set(stated.filter(pl.col("currency") == currency)["account"]))
+    return pl.DataFrame({"account": pl.Series(missing, dtype=pl.String)}).with_columns(
+        currency=pl.lit(currency), state=pl.lit(NOT_STATED)
     )

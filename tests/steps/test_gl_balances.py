@@ -242,6 +242,15 @@ def test_an_extract_that_is_not_whole_is_refused_whole(office: Office, gl: Gl, c
     assert office.heads()[0] == last + 1  # the close of the day
 
 
+def test_two_days_in_one_extract_are_refused(office: Office, gl: Gl) -> None:
+    gl.put([("balance", "2410", "EUR", 1, "", "")], MONDAY, WEDNESDAY)
+    (file,) = (office.home / "inbox" / "gl_balances").iterdir()
+    file.write_text(file.read_text() + f"{TUESDAY},2420,EUR,balance,1,,\n")
+    office.book_day(WEDNESDAY)
+    assert "line 3" in refusal_of(office)
+    assert "another day than the rows before" in refusal_of(office)
+
+
 def test_a_day_that_has_not_come_and_an_extract_of_long_ago(office: Office, gl: Gl) -> None:
     gl.put([("balance", "2410", "EUR", 1, "", "")], date(2027, 1, 1), WEDNESDAY)
     office.book_day(WEDNESDAY)
