@@ -13,9 +13,9 @@ import polars as pl
 from assets import show
 from assets.desk import OpensDesk, at_desk, day_of
 from counterfoil import journey
-from counterfoil.feed import Feed
+from counterfoil.feed import Feed, FeedKind
 from counterfoil.landing.records import Delivery, refused
-from counterfoil.ledger import extracts
+from counterfoil.ledger import extracts, tie_outs
 from counterfoil.steps import staging
 from counterfoil.steps.desk import Desk
 from counterfoil.steps.post import Settled, readable, waiting
@@ -121,7 +121,7 @@ def _posted(feed: Feed, days: Days) -> dg.AssetsDefinition:
                 blocking=True,
                 description="Lines, records and points of every posting are accounted for.",
             ),
-            dg.AssetCheckSpec("suspense_empty", asset=posted_key, description="Nothing waits in suspense."),
+            _warning(feed, posted_key),
         ],
     )
     def posted(
@@ -140,6 +140,13 @@ def _posted(feed: Feed, days: Days) -> dg.AssetsDefinition:
     return posted
 
 
+def _warning(feed: Feed, posted: dg.AssetKey) -> dg.AssetCheckSpec:
+    """What people should look at and what stops nothing."""
+    if feed.kind is FeedKind.GL_BALANCES:
+        return dg.AssetCheckSpec("gl_ties", asset=posted, description="Every account ties to the general ledger.")
+    return dg.AssetCheckSpec("suspense_empty", asset=posted, description="Nothing waits in suspense.")
+
+
 def _results(
     desk: Desk, feed: Feed, day: date, settled: Settled, reconciled: dg.AssetKey, posted: dg.AssetKey
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
@@ -153,6 +160,7 @@ def _results(
         matches = extracts.matches(book, numbers)
         breaks = extracts.break_counts(book, numbers)
         suspense = extracts.suspense(book, feed.partner)
+        apart = tie_outs.apart(book, numbers)
         heads = desk.book.heads(book)
     bad = refused(known, outcomes)
     unexplained = sum(int(balance[name].abs().sum()) for name in ("unexplained_rows", "unexplained_points"))
@@ -184,10 +192,12 @@ def _results(
     )
     yield dg.AssetCheckResult(
         asset_key=posted,
-        check_name="suspense_empty",
-        passed=suspense == 0,
+        check_name=_warning(feed, posted).name,
+        passed=not apart if feed.kind is FeedKind.GL_BALANCES else suspense == 0,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"points in suspense": suspense},
+        metadata={"accounts": ", ".join(apart) or "none"}
+        if feed.kind is FeedKind.GL_BALANCES
+        else {"points in suspense": suspense},
     )
 
 

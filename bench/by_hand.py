@@ -86,6 +86,7 @@ def post(
         on_day=told.on_day,
         policy=policy,
         rules=rulebook.rules,
+        chart=rulebook.chart,
         schema=told.book_schema,
         sender=by,
         former=corrects,

@@ -25,6 +25,7 @@ class FeedKind(StrEnum):
     DECISIONS = "decisions"
     APPROVALS = "approvals"
     MEMBERS = "members"
+    GL_BALANCES = "gl_balances"
 
 
 class Contract(BaseModel):

@@ -21,7 +21,14 @@ from counterfoil.steps.post import Settled, settle
 from counterfoil.steps.publish import WrittenBatch, WrittenReport, publish_crm, publish_journal, publish_report
 from counterfoil.steps.reply import answer_files
 
-OWN_FIRST = (FeedKind.APPROVALS, FeedKind.RATES, FeedKind.OPENING, FeedKind.MEMBERS, FeedKind.DECISIONS)
+OWN_FIRST = (
+    FeedKind.APPROVALS,
+    FeedKind.RATES,
+    FeedKind.OPENING,
+    FeedKind.MEMBERS,
+    FeedKind.DECISIONS,
+    FeedKind.GL_BALANCES,
+)
 """Feeds that must be in the book before any partner's file."""
 
 

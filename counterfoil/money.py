@@ -74,6 +74,12 @@ def decimal_texts(amount: pl.Expr, currency: pl.Expr, currencies: Iterable[str])
     return pl.coalesce(pl.when(currency == code).then(decimal_text(amount, code)) for code in ordered)
 
 
+def whole_units(amount: pl.Expr, currency: pl.Expr, currencies: Iterable[str]) -> pl.Expr:
+    """The size of minor units in whole units of their currency, rounded down; ``currencies`` lists all that occur."""
+    sizes = [pl.when(currency == code).then(amount.abs() // 10 ** exponent(code)) for code in sorted(set(currencies))]
+    return pl.coalesce(*sizes, pl.lit(None, pl.Int64))
+
+
 def value_points_int(points: int, minor: int, per_points: int) -> int:
     """``points`` at ``minor`` minor units per ``per_points`` points, rounded half to even; must fit Int64."""
     require(per_points > 0, "a rate is for a positive number of points", code=Code.RATE_MISSING)

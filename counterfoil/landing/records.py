@@ -143,6 +143,10 @@ class ReportVersion:
     made_at: datetime
 
 
+JOURNALS: Final = "journal"
+"""The one range of journals; every target writes the same journal in its own format."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Journal:
     """One journal that was written: postings ``from_n`` (exclusive) to ``to_n`` (inclusive) for one target."""

@@ -24,21 +24,38 @@ NO_REFERENCE: Final = "?"
 _STATES: Final = {state.value: state.name.lower().replace("_", " ") for state in State}
 
 
-def of_breaks(book: Lookups, at: Known, partner: str | None = None, *, feeds: Sequence[Feed] = ()) -> pl.DataFrame:
+def of_breaks(
+    book: Lookups,
+    at: Known,
+    partner: str | None = None,
+    *,
+    feeds: Sequence[Feed] = (),
+    of_gl: pl.DataFrame | None = None,
+) -> pl.DataFrame:
     """The cause of each open break of a day: break_id, cause (``Cause``), change, candidate_item_id Int64?.
 
     One row a break of ``open_breaks``, sorted by break_id. ``candidate_item_id`` is the one request that an unknown
     answer would meet. ``feeds`` are those in force: they say whose answers come in parts, and what reasons mean.
+    ``of_gl`` are the causes of B15 (``gl_causes``), which nobody knows without our journals.
     """
-    return _told(book, at, partner, feeds).select("break_id", "cause", "change", "candidate_item_id")
+    return _told(book, at, partner, feeds, of_gl).select("break_id", "cause", "change", "candidate_item_id")
 
 
-def grouped(book: Lookups, at: Known, partner: str | None = None, *, feeds: Sequence[Feed] = ()) -> pl.DataFrame:
+def grouped(
+    book: Lookups,
+    at: Known,
+    partner: str | None = None,
+    *,
+    feeds: Sequence[Feed] = (),
+    of_gl: pl.DataFrame | None = None,
+) -> pl.DataFrame:
     """The open breaks of a day by cause, change and partner, heaviest first: ``causes.GROUPED``."""
-    return causes.grouped(_told(book, at, partner, feeds))
+    return causes.grouped(_told(book, at, partner, feeds, of_gl))
 
 
-def _told(book: Lookups, at: Known, partner: str | None, feeds: Sequence[Feed]) -> pl.DataFrame:
+def _told(
+    book: Lookups, at: Known, partner: str | None, feeds: Sequence[Feed], of_gl: pl.DataFrame | None
+) -> pl.DataFrame:
     """All breaks are told, whoever is asked about: two partners' answers can want the same request."""
     standing = open_breaks.open_breaks(book, at).select(
         "break_id", "partner", "age_days", file=pl.format("{} (posting {})", "file", "posting")
@@ -47,6 +64,8 @@ def _told(book: Lookups, at: Known, partner: str | None, feeds: Sequence[Feed]) 
     declined = decided.declined(book, at.counts()).select("break_id", "item_id")
     near = near_misses.nearest(broken, _requests(book, at, broken), _listed(book, at, standing), declined=declined)
     told = causes.told(broken, near)
+    if of_gl is not None:
+        told = told.update(of_gl, on="break_id", how="left")
     return told if partner is None else told.filter(pl.col("partner") == partner)
 
 

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from counterfoil.errors import Code, PermanentError
 from counterfoil.feed import Contract
-from counterfoil.ledger.model import FIRST_OF_VERSION_TWO, Event
+from counterfoil.ledger.model import FIRST_OF_VERSION_TWO, WITHOUT_RULES, Event
 
 Model = TypeVar("Model", bound=Contract)
 
@@ -48,7 +48,8 @@ class PostingRules(Contract):
 
     @model_validator(mode="after")
     def _complete(self) -> "PostingRules":
-        expected = {event.name.lower() for event in Event if self.version > 1 or event < FIRST_OF_VERSION_TWO}
+        known = [event for event in Event if self.version > 1 or event < FIRST_OF_VERSION_TWO]
+        expected = {event.name.lower() for event in known if event not in WITHOUT_RULES}
         if set(self.events) != expected:
             raise ValueError(f"events differ from the program's: {sorted(set(self.events) ^ expected)}")
         return self

@@ -17,6 +17,7 @@ from counterfoil.ledger import (
     approvals,
     corrections,
     decisions,
+    gl_balances,
     lots,
     members,
     own_feeds,
@@ -40,6 +41,7 @@ COMPOSERS: Final[Mapping[FeedKind, Callable[[Work, Lookups], Changes]]] = {
     FeedKind.DECISIONS: decisions.compose,
     FeedKind.APPROVALS: approvals.compose,
     FeedKind.MEMBERS: members.compose,
+    FeedKind.GL_BALANCES: gl_balances.compose,
 }
 
 _POINTS_MAX: Final = 1 << 62

@@ -12,6 +12,7 @@ import polars as pl
 
 from counterfoil.feed import FeedKind
 from counterfoil.ledger.differences import NAMED_MAX, Finding
+from counterfoil.ledger.gl_balances import unexplained
 from counterfoil.ledger.histories import open_now, unsigned
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import (
@@ -208,6 +209,33 @@ _BREAKS: Final = (
     ),
 )
 
+_STATEMENTS: Final = (
+    _Rule(
+        "gl_statement",
+        "gl_statement",
+        "entries by hand that are not those it takes off",
+        "line C = the entries that its extract lists",
+        """WITH listed AS (
+               SELECT file_id, account, currency, sum(minor) AS minor, min(line_no) AS line FROM book.gl_by_hand
+               GROUP BY ALL
+           )
+           SELECT coalesce(s.file_id, l.file_id) AS n, coalesce(s.line_no, l.line) AS line, '' AS row
+           FROM book.gl_statement s FULL JOIN listed l
+             ON l.file_id = s.file_id AND l.account = s.account AND l.currency = s.currency
+           WHERE s.by_hand IS DISTINCT FROM coalesce(l.minor, 0)""",
+    ),
+    _Rule(
+        "gl_statement",
+        "break",
+        "a difference with the general ledger that no statement shows",
+        "a statement whose line H is not 0",
+        f"""SELECT b.file_id AS n, b.line_no AS line, concat('break_id ', b.break_id) AS row FROM book.break b
+            ANTI JOIN (SELECT s.file_id, s.line_no FROM book.gl_statement s WHERE {unexplained("s")} <> 0) s
+              ON s.file_id = b.file_id AND s.line_no = b.line_no
+            WHERE b.code = {BreakCode.LEDGER_DIFFERS:d}""",
+    ),
+)
+
 # What migration 0002 told of postings of schema 1, whose digests do not cover it.
 _TOLD_SINCE: Final = f"""
     SELECT d.item_id, CAST({State.HELD:d} AS SMALLINT) AS state, {unsigned("i.amount")} AS remaining,
@@ -285,7 +313,7 @@ _WORKING_SETS: Final = (
     ),
 )
 
-RULES: Final = (*_ENTRIES, *_RECORDS, *_LOTS, *_BREAKS, *_WORKING_SETS)
+RULES: Final = (*_ENTRIES, *_RECORDS, *_LOTS, *_BREAKS, *_STATEMENTS, *_WORKING_SETS)
 
 
 def contradictions(book: Lookups, say: Callable[[int, int], None]) -> Iterator[Finding]:

@@ -67,6 +67,16 @@ def journal(
     return ordered
 
 
+def journal_id(entity: str, to_n: int) -> str:
+    """The id of the journal that ends with a posting; ``prefix`` and eight digits."""
+    return f"{prefix(entity)}{to_n:08d}"
+
+
+def prefix(entity: str) -> str:
+    """What the ids of an entity's journals begin with."""
+    return f"CF{entity[:4]}"
+
+
 def _accounts(book: Lookups, chart: Chart, unit: str) -> pl.DataFrame:
     """Every (kind, partner) that has accounts: slot, kind, partner_id, and its line in the journal: gl, name, basis,
     partner, open, line. Kinds that share a GL account and a basis share a line."""

@@ -116,10 +116,14 @@ class Event(IntEnum):
     ASSIGNED = 105
     POSTPONED = 106
     DECLINED = 107
+    GL_STATED = 120
 
 
 FIRST_OF_VERSION_TWO: Final = 70
 """Version 1 of the posting rules knew the events below this number."""
+
+WITHOUT_RULES: Final = (Event.GL_STATED,)
+"""Events that by their nature book nothing, so that no version of the posting rules names them."""
 
 
 class Action(IntEnum):
@@ -313,16 +317,26 @@ TABLES: Final[dict[str, dict[str, type[pl.DataType]]]] = {
         "difference": I64, "days": I32,
     },
     "break_state": {"break_id": TEXT, "state": I16, "owner": TEXT, "until": DAY, "file_id": I32, "line_no": I32},
+    "gl_statement": {
+        "account": TEXT, "currency": TEXT, "as_of": DAY, "last_n": I32, "per_gl": I64, "not_posted": I64,
+        "by_hand": I64, "per_ledger": I64, "after_cut_off": I64, "file_id": I32, "line_no": I32,
+    },
+    "gl_by_hand": {
+        "account": TEXT, "currency": TEXT, "reference": TEXT, "minor": I64, "file_id": I32, "line_no": I32,
+    },
 }
 # fmt: on
 """Every append-only table in the order of the digest; columns in schema order."""
 
-SINCE_SCHEMA_TWO: Final = (
-    "item_change", "reversal", "decision", "lot", "lot_use", "merge", "match", "break_state",
-)  # fmt: skip
-"""Tables that a posting of schema 1 does not seal."""
+SINCE: Final[dict[str, int]] = {
+    **dict.fromkeys(
+        ("item_change", "reversal", "decision", "lot", "lot_use", "merge", "match", "break_state"), 2
+    ),
+    **dict.fromkeys(("gl_statement", "gl_by_hand"), 3),
+}  # fmt: skip
+"""The schema that brought a table; a posting of an earlier one does not seal it."""
 
-BOOK_SCHEMA: Final = 2
+BOOK_SCHEMA: Final = 3
 """The newest schema: which tables a posting's digest covers and in which order their rows lie."""
 
 ORDER: Final[dict[str, tuple[str, ...]]] = {
@@ -347,39 +361,27 @@ ORDER: Final[dict[str, tuple[str, ...]]] = {
     "merge": ("line_no", "from_account"),
     "match": ("line_no", "item_id"),
     "break_state": ("line_no", "break_id"),
+    "gl_statement": ("line_no",),
+    "gl_by_hand": ("line_no",),
 }
 """The canonical order of one posting's rows in each table, since schema 2; before, they lay as they were composed."""
 
 
 def sealed_tables(schema: int) -> tuple[str, ...]:
     """The tables that a posting of this schema seals, in the order of the digest."""
-    return tuple(name for name in TABLES if schema > 1 or name not in SINCE_SCHEMA_TWO)
+    return tuple(name for name in TABLES if schema >= SINCE.get(name, 1))
 
 
 OPEN_ITEM: Final[dict[str, type[pl.DataType]]] = {
-    "item_id": I64,
-    "side": I16,
-    "kind": I16,
-    "state": I16,
-    "partner_id": I32,
-    "ref": TEXT,
-    "member": TEXT,
-    "source_account": I32,
-    "amount": I64,
-    "remaining": I64,
-    "value_date": DAY,
-    "due_date": DAY,
-}
+    "item_id": I64, "side": I16, "kind": I16, "state": I16, "partner_id": I32, "ref": TEXT, "member": TEXT,
+    "source_account": I32, "amount": I64, "remaining": I64, "value_date": DAY, "due_date": DAY,
+}  # fmt: skip
 """The working set: items still open. ``remaining`` is what the item keeps in flight (ours) or in suspense (theirs)."""
 
 
 OPEN_LOT: Final[dict[str, type[pl.DataType]]] = {
-    "lot_id": I64,
-    "account_id": I32,
-    "remaining": I64,
-    "earned": DAY,
-    "expires": DAY,
-}
+    "lot_id": I64, "account_id": I32, "remaining": I64, "earned": DAY, "expires": DAY,
+}  # fmt: skip
 """The working set of points that will expire: lots with something left. The rest of a balance never expires."""
 
 

@@ -12,9 +12,11 @@ import polars as pl
 from counterfoil.ledger import break_life
 from counterfoil.ledger.extracts import code_and_title, masked
 from counterfoil.ledger.figures import made_at, made_in, open_at, open_requests
+from counterfoil.ledger.gl_balances import unexplained
 from counterfoil.ledger.known import Known, known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import BreakCode, BreakEvent, Side, State
+from counterfoil.money import whole_units
 from counterfoil.reconcile import breaks
 
 LISTED: Final = (
@@ -88,7 +90,7 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.Data
                    l.owner AS person, l.until, coalesce(own.name, f.name) AS file,
                    CASE WHEN s.code IN ({_OF_FILES}) THEN split_part(s.subject, ':', 1)
                         ELSE coalesce(own.feed, f.feed) END AS feed,
-                   CAST(coalesce(own.n, f.n) AS BIGINT) AS posting,
+                   CAST(coalesce(own.n, f.n) AS BIGINT) AS posting, g.currency, {unexplained("g")} AS minor,
                    CASE WHEN own.n IS NOT NULL THEN {made_at("s.item_id")}
                         WHEN s.line_no > 0 THEN CAST(s.line_no AS BIGINT) END AS line
             FROM standing s JOIN book.partner p ON p.partner_id = s.partner_id
@@ -97,6 +99,8 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.Data
             LEFT JOIN named t ON t.item_id = s.theirs_id
             LEFT JOIN book.posting own ON s.line_no = 0 AND own.n = {made_in("s.item_id")}
             LEFT JOIN ({break_life.latest(at.counts())}) l ON l.break_id = s.break_id
+            LEFT JOIN book.gl_statement g ON s.code = {BreakCode.LEDGER_DIFFERS:d} AND g.file_id = s.file_id
+                AND g.line_no = s.line_no
             ORDER BY coalesce(s.value_date, s.opened_on), s.code, p.partner, s.break_id"""
     )
     only_ours = pl.col("code").is_in([kind.value for kind in _OURS_ONLY])
@@ -114,7 +118,9 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.Data
             due=pl.col("opened_on") + pl.duration(days="due_days"),
         )
     )
-    return _aged(described, at.day)
+    # Of an account that differs from the general ledger money is at stake, and a whole unit of it weighs as a point.
+    money = whole_units(pl.col("minor"), pl.col("currency"), found["currency"].drop_nulls().unique())
+    return _aged(described, at.day, weight=pl.max_horizontal(breaks.at_stake(), money))
 
 
 def in_transit(book: Lookups, at: Known, partner: str | None = None) -> pl.DataFrame:
@@ -152,7 +158,7 @@ def in_transit(book: Lookups, at: Known, partner: str | None = None) -> pl.DataF
         their_ref=pl.lit(None, pl.String),
         points_theirs=pl.lit(None, pl.Int64),
     )
-    return _aged(_of(described, partner), at.day)
+    return _aged(_of(described, partner), at.day, weight=breaks.at_stake())
 
 
 def movements(book: Lookups, at: Known) -> pl.DataFrame:
@@ -222,8 +228,8 @@ def _of(found: pl.DataFrame, partner: str | None) -> pl.DataFrame:
     return found if partner is None else found.filter(pl.col("partner") == partner)
 
 
-def _aged(found: pl.DataFrame, day: date) -> pl.DataFrame:
-    """LISTED: what is missing of it follows from the dates and points that are there."""
+def _aged(found: pl.DataFrame, day: date, *, weight: pl.Expr) -> pl.DataFrame:
+    """LISTED: what is missing of it follows from the dates and points that are there; ``weight``: what is at stake."""
     ours, theirs, age = pl.col("points_ours"), pl.col("points_theirs"), pl.col("age_days")
     since = pl.coalesce("value_date", "opened_on")
     return (
@@ -232,7 +238,7 @@ def _aged(found: pl.DataFrame, day: date) -> pl.DataFrame:
             masked("member"),
             difference=ours - theirs,
             bucket=breaks.bucket(age),
-            severity=breaks.severity(breaks.at_stake(), age),
+            severity=breaks.severity(weight, age),
         )
         .select(LISTED)
     )

@@ -44,6 +44,7 @@ _CONFLICT: Final = "answers conflict, so none counts"
 _WITH_LAST: Final = "the request is told with the last of its answers"
 _UNKNOWN: Final = "no request of ours"
 _NO_POINTS: Final = "a decision that moves no points"
+_STATED: Final = "what the general ledger holds moves no points"
 _UNDID: Final = "what it undid had moved no points"
 
 OUTLETS: Final[Mapping[Event, Outlet]] = MappingProxyType(
@@ -99,6 +100,7 @@ OUTLETS: Final[Mapping[Event, Outlet]] = MappingProxyType(
         Event.ASSIGNED: Outlet(_NO_POINTS, _NO_POINTS),
         Event.POSTPONED: Outlet(_NO_POINTS, _NO_POINTS),
         Event.DECLINED: Outlet(_NO_POINTS, _NO_POINTS),
+        Event.GL_STATED: Outlet(_STATED, _STATED),
     }
 )
 """Every event. A request that a member paid for has that member's balance as its CRM key, so its cause is for those

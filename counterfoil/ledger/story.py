@@ -186,9 +186,26 @@ class Why:
 
 
 @dataclass(frozen=True)
+class TieOut:
+    """The statement of an account that differs from the general ledger: lines A to H, in minor units."""
+
+    account: str
+    currency: str
+    as_of: str
+    per_gl: int
+    not_posted: int
+    by_hand: int
+    adjusted_gl: int
+    per_ledger: int
+    after_cut_off: int
+    adjusted_ledger: int
+    unexplained: int
+
+
+@dataclass(frozen=True)
 class BreakTold:
     """A break of the story. ``cleared_on`` and ``why`` are null while it is open, and when it is not; ``cleared_line``
-    and ``decision`` say by which record of that posting it was cleared."""
+    and ``decision`` say by which record of that posting it was cleared. ``tie_out`` is the statement behind a B15."""
 
     break_id: str
     code: str
@@ -211,6 +228,7 @@ class BreakTold:
     cleared_by: int | None
     life: tuple[Step, ...]
     why: Why | None
+    tie_out: TieOut | None
 
 
 @dataclass(frozen=True)

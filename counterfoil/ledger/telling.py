@@ -11,7 +11,7 @@ from typing import Any, Final
 import polars as pl
 
 from counterfoil.landing.outputs import Range
-from counterfoil.ledger import decided, story_parts, story_scope, whys
+from counterfoil.ledger import decided, story_parts, story_scope, tie_outs, whys
 from counterfoil.ledger.known import Known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import BreakCode
@@ -25,6 +25,7 @@ from counterfoil.ledger.story import (
     Sealed,
     Step,
     Story,
+    TieOut,
     Told,
     Transfer,
     Why,
@@ -85,6 +86,7 @@ class _Parts:
     breaks: Mapping[str, dict[str, Any]]
     lives: Mapping[str, tuple[Step, ...]]
     whys: Mapping[str, Why]
+    tie_outs: Mapping[str, TieOut]
     decisions: Mapping[str, Decided]
     postings: Mapping[int, dict[str, Any]]
 
@@ -129,6 +131,7 @@ def _parts(book: Lookups, at: Known, scope: Scope) -> _Parts:
         breaks={row["break_id"]: row for row in breaks.to_dicts()},
         lives=lives,
         whys=whys.whys(book, at, breaks.filter(pl.col("break_id").is_in(standing))),
+        tie_outs=tie_outs.of_breaks(book, break_ids),
         decisions={row["decision"]: Decided(**row) for row in decisions},
         postings=story_parts.sealed(book, pl.concat([lines["file_id"], stepped]).unique()),
     )
@@ -220,6 +223,7 @@ def _break(parts: _Parts, break_id: str) -> BreakTold:
         cleared_by=cleared.posting if cleared else None,
         life=life,
         why=parts.whys.get(break_id),
+        tie_out=parts.tie_outs.get(break_id),
     )
 
 

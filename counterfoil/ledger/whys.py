@@ -45,7 +45,7 @@ _TEXTS: Final[Mapping[BreakCode, str]] = {
     BreakCode.CONTROL_WRONG: "A total that the file declares is not what its records add up to.",
     BreakCode.SEQUENCE: "A file that was due has not come, or came out of turn.",
     BreakCode.WALLET_DIFFERS: "The wallet and the vouchers paid from it differ.",
-    BreakCode.LEDGER_DIFFERS: "The ledger and the general ledger differ.",
+    BreakCode.LEDGER_DIFFERS: "The general ledger holds another balance of the account than our journals make.",
     BreakCode.BALANCE_SHORT: "The balance that the points were to come from did not cover them.",
 }
 

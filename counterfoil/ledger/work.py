@@ -9,7 +9,7 @@ from datetime import date
 import polars as pl
 
 from counterfoil.feed import Feed
-from counterfoil.ledger.chart import PostingRules
+from counterfoil.ledger.chart import Chart, PostingRules
 from counterfoil.settings import ProgrammeSettings
 
 
@@ -37,6 +37,7 @@ class Work:
     on_day: date
     policy: ProgrammeSettings
     rules: PostingRules
+    chart: Chart
     schema: int
     sender: str
     former: Former | None = None

@@ -42,7 +42,7 @@ KINDS: Final[dict[BreakCode, Kind]] = {
 
 CLEARABLE: Final = (
     BreakCode.OVERDUE, BreakCode.UNKNOWN_THEIRS, BreakCode.POINTS_DIFFER, BreakCode.DATE_DIFFERS, BreakCode.SEQUENCE,
-    BreakCode.CONTROL_WRONG,
+    BreakCode.CONTROL_WRONG, BreakCode.LEDGER_DIFFERS,
 )  # fmt: skip
 """Codes that a later file can close; the others wait for a decision."""
 

@@ -38,6 +38,11 @@ class Cause(StrEnum):
     CONFLICT = "conflict"
     SHORT_BALANCE = "short_balance"
     LATER_PERIOD = "later_period"
+    NOT_JOURNALLED = "not_journalled"
+    JOURNAL_MISSING = "journal_missing"
+    JOURNAL_TWICE = "journal_twice"
+    JOURNAL_EARLY = "journal_early"
+    BY_HAND_OFF = "by_hand_off"
     NONE = "none"
 
 
@@ -64,6 +69,11 @@ TITLES: Final[dict[Cause, str]] = {
     Cause.CONFLICT: "Answers conflict",
     Cause.SHORT_BALANCE: "Sent without cover",
     Cause.LATER_PERIOD: "Counts for a locked period",
+    Cause.NOT_JOURNALLED: "Account or currency that we do not journal",
+    Cause.JOURNAL_MISSING: "Journal missing in the GL",
+    Cause.JOURNAL_TWICE: "Journal twice in the GL",
+    Cause.JOURNAL_EARLY: "Journal in the GL that the extract does not name",
+    Cause.BY_HAND_OFF: "Entry by hand not as listed",
     Cause.NONE: "No single change",
 }
 """Each cause for people."""

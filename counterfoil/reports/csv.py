@@ -71,7 +71,7 @@ def _table(frame: pl.DataFrame, currency: str) -> bytes:
     major = {name: name.removesuffix("_minor") for name in frame.columns if name.endswith("_minor")}
     if "minor" in frame.columns:
         major["minor"] = "amount"
-        frame = frame.with_columns(currency=pl.lit(currency))
+        frame = frame if "currency" in frame.columns else frame.with_columns(currency=pl.lit(currency))
     if not major:
         return csv_bytes(frame)
     codes = frame["currency"].unique()

@@ -73,6 +73,11 @@ _COLUMNS: Final[dict[str, str]] = {
         points_net whole, points_positive whole, points_negative whole, unexplained_points whole""",
     "stage2": """posting whole, feed text, event text, side text, records whole, in_batch whole, pending whole,
         none whole, cause text?, batch text?""",
+    "tie_out": """account text, name text?, currency text, as_of date?, per_gl_minor whole?, not_posted_minor whole?,
+        by_hand_minor whole?, adjusted_gl_minor whole?, per_ledger_minor whole?, after_cut_off_minor whole?,
+        adjusted_ledger_minor whole?, unexplained_minor whole?, state text, posting whole?, file text?, line whole?,
+        break_id text?""",
+    "tie_out_by_hand": "account text, currency text, as_of date, reference text, minor whole",
     "summary": "partner text, state text, count whole, points whole, minor whole?",
     "matches": """partner text, match_pass text, count whole, points_ours whole, points_theirs whole,
         difference whole""",
@@ -133,6 +138,8 @@ class ReportFacts:
     - stage1: per posting, what the file brought and what became of it; ``points_negative`` is at most 0 and
       net = positive + negative.
     - stage2: per posting, event and ``side`` (crm, journal): records = in_batch + pending + none because of ``cause``.
+    - tie_out: the newest statement of each account that the general ledger has stated, lines A to H; accounts of the
+      chart that it has not stated have no amounts. tie_out_by_hand breaks down ``by_hand_minor``.
     - breaks: open ones, B01 (in transit) among them; ``member`` is masked before it comes here; difference = ours less
       theirs where both are known; ``bucket``: ``counterfoil.reconcile.breaks.BUCKETS``.
     - movements: per code since the last report; ``carried`` is what is carried forward, so it equals the rows of
@@ -149,6 +156,8 @@ class ReportFacts:
     controls: pl.DataFrame
     stage1: pl.DataFrame
     stage2: pl.DataFrame
+    tie_out: pl.DataFrame
+    tie_out_by_hand: pl.DataFrame
     summary: pl.DataFrame
     matches: pl.DataFrame
     breaks: pl.DataFrame

@@ -8,7 +8,6 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, date
 from pathlib import Path
-from typing import Final
 
 import polars as pl
 
@@ -17,8 +16,8 @@ from counterfoil.errors import Code, PermanentError
 from counterfoil.feed import Feed
 from counterfoil.landing.index import ArrivalIndex
 from counterfoil.landing.outputs import Range
-from counterfoil.landing.records import Journal
-from counterfoil.ledger import decided, extracts, figures, open_breaks, outlets
+from counterfoil.landing.records import JOURNALS, Journal
+from counterfoil.ledger import decided, extracts, figures, open_breaks, outlets, tie_outs
 from counterfoil.ledger.chart import Chart
 from counterfoil.ledger.journal import journal
 from counterfoil.ledger.known import Moment, known
@@ -29,9 +28,6 @@ from counterfoil.reports.facts import KNOWN_AT, SCHEMAS, ReportFacts
 from counterfoil.schemas.rules import Rule
 from counterfoil.settings import Settings
 from counterfoil.steps.desk import SOFTWARE
-
-JOURNALS: Final = "journal"
-"""The one range of journals, as the arrival index keeps it."""
 
 
 def gather(
@@ -60,12 +56,15 @@ def gather(
     ranges = _ranges(index, settings, moment)
     journals = [made for made in index.journals(JOURNALS) if made.to_n <= moment.n and moment.includes(made.made_at)]
     stage2 = _stage2(book, numbers, ranges, journals)
+    tied = tie_outs.tie_out(book, chart, counts=at.counts, as_of=day, currency=settings.currency)
     card = scorecard(book, index, feeds, day=day, moment=moment, currency=settings.currency)
     found = {
         "files": files,
         "controls": extracts.controls(book, numbers),
         "stage1": extracts.stage1(book, numbers),
         "stage2": stage2,
+        "tie_out": tied,
+        "tie_out_by_hand": tie_outs.by_hand(book, tied),
         "summary": figures.summary(book, at, settings.currency),
         "matches": extracts.matches(book, numbers),
         "breaks": pl.concat([open_breaks.open_breaks(book, at), open_breaks.in_transit(book, at)]),

@@ -73,6 +73,11 @@ def _figures(facts: ReportFacts) -> list[tuple[str, str, str]]:
     return [
         ("Unexplained rows", grouped(found.unexplained_rows), "mass balance, section 2.4"),
         ("Unexplained points", grouped(found.unexplained_points), "mass balance, section 2.5"),
+        (
+            "Accounts that tie to the GL",
+            grouped(found.accounts_tied),
+            f"{grouped(found.accounts_apart)} do not, section 3.1",
+        ),
         ("Matched, by count", percent(found.match_rate_count), "answers that found their request, section 5.2"),
         ("Matched, by points", percent(found.match_rate_points), "the same by value, section 5.2"),
         ("Open breaks", grouped(found.breaks), f"{grouped(found.breaks_points)} points at stake, sections 6 and 7"),

@@ -9,6 +9,7 @@ from typing import Final
 import polars as pl
 
 from counterfoil.reconcile.breaks import BUCKETS, OLDEST_BUCKET, at_stake
+from counterfoil.reconcile.tie_out import LINES
 from counterfoil.reports import scorecard
 from counterfoil.reports.facts import DISPOSITIONS, STATES, ReportFacts
 from counterfoil.reports.tables import (
@@ -46,6 +47,8 @@ def sections(facts: ReportFacts) -> tuple[Section, ...]:
     return (
         Section("2", "File control", "Every file of the day, and where each of its records went.", _files(facts),
                 wide=True),
+        Section("3", "Balance proof", "Each account as the general ledger states it, beside our journals: H must be 0.",
+                _balances(facts), wide=True),
         Section("5", "Match summary", "What was sent, what became of it, and how answers found it.", _matches(facts)),
         Section("6", "Breaks by type and age", _bases(facts), _breaks(facts)),
         Section("7", "Break list", "Most severe first, oldest first within a severity; in transit last.",
@@ -152,6 +155,28 @@ def _files(facts: ReportFacts) -> tuple[Table, ...]:
         make_table("2.8 Feeds that failed", facts.failed_feeds, [
             text("Feed", "feed"), text("Code", "code"), text("Message", "message"),
         ], csv="failed_feeds.csv"),
+    )  # fmt: skip
+
+
+def _balances(facts: ReportFacts) -> tuple[Table, ...]:
+    lines = [
+        money(f"{letter} {short}", f"{name}_minor", currency="currency")
+        for (letter, name, _), short in zip(LINES, (
+            "Per GL", "Not yet posted", "By hand", "Adjusted GL", "Per ledger", "After cut-off", "Adjusted ledger",
+            "Unexplained",
+        ), strict=True)
+    ]  # fmt: skip
+    return (
+        make_table("3.1 Tie-out with the general ledger", facts.tie_out, [
+            text("Account", "account", "name"), text("Currency", "currency"), day("As of", "as_of"), *lines,
+            words("State", "state"), Column("Break", ("break_id",), "hash"),
+            Column("File, line", ("file", "line"), "file"),
+        ], note="D = A + B \N{MINUS SIGN} C, G = E + F, H = D \N{MINUS SIGN} G; a credit is positive. The newest "
+            "extract of each account counts.", csv="tie_out.csv", css="dense"),
+        make_table("3.2 Journals posted by hand in the general ledger", facts.tie_out_by_hand, [
+            text("Account", "account"), text("Currency", "currency"), day("As of", "as_of"),
+            text("Reference there", "reference"), money("Amount", "minor", currency="currency"),
+        ], csv="tie_out_by_hand.csv"),
     )  # fmt: skip
 
 

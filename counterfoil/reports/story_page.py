@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from counterfoil.ledger.story import BreakTold, Compared, Item, Story
+from counterfoil.ledger.story import BreakTold, Compared, Item, Story, TieOut
+from counterfoil.reconcile.tie_out import LINES
 from counterfoil.reports.pages import css_text, environment, font
 from counterfoil.reports.tables import (
     NOTHING,
@@ -20,6 +21,7 @@ from counterfoil.reports.tables import (
     grouped,
     instant,
     make_table,
+    money,
     ordinal,
     points,
     text,
@@ -43,11 +45,13 @@ class Link:
 
 @dataclass(frozen=True)
 class Question:
-    """A break that stands open: what it is, why, what would settle it, and what comes near."""
+    """A break that stands open: what it is, why, what would settle it, and what comes near; of an account that differs
+    from the general ledger its statement."""
 
     heading: str
     sentences: tuple[str, ...]
     near: Table | None
+    statement: Table | None
 
 
 def render(story: Story, *, programme: str, back: Link | None = None) -> str:
@@ -137,12 +141,24 @@ def _items(story: Story) -> Table:
 def _question(story: Story, one: BreakTold) -> Question:
     why = one.why
     if why is None:
-        return Question(one.code, (), None)
+        return Question(one.code, (), None, None)
     sentences = (why.text, settling(why), f"Cause: {why.cause}." if why.cause else "")
     return Question(
         heading=f"{one.code} {one.title.lower()}, {one.state} since {one.opened_on}",
         sentences=tuple(sentence for sentence in sentences if sentence),
         near=_near(story, one) if why.near_misses else None,
+        statement=_statement(one.tie_out) if one.tie_out is not None else None,
+    )
+
+
+def _statement(tied: TieOut) -> Table:
+    """Lines A to H."""
+    rows = [{"line": letter, "what": what, "minor": getattr(tied, name)} for letter, name, what in LINES]
+    return make_table(
+        f"Account {tied.account} in {tied.currency} as of {tied.as_of}",
+        pl.DataFrame(rows),
+        [text("Line", "line"), text("", "what"), money(f"{tied.currency}", "minor", currency=tied.currency)],
+        note="A credit is positive.",
     )
 
 

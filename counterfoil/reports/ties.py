@@ -10,6 +10,7 @@ import polars as pl
 from counterfoil.reconcile.breaks import OF_FILES, at_stake, label
 from counterfoil.reconcile.questions import QUESTIONS
 from counterfoil.reconcile.scoring import DUE_STATES, PARTS_ONLY
+from counterfoil.reconcile.tie_out import LINES
 from counterfoil.reports.facts import DISPOSITIONS, OUTCOMES, ReportFacts
 
 RECORDS: Final = "records"
@@ -34,6 +35,7 @@ def ties(facts: ReportFacts) -> pl.DataFrame:
         *_summary(facts),
         *_files(facts),
         *_balance(facts),
+        *_tie_out(facts),
         *_breaks(facts),
         *_money(facts),
         *_scorecard(facts),
@@ -153,6 +155,23 @@ def _balance(facts: ReportFacts) -> list[pl.DataFrame]:
         _tie(stage2, "2", "Records = in a batch + pending + none", RECORDS, stated=pl.col("records"),
              summed=pl.sum_horizontal("in_batch", "pending", "none")),
     ]  # fmt: skip
+
+
+def _tie_out(facts: ReportFacts) -> list[pl.DataFrame]:
+    """Each statement's own sums, and the entries by hand that it takes off."""
+    stated = facts.tie_out.with_columns(subject=pl.format("{} {}", "account", "currency"))
+    listed = facts.tie_out_by_hand.group_by("currency", subject=pl.format("{} {}", "account", "currency")).agg(
+        listed=pl.col("minor").sum()
+    )
+    by_hand = stated.join(listed, on=["subject", "currency"], how="full", coalesce=True)
+    unit = pl.col("currency")
+    a, b, c, d, e, f, g, h = (pl.col(f"{name}_minor") for _, name, _ in LINES)
+    return [
+        _tie(stated, "3", "Adjusted GL = A + B \N{MINUS SIGN} C", unit, stated=d, summed=a + b - c),
+        _tie(stated, "3", "Adjusted ledger = E + F", unit, stated=g, summed=e + f),
+        _tie(stated, "3", "Unexplained = D \N{MINUS SIGN} G", unit, stated=h, summed=d - g),
+        _tie(by_hand, "3", "Posted by hand = the entries listed", unit, stated=c, summed=pl.col("listed")),
+    ]
 
 
 def _breaks(facts: ReportFacts) -> list[pl.DataFrame]:

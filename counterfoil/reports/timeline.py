@@ -51,6 +51,7 @@ class Node:
 
 _TITLES: Final[Mapping[str, tuple[str, Look]]] = {
     "request": ("Requested of the partner", "plain"),
+    "gl_stated": ("Stated by the general ledger", "plain"),
     "recall": ("Recalled from the partner", "plain"),
     "duplicate_request": ("Requested again; not sent a second time", "bad"),
     "balance_short": ("Refused: the balance does not cover it", "bad"),

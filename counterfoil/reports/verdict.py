@@ -9,6 +9,7 @@ from typing import Final, Literal
 import polars as pl
 
 from counterfoil.reconcile.breaks import at_stake
+from counterfoil.reconcile.tie_out import DIFFERS, NOT_STATED, TIED
 from counterfoil.reports.facts import IN_TRANSIT, UNMATCHED_PASSES, ReportFacts
 from counterfoil.reports.ties import broken, ties
 
@@ -43,6 +44,8 @@ class Headline:
     quarantined: int
     files: int
     files_outside: int
+    accounts_tied: int
+    accounts_apart: int
     match_rate_count: int | None
     match_rate_points: int | None
 
@@ -71,6 +74,8 @@ def headline(facts: ReportFacts) -> Headline:
         quarantined=int(facts.files.filter(pl.col("posting").is_not_null())["quarantined"].sum()),
         files=facts.files.height,
         files_outside=_outside(facts).height,
+        accounts_tied=int((facts.tie_out["state"] == TIED).sum()),
+        accounts_apart=int((facts.tie_out["state"] != TIED).sum()),
         match_rate_count=_rate(matches, "count"),
         match_rate_points=_rate(matches, "value"),
     )
@@ -133,6 +138,12 @@ def _remarks(facts: ReportFacts) -> list[str]:
         order = [name for name in SEVERITIES if name in by_severity] + sorted(set(by_severity) - set(SEVERITIES))
         listed = _listed([(name, by_severity[name]) for name in order])
         found.append(f"{_many(figures.breaks, 'break is', 'breaks are')} open: {listed}")
+    states = facts.tie_out["state"]
+    apart, silent = int((states == DIFFERS).sum()), int((states == NOT_STATED).sum())
+    if apart:
+        found.append(f"{_many(apart, 'account differs', 'accounts differ')} from the general ledger")
+    if silent:
+        found.append(f"{_many(silent, 'account is', 'accounts are')} in no extract of the general ledger")
     suspense = facts.clearing.filter(pl.col("account").str.starts_with("suspense") & (pl.col("closing") != 0))
     found += [
         f"Suspense is not empty: {account['partner']} {account['closing']:,} points"

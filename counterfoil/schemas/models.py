@@ -12,8 +12,8 @@ import polars as pl
 from pandera.api.polars.types import PolarsData
 
 from counterfoil.feed import FeedKind
-from counterfoil.schemas.rules import FIRST_DAY, LAST_DAY, NUMBER_ABS_MAX, Rule
-from counterfoil.schemas.tables import ACTIONS, DAY_STATUSES, ENTRIES, OUTCOMES, RAW_BYTES_MAX
+from counterfoil.schemas.rules import FIRST_DAY, JOURNAL_ID, LAST_DAY, NUMBER_ABS_MAX, Rule
+from counterfoil.schemas.tables import ACTIONS, DAY_STATUSES, ENTRIES, GL_KINDS, OUTCOMES, RAW_BYTES_MAX
 
 CASES_MAX: Final = 100
 """Failing cells kept of one check: with all of 1 M rows failing, unbounded cases cost 5.9 s and 1.4 GB."""
@@ -170,6 +170,23 @@ class Members(Records):
     value_date: pl.Date = _day()
 
 
+class GlBalances(Records):
+    """What the general ledger holds, credit positive; rows by hand are the journals that nobody but it knows."""
+
+    as_of: pl.Date = _day()
+    account: str = _text()
+    currency: str = _form("^[A-Z]{3}$")
+    kind: str = _one_of(GL_KINDS)
+    minor: int = _points()
+    last_journal: str = pa.Field(nullable=True, str_matches=JOURNAL_ID, n_failure_cases=CASES_MAX)
+    reference: str = _text(nullable=True)
+
+    @pa.check("kind", name="by_hand_has_a_reference", n_failure_cases=CASES_MAX)
+    def by_hand_has_a_reference(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
+        by_hand, named = pl.col(data.key) == "by_hand", pl.col("reference").is_not_null()
+        return data.lazyframe.select((by_hand == named) & (~by_hand | pl.col("last_journal").is_null()))
+
+
 class Quarantined(Records):
     """Rows that could not be accepted, each with its code."""
 
@@ -201,5 +218,6 @@ MODELS: Final[dict[FeedKind, type[Table]]] = {
     FeedKind.DECISIONS: Decisions,
     FeedKind.APPROVALS: Approvals,
     FeedKind.MEMBERS: Members,
+    FeedKind.GL_BALANCES: GlBalances,
 }
 """The accepted rows of each kind."""

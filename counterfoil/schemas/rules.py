@@ -57,6 +57,9 @@ FIRST_DAY: Final = date(2000, 1, 1)
 LAST_DAY: Final = date(2099, 12, 31)
 """Dates outside are typing errors or fillers such as 9999-12-31: no open item is as old, nor as far off."""
 
+JOURNAL_ID: Final = "^CF.{1,4}[0-9]{8}$"
+"""The id of a journal of ours: the entity, and the last posting that it holds."""
+
 _ORDER: Final = {rule: place for place, rule in enumerate(Rule)}
 
 
@@ -99,6 +102,15 @@ def kind_checks(kind: FeedKind, fields: dict[str, str]) -> tuple[Check, ...]:
             )
         case FeedKind.APPROVALS:
             return (check(Rule.TEXT_INVALID, "payload", ~pl.col("payload").str.contains("^[0-9a-f]{64}$")),)
+        case FeedKind.GL_BALANCES:
+            by_hand = pl.col("kind") == "by_hand"
+            return (
+                check(Rule.TEXT_INVALID, "currency", ~pl.col("currency").str.contains("^[A-Z]{3}$")),
+                check(Rule.FIELD_MISSING, "reference", by_hand & pl.col("reference").is_null()),
+                check(Rule.NOT_BLANK, "reference", ~by_hand & pl.col("reference").is_not_null()),
+                check(Rule.NOT_BLANK, "last_journal", by_hand & pl.col("last_journal").is_not_null()),
+                check(Rule.TEXT_INVALID, "last_journal", ~pl.col("last_journal").str.contains(JOURNAL_ID)),
+            )
         case FeedKind.HANDBACK | FeedKind.DECISIONS | FeedKind.MEMBERS:
             return ()
 

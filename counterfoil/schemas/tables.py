@@ -87,6 +87,18 @@ ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
                 "value_date": pl.Date,
             }
         ),
+        FeedKind.GL_BALANCES: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "as_of": pl.Date,
+                "account": pl.String,
+                "currency": pl.String,
+                "kind": pl.String,
+                "minor": pl.Int64,
+                "last_journal": pl.String,
+                "reference": pl.String,
+            }
+        ),
     }
 )
 """Accepted rows by kind, in column order; ``line_no`` is the 1-based physical line."""
@@ -101,6 +113,7 @@ NULLABLE: Final[Mapping[FeedKind, frozenset[str]]] = MappingProxyType(
         FeedKind.DECISIONS: frozenset({"ref", "owner", "until"}),
         FeedKind.APPROVALS: frozenset(),
         FeedKind.MEMBERS: frozenset(),
+        FeedKind.GL_BALANCES: frozenset({"last_journal", "reference"}),
     }
 )
 """Columns of accepted rows that may be null."""
@@ -124,6 +137,8 @@ DECLARED_POINTS: Final = "points_declared"
 
 OUTCOMES: Final = ("accepted", "rejected", "held", "reversed")
 ENTRIES: Final = ("balance", "item")
+GL_KINDS: Final = ("balance", "by_hand")
+"""What a row of an extract of the general ledger states: an account's balance, or a journal posted there by hand."""
 ACTIONS: Final = (
     "resolve",
     "identify",
@@ -150,6 +165,7 @@ CLOSED_SETS: Final[Mapping[tuple[FeedKind, str], tuple[str, ...]]] = MappingProx
         (FeedKind.OPENING, "entry"): ENTRIES,
         (FeedKind.CALENDAR, "status"): DAY_STATUSES,
         (FeedKind.DECISIONS, "action"): ACTIONS,
+        (FeedKind.GL_BALANCES, "kind"): GL_KINDS,
     }
 )
 """Columns whose values come from a fixed list."""

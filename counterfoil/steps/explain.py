@@ -15,7 +15,8 @@ import polars as pl
 from counterfoil.errors import PermanentError
 from counterfoil.feed import Feed
 from counterfoil.landing.outputs import Range
-from counterfoil.ledger import break_causes, telling
+from counterfoil.landing.records import JOURNALS
+from counterfoil.ledger import break_causes, gl_causes, telling
 from counterfoil.ledger.known import Known, Moment, known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.story import Story, Told
@@ -44,8 +45,16 @@ def _with_causes(desk: Desk, book: Lookups, at: Known, story: Story) -> Story:
     together, so they are all looked at; a story without an open break spares that."""
     if all(one.why is None for one in story.breaks):
         return story
-    found = break_causes.of_breaks(book, at, feeds=desk.feeds()).filter(pl.col("cause") != Cause.NONE.value)
+    told = break_causes.of_breaks(book, at, feeds=desk.feeds(), of_gl=of_gl(desk, book, at))
+    found = told.filter(pl.col("cause") != Cause.NONE.value)
     return telling.with_causes(story, dict(found.select("break_id", "change").iter_rows()))
+
+
+def of_gl(desk: Desk, book: Lookups, at: Known) -> pl.DataFrame:
+    """Why accounts differ from the general ledger: ``gl_causes.of_breaks`` by our journals and today's chart."""
+    return gl_causes.of_breaks(
+        book, at, journals=desk.index.journals(JOURNALS), policy=desk.settings, chart=desk.rulebook.chart
+    )
 
 
 def explain_breaks(desk: Desk, book: Lookups, at: Known, moment: Moment, break_ids: Sequence[str]) -> list[Story]:

@@ -9,16 +9,15 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
 
 import polars as pl
 
 from counterfoil.errors import Code
 from counterfoil.files import canonical_json, sha256_bytes, write_durably
 from counterfoil.invariants import require
-from counterfoil.landing.records import Journal
+from counterfoil.landing.records import JOURNALS, Journal
 from counterfoil.ledger import outlets
-from counterfoil.ledger.journal import journal
+from counterfoil.ledger.journal import journal, journal_id
 from counterfoil.ledger.known import known, moment
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.story import Story
@@ -27,9 +26,6 @@ from counterfoil.protocols import Batch, BatchPart, CrmTarget
 from counterfoil.steps.desk import SOFTWARE, Desk
 from counterfoil.steps.explain import explain_breaks
 from counterfoil.steps.recall import chart_at
-
-JOURNALS: Final = "journal"
-"""The one range of journals; every target writes the same journal in its own format."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +92,12 @@ def publish_journal(desk: Desk, day: date) -> Journal | None:
             if last.to_n >= to_n:
                 return last
         from_n = last.to_n if last else 0
-        journal_id = f"CF{desk.settings.entity[:4]}{to_n:08d}"
-        lines = _journal(desk, book, journal_id, from_n, to_n)
+        name = journal_id(desk.settings.entity, to_n)
+        lines = _journal(desk, book, name, from_n, to_n)
     if lines.is_empty():
         return None
     claimed = Journal(
-        journal_id=journal_id,
+        journal_id=name,
         target=JOURNALS,
         date=day,
         from_n=from_n,
@@ -114,7 +110,7 @@ def publish_journal(desk: Desk, day: date) -> Journal | None:
     return note
 
 
-def _journal(desk: Desk, book: Lookups, journal_id: str, from_n: int, to_n: int) -> pl.DataFrame:
+def _journal(desk: Desk, book: Lookups, name: str, from_n: int, to_n: int) -> pl.DataFrame:
     settings = desk.settings
     return journal(
         book,
@@ -125,7 +121,7 @@ def _journal(desk: Desk, book: Lookups, journal_id: str, from_n: int, to_n: int)
         entity=settings.entity,
         unit=settings.unit,
         currency=settings.currency,
-        journal_id=journal_id,
+        journal_id=name,
     )
 
 

@@ -226,6 +226,7 @@ def _posted(
         on_day=record.business_date if feed.kind is FeedKind.CALENDAR else book.programme_day(record.business_date),
         policy=in_force.policy,
         rules=in_force.rulebook.rules,
+        chart=in_force.rulebook.chart,
         schema=record.book_schema,
         sender=record.sender,
         former=former_of(desk, book, record.feed, record.identity) if corrects else None,

@@ -25,6 +25,7 @@ from pipelines.commands import (
     run,
     scorecard,
     serve,
+    tie_out,
 )
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ for module in (
     look,
     explain,
     scorecard,
+    tie_out,
     report,
     restate,
     audit,

@@ -25,6 +25,7 @@ from counterfoil.settings import INBOX, Home, Settings, load_settings
 from counterfoil.steps.desk import Progress
 from pipelines.commands.common import Format, FormatOption, emit_json, emit_rows, progress, stdout
 from pipelines.demo.found import found
+from pipelines.demo.general_ledger import extract
 from pipelines.demo.plan import EXPECTATIONS, RECORDS_MIN
 from pipelines.demo.scenario import DemoFile, Scenario, build, expected
 from pipelines.wiring import open_desk
@@ -122,6 +123,9 @@ def _week(scenario: Scenario, place: Home, say: Progress) -> journey.Night:
         for file in (scenario.opening, scenario.rates, *scenario.files):
             if file.day == day:
                 _upload(server, file)
+        if day == scenario.days[-1]:
+            journals = sorted(place.out_gl.glob("neutral/*/journal.csv"))
+            _upload(server, extract(journals, as_of=scenario.days[-2], on=day))
         with open_desk(settings, progress=say) as desk:
             end = day_end(desk.feeds(), day)
         for look in (end - 2 * QUIET, end - QUIET):

@@ -10,6 +10,8 @@ import typer
 
 from counterfoil.files import write_durably
 from counterfoil.ledger.story import BreakTold, Story
+from counterfoil.money import format_minor
+from counterfoil.reconcile.tie_out import LINES
 from counterfoil.reports.timeline import compared, place, settling, timeline, words
 from counterfoil.steps.explain import explain as explained
 from pipelines.commands.common import (
@@ -126,6 +128,14 @@ def _say_why(one: BreakTold) -> None:
     said = (one.why.text, settling(one.why), f"Cause: {one.why.cause}." if one.why.cause else "")
     stdout.print()
     _plain(f"{one.code} {one.title.lower()}, {one.state} since {one.opened_on}: {' '.join(filter(None, said))}")
+    if one.tie_out is not None:
+        tied = one.tie_out
+        emit_rows(
+            [(letter, what, format_minor(getattr(tied, name), tied.currency)) for letter, name, what in LINES],
+            ("line", "what", tied.currency),
+            title=f"Account {tied.account} as of {tied.as_of}",
+            numeric=(False, False, True),
+        )
     if one.why.near_misses:
         emit_rows(
             [

@@ -19,6 +19,7 @@ from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.status import day_status
 from counterfoil.settings import load_settings
 from counterfoil.steps.desk import Desk
+from counterfoil.steps.explain import of_gl
 from counterfoil.steps.recall import chart_at
 from parsers.registry import LayoutReader
 from pipelines.commands.common import (
@@ -152,7 +153,7 @@ def show_breaks(
         day = _day(desk, "--as-of", as_of, then)
         at = known(book, day, then.n)
         if by is By.CAUSE:
-            frame = break_causes.grouped(book, at, partner, feeds=desk.feeds())
+            frame = break_causes.grouped(book, at, partner, feeds=desk.feeds(), of_gl=of_gl(desk, book, at))
         else:
             frame = open_breaks.open_breaks(book, at, partner)
     if output is Format.TABLE:

@@ -20,6 +20,7 @@ from counterfoil.money import format_minor
 from counterfoil.reconcile.causes import Cause
 from counterfoil.steps.decide import decide_all
 from counterfoil.steps.desk import Desk
+from counterfoil.steps.explain import of_gl
 from counterfoil.steps.rehearse import Rehearsed, rehearsed
 from pipelines.commands.common import (
     Format,
@@ -159,7 +160,8 @@ def _named(break_ids: list[str]) -> pl.DataFrame:
 
 def _of_cause(desk: Desk, book: Lookups, cause: Cause, partner: str | None) -> pl.DataFrame:
     """The breaks of a cause that are open now: _CHOSEN. NOTHING_FOUND where there are none."""
-    told = break_causes.of_breaks(book, known(book, _today(desk)), partner, feeds=desk.feeds())
+    at = known(book, _today(desk))
+    told = break_causes.of_breaks(book, at, partner, feeds=desk.feeds(), of_gl=of_gl(desk, book, at))
     of_cause = told.filter(pl.col("cause") == cause.value)
     if of_cause.is_empty():
         raise _wrong(

@@ -59,6 +59,7 @@ _BY_CODE: Final = {
     (BreakCode.SEQUENCE, True): "missing_file",
     (BreakCode.CONTROL_WRONG, False): "late_file",
     (BreakCode.BALANCE_SHORT, True): "balance_short",
+    (BreakCode.LEDGER_DIFFERS, True): "gl_difference",
 }
 """Breaks whose kind shows in their code and in whether they are still open."""
 

@@ -71,10 +71,16 @@ STORIES: Final = {
     "overdue": "no answer, and one was due: B02",
 }
 
+GENERAL_LEDGER: Final = {
+    "gl_difference": "an entry by hand that the GL reversed and finance still lists: B15, and the entry is named",
+}
+"""What is planted in Friday's extract of the general ledger."""
+
 EXPECTATIONS: Final[Mapping[str, str]] = {
     **STORIES,
     **UNREADABLE,
     **FILES,
+    **GENERAL_LEDGER,
     "unplanned": "anything else reported; nothing is",
 }
 """Every kind the demo plants, with what must be reported of it."""

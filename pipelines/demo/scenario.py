@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from itertools import chain
 from typing import Final
 
 import polars as pl
@@ -22,6 +23,7 @@ from pipelines.demo.plan import (
     EXPECTATIONS,
     FILES,
     FRIDAY,
+    GENERAL_LEDGER,
     MONDAY,
     NORTHSTAR_ANSWERS,
     RECORDS_MIN,
@@ -113,7 +115,8 @@ def build(records: int, seed: int = SEED) -> Scenario:
 
 def expected(scenario: Scenario) -> dict[str, int]:
     """What must be found, by kind: from the plan alone, not from the files."""
-    counts = plan(scenario.records).stories + Counter(UNREADABLE.keys()) + Counter(FILES.keys()) + Counter(empty_day=1)
+    alone = (UNREADABLE, FILES, GENERAL_LEDGER)
+    counts = plan(scenario.records).stories + Counter(chain(*alone)) + Counter(empty_day=1)
     return {kind: counts[kind] for kind in EXPECTATIONS}
 
 
@@ -122,7 +125,8 @@ def _planted(week: _Week, files: tuple[DemoFile, ...]) -> dict[str, int]:
     kinds = pl.concat([week.north["kind"], week.sky["kind"]]).value_counts().rows()
     came = {(file.folder, file.day) for file in files}
     missing = sum((folder, day) not in came for folder in (NORTHSTAR_IN, SKYBRIDGE_IN) for day in DAYS)
-    counts = by_report([dict(kinds), Counter(file.plants for file in files), Counter(UNREADABLE.keys())])
+    later = Counter(GENERAL_LEDGER.keys())  # the extract is made of the journals that the week leads to
+    counts = by_report([dict(kinds), Counter(file.plants for file in files), Counter(UNREADABLE.keys()), later])
     counts.update(missing_file=missing, late_file=counts["replaced_file"])
     return {kind: counts[kind] for kind in EXPECTATIONS}
 

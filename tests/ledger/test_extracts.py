@@ -134,7 +134,7 @@ def posted(writer: Writer, feed: str, parsed: Parsed, rulebook: Rulebook, make_f
     contract = make_feed("requests")
     work = Work(
         feed=contract, accepted=parsed.accepted, file_id=1, business_date=MONDAY, on_day=MONDAY,
-        policy=ProgrammeSettings(), rules=rulebook.rules, schema=BOOK_SCHEMA, sender="test",
+        policy=ProgrammeSettings(), rules=rulebook.rules, chart=rulebook.chart, schema=BOOK_SCHEMA, sender="test",
     )  # fmt: skip
     writer.post(
         Entitled(

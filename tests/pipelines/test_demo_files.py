@@ -14,14 +14,18 @@ import polars as pl
 import pytest
 
 from counterfoil.errors import Code, PermanentError
+from counterfoil.ledger.known import known
 from counterfoil.protocols import Parsed, RemoteFile
 from counterfoil.schemas.gate import prove_control
 from counterfoil.steps.arrive import receive
 from counterfoil.steps.close import close_days
+from counterfoil.steps.explain import of_gl
 from counterfoil.steps.post import settle
+from counterfoil.steps.publish import publish_journal
 from parsers.registry import LayoutReader
 from pipelines.commands.demo import LIMITS
 from pipelines.demo.found import found
+from pipelines.demo.general_ledger import extract
 from pipelines.demo.northstar import overpunched
 from pipelines.demo.plan import EXPECTATIONS, FRIDAY, RECORDS_MIN, THURSDAY, TUESDAY, UNREADABLE, WEDNESDAY
 from pipelines.demo.scenario import DemoFile, Scenario, build, expected
@@ -225,17 +229,23 @@ def test_what_is_reported_is_what_was_planted(scenario: Scenario, office: Office
         for file in (scenario.opening, scenario.rates, *scenario.files):
             if file.day == day:
                 put(file, office)
+        if day == FRIDAY:
+            journals = sorted((office.home / "out" / "gl" / "neutral").glob("*/journal.csv"))
+            put(extract(journals, as_of=THURSDAY, on=FRIDAY), office)
         office.now = datetime.combine(day, time(22), UTC)
         office.look()
         with office.desk() as desk:
             received = receive(desk, "inbox", patient=False)
             assert received.troubles == []
             waiting = received.waiting
-            settle(desk, ["opening", "rates", *(feed.feed for feed in desk.feeds())], day, {})
+            settle(desk, ["opening", "rates", "gl_balances", *(feed.feed for feed in desk.feeds())], day, {})
             office.now += timedelta(hours=12)
             close_days(desk, day)
+            publish_journal(desk, day)
     with office.desk() as desk, desk.book.reading() as book:
         assert found(book, desk.index, waiting) == scenario.planted
+        named = of_gl(desk, book, known(book, FRIDAY))["change"].to_list()
+    assert named == ["entry GL-2026-004802 on account 2420: listed as posted by hand, and not in the balance"]
 
 
 def put(file: DemoFile, office: Office) -> None:

@@ -208,6 +208,27 @@ def stage2() -> pl.DataFrame:
     ])  # fmt: skip
 
 
+def tie_out() -> pl.DataFrame:
+    """An account that ties, one that does not, and one that the extract leaves out."""
+    found = []
+    for line, (account, name, amounts) in enumerate(
+        (
+            (
+                "2410",
+                "Points liability",
+                (182_334_500, -96_040, -9_900, 182_248_360, 182_260_000, -11_640, 182_248_360, 0),
+            ),
+            ("2450", "Redemption clearing", (24_355_100, 7_200, 0, 24_362_300, 24_350_300, 0, 24_350_300, 12_000)),
+        ),
+        start=2,
+    ):
+        extract = ("EUR", DAY - timedelta(days=1), *amounts, "differs" if amounts[-1] else "tied", 35)
+        broken = "b15e00007c19e04d" if amounts[-1] else None
+        found.append((account, name, *extract, "gl_balances_20261120.csv", line, broken))
+    silent = ("2420", "Partner payable", "EUR", None, *(None,) * 8, "not stated", None, None, None, None)
+    return rows("tie_out", [found[0], silent, found[1]])
+
+
 def realistic() -> ReportFacts:
     listed = breaks()
     return ReportFacts(
@@ -222,6 +243,11 @@ def realistic() -> ReportFacts:
         ]),
         stage1=stage1(),
         stage2=stage2(),
+        tie_out=tie_out(),
+        tie_out_by_hand=rows("tie_out_by_hand", [
+            ("2410", "EUR", DAY - timedelta(days=1), "GL-2026-004711", -12_500),
+            ("2410", "EUR", DAY - timedelta(days=1), "GL-2026-004802", 2_600),
+        ]),
         summary=summary(),
         matches=rows("matches", [
             ("northstar", "exact", 120_515, 63_084_600, 63_084_600, 0),

@@ -84,7 +84,7 @@ def test_the_page_is_well_formed_and_needs_nothing_from_elsewhere(page: Page, te
 
 
 def test_sections_have_their_fixed_numbers_and_the_navigation_leads_to_them(page: Page) -> None:
-    numbers = ["0", "1", "2", "5", "6", "7", "8", "9", "10", "11", "12", "14"]
+    numbers = ["0", "1", "2", "3", "5", "6", "7", "8", "9", "10", "11", "12", "14"]
     targets = [attributes["id"] for tag, attributes in page.tags if tag in {"section", "header"} and "id" in attributes]
     assert targets == [f"s{number}" for number in numbers]
     links = [attributes.get("href") for tag, attributes in page.tags if tag == "a"]

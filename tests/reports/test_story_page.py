@@ -66,6 +66,7 @@ OPEN = BreakTold(
         Step("assigned", "2026-11-18", 3, "decisions.csv", 2, "3:2", "erin", None),
     ),
     Why("No open request bears the reference.", True, ("reference", "points"), "check the field's width", (NEAR,)),
+    None,
 )  # fmt: skip
 
 STORY = Story(

@@ -40,6 +40,11 @@ def test_everything_ties_on_the_fixture_day_and_on_an_empty_one(day: ReportFacts
         ("stage2", "pending", "Records = in a batch + pending + none"),
         ("matches", "difference", "Difference = ours − theirs"),
         ("movements", "carried", "Breaks carried forward = the break list"),
+        ("tie_out", "per_gl_minor", "Adjusted GL = A + B − C"),
+        ("tie_out", "by_hand_minor", "Posted by hand = the entries listed"),
+        ("tie_out", "after_cut_off_minor", "Adjusted ledger = E + F"),
+        ("tie_out", "unexplained_minor", "Unexplained = D − G"),
+        ("tie_out_by_hand", "minor", "Posted by hand = the entries listed"),
         ("journals", "debit_minor", "Debits = credits"),
     ],
 )
@@ -53,7 +58,9 @@ def test_a_figure_that_is_off_by_one_is_seen_and_named(
     assert any(tie in sentence for sentence in self_check(facts))
 
 
-@pytest.mark.parametrize("table", ["rejects", "clearing", "stage1", "quarantine", "breaks", "movements"])
+@pytest.mark.parametrize(
+    "table", ["rejects", "clearing", "stage1", "quarantine", "breaks", "movements", "tie_out_by_hand"]
+)
 def test_a_missing_row_is_seen(table: str, day: ReportFacts, make_facts: Callable[..., ReportFacts]) -> None:
     assert self_check(make_facts(**{table: day.table(table).slice(1)}))
 

@@ -24,6 +24,8 @@ def test_work_to_do_is_listed_and_does_not_fail_the_day(day: ReportFacts) -> Non
         "2 files are not in the book: 1 CONTROL_TOTAL_WRONG, 1 RENAMED_REPLAY_HELD",
         "4 rows are quarantined",
         "598 breaks are open: 169 critical, 82 high, 209 medium, 138 low",
+        "1 account differs from the general ledger",
+        "1 account is in no extract of the general ledger",
         "Suspense is not empty: northstar 4,000 points",
         "8 clearing items are older than 30 days",
     )
