@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from counterfoil.steps.publish import publish_journal
+from parsers.registry import LayoutReader
 from pipelines.commands.app import app
 from pipelines.definitions import build_definitions
 from pipelines.jobs import INTAKE, intake_keys
@@ -102,8 +103,9 @@ def test_the_check_warns_and_stops_nothing(office: Office, gl: Gl, instance: dg.
     office.now = datetime(2026, 11, 18, 6, tzinfo=UTC)
     office.look()
     definitions = build_definitions(settings=office.settings)
+    keys = intake_keys(LayoutReader(office.settings().data).layouts(), ["salesforce"])["gl_balances"]
     done = definitions.resolve_job_def(INTAKE).execute_in_process(
-        partition_key=str(TUESDAY), instance=instance, asset_selection=intake_keys("gl_balances", ["salesforce"])
+        partition_key=str(TUESDAY), instance=instance, asset_selection=keys
     )
     assert done.success
     (check,) = [one for one in done.get_asset_check_evaluations() if one.check_name == "gl_ties"]
