@@ -62,13 +62,13 @@ class TextField(Place):
 
 
 class IntegerField(Place):
-    """Digits only. ``points`` marks amounts, ``integer`` all other numbers.
+    """Digits only. ``points`` and ``money`` (whole minor units) mark amounts, ``integer`` all other numbers.
 
     ``sign``: ``none``, ``minus`` (a leading minus sign) or ``overpunch`` (the last digit also carries the sign; a plain
     digit is positive). ``pad`` fills a fixed width number up on the left; a blank behind it is always a lost digit.
     """
 
-    type: Literal["integer", "points"]
+    type: Literal["integer", "points", "money"]
     required: bool = True
     sign: Literal["none", "minus", "overpunch"] = "minus"
     pad: Literal["zeros", "blanks"] = "zeros"

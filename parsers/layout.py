@@ -149,7 +149,8 @@ def _check_origin(layout: Layout, column: str, origin: Origin, dtype: type[pl.Da
         _need(isinstance(spec, kinds[dtype]), f"{where}: field {origin.field} is of another type")
         filled = origin.when is None and not isinstance(spec, FlagsField) and getattr(spec, "required", True)
         _need(filled or nullable, f"{where}: may not be null, so its field must be required and without when")
-        _need(column != "points" or getattr(spec, "type", "") == "points", f"{where}: its field is of type points")
+        amount = column in ("points", "money")
+        _need(not amount or getattr(spec, "type", "") == column, f"{where}: its field is of type {column}")
         if allowed is not None:
             _need(isinstance(spec, CodeField), f"{where}: its field is of type code")
             meant = set(spec.codes.values()) if isinstance(spec, CodeField) else set()

@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from counterfoil.feed import Feed, FeedKind
-from counterfoil.ledger import decided, open_breaks
+from counterfoil.ledger import charged, decided, open_breaks
 from counterfoil.ledger.figures import made_at, made_in, open_at, reasons_in_words
 from counterfoil.ledger.known import Known
 from counterfoil.ledger.lookups import Lookups
@@ -43,14 +43,14 @@ def _told(book: Lookups, at: Known, partner: str | None, feeds: Sequence[Feed]) 
     standing = open_breaks.open_breaks(book, at).select(
         "break_id", "partner", "age_days", file=pl.format("{} (posting {})", "file", "posting")
     )
-    broken = _broken(book, standing, feeds)
+    broken = _broken(book, at, standing, feeds)
     declined = decided.declined(book, at.counts()).select("break_id", "item_id")
     near = near_misses.nearest(broken, _requests(book, at, broken), _listed(book, at, standing), declined=declined)
     told = causes.told(broken, near)
     return told if partner is None else told.filter(pl.col("partner") == partner)
 
 
-def _broken(book: Lookups, standing: pl.DataFrame, feeds: Sequence[Feed]) -> pl.DataFrame:
+def _broken(book: Lookups, at: Known, standing: pl.DataFrame, feeds: Sequence[Feed]) -> pl.DataFrame:
     """``causes.BROKEN`` of the breaks that stand."""
     found = book.frame(
         f"""WITH told AS (SELECT b.* FROM book.break b SEMI JOIN standing USING (break_id)), named AS (
@@ -60,8 +60,9 @@ def _broken(book: Lookups, standing: pl.DataFrame, feeds: Sequence[Feed]) -> pl.
                    CASE WHEN NOT starts_with(b.subject, '{NO_REFERENCE}') THEN b.subject END AS ref,
                    i.value_date AS asked_on, i.due_date, t.value_date AS answered_on, p.feed AS their_feed,
                    split_part(b.subject, ':', 1) AS late_feed, regexp_replace(b.subject, ':', ' ') AS missing,
-                   b.value_date AS missing_on
+                   b.value_date AS missing_on, m.* EXCLUDE (break_id)
             FROM standing s JOIN told b ON b.break_id = s.break_id
+            LEFT JOIN ({charged.of_breaks("SELECT * FROM told", at.counts())}) m ON m.break_id = b.break_id
             LEFT JOIN named i ON i.item_id = b.item_id AND i.side = {Side.OURS:d}
             LEFT JOIN named t ON t.item_id = b.theirs_id
             LEFT JOIN book.posting p ON p.n = {made_in("t.item_id")}""",

@@ -313,6 +313,11 @@ TABLES: Final[dict[str, dict[str, type[pl.DataType]]]] = {
         "difference": I64, "days": I32,
     },
     "break_state": {"break_id": TEXT, "state": I16, "owner": TEXT, "until": DAY, "file_id": I32, "line_no": I32},
+    "charge": {
+        "answer_id": I64, "item_id": I64, "partner_id": I32, "points": I64, "rated_on": DAY, "currency": TEXT,
+        "ours": I64, "theirs": I64, "tolerance": I64, "basis_points": I32, "rate_file": I32, "rate_line": I32,
+        "file_id": I32, "line_no": I32,
+    },
 }
 # fmt: on
 """Every append-only table in the order of the digest; columns in schema order."""
@@ -322,7 +327,10 @@ SINCE_SCHEMA_TWO: Final = (
 )  # fmt: skip
 """Tables that a posting of schema 1 does not seal."""
 
-BOOK_SCHEMA: Final = 2
+SINCE_SCHEMA_THREE: Final = ("charge",)
+"""Tables that no earlier posting seals."""
+
+BOOK_SCHEMA: Final = 3
 """The newest schema: which tables a posting's digest covers and in which order their rows lie."""
 
 ORDER: Final[dict[str, tuple[str, ...]]] = {
@@ -347,13 +355,15 @@ ORDER: Final[dict[str, tuple[str, ...]]] = {
     "merge": ("line_no", "from_account"),
     "match": ("line_no", "item_id"),
     "break_state": ("line_no", "break_id"),
+    "charge": ("line_no", "answer_id"),
 }
 """The canonical order of one posting's rows in each table, since schema 2; before, they lay as they were composed."""
 
 
 def sealed_tables(schema: int) -> tuple[str, ...]:
     """The tables that a posting of this schema seals, in the order of the digest."""
-    return tuple(name for name in TABLES if schema > 1 or name not in SINCE_SCHEMA_TWO)
+    later = (*(SINCE_SCHEMA_TWO if schema < 2 else ()), *(SINCE_SCHEMA_THREE if schema < 3 else ()))
+    return tuple(name for name in TABLES if name not in later)
 
 
 OPEN_ITEM: Final[dict[str, type[pl.DataType]]] = {

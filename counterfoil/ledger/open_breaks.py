@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger import break_life
+from counterfoil.ledger import break_life, charged
 from counterfoil.ledger.extracts import code_and_title, masked
 from counterfoil.ledger.figures import made_at, made_in, open_at, open_requests
 from counterfoil.ledger.known import Known, known
@@ -29,6 +29,7 @@ LISTED: Final = (
     "points_ours",
     "points_theirs",
     "difference",
+    *charged.AMOUNTS,
     "value_date",
     "opened_on",
     "age_days",
@@ -63,6 +64,8 @@ _BREAK_ID: Final = f"""substr(sha256(concat_ws('|', w.partner_id, w.ref, {BreakC
                                               1 + coalesce(e.times, 0))), 1, 16)"""
 """The id that a request in transit will have as a break, as ``Lookups.with_break_ids`` gives it."""
 
+_AMOUNTS: Final = ", ".join(f"{{0}}.{name}" for name in charged.AMOUNTS)
+
 _OURS_ONLY: Final = (BreakCode.IN_TRANSIT, BreakCode.OVERDUE, BreakCode.DUPLICATE_OURS, BreakCode.BALANCE_SHORT)
 """Codes under which the partner has said nothing."""
 
@@ -71,7 +74,7 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.Data
     """Breaks opened by the end of a day and not cleared by it, or opened again: LISTED, oldest first.
 
     What is only in transit is not among them (``in_transit``). ``member`` is masked; difference = ours less theirs
-    where both are known; ages count calendar days from value date to the day; ``due`` counts from the day it opened.
+    where both are known, of money as of points; ages count calendar days from value date to the day; ``due`` counts from the day it opened.
     ``file`` and ``line`` lead to the record: for an overdue request its own. For a missing file ``their_ref`` names
     feed and day, and file is the one that found it missing. ``state`` is open, assigned (``owner`` is then the person)
     or pending through the day that ``next_step`` names; whoever was asked before keeps one that waits.
@@ -85,7 +88,7 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.Data
                    coalesce(i.member, t.member) AS member, s.points_ours, s.points_theirs, s.value_date, s.opened_on,
                    CASE WHEN l.until >= DATE '{at.day}' THEN 'pending'
                         WHEN l.owner IS NOT NULL THEN 'assigned' ELSE 'open' END AS state,
-                   l.owner AS person, l.until, coalesce(own.name, f.name) AS file,
+                   l.owner AS person, l.until, coalesce(own.name, f.name) AS file, {_AMOUNTS.format("m")},
                    CASE WHEN s.code IN ({_OF_FILES}) THEN split_part(s.subject, ':', 1)
                         ELSE coalesce(own.feed, f.feed) END AS feed,
                    CAST(coalesce(own.n, f.n) AS BIGINT) AS posting,
@@ -97,6 +100,7 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.Data
             LEFT JOIN named t ON t.item_id = s.theirs_id
             LEFT JOIN book.posting own ON s.line_no = 0 AND own.n = {made_in("s.item_id")}
             LEFT JOIN ({break_life.latest(at.counts())}) l ON l.break_id = s.break_id
+            LEFT JOIN ({charged.of_breaks("SELECT * FROM standing", at.counts())}) m ON m.break_id = s.break_id
             ORDER BY coalesce(s.value_date, s.opened_on), s.code, p.partner, s.break_id"""
     )
     only_ours = pl.col("code").is_in([kind.value for kind in _OURS_ONLY])
@@ -151,6 +155,7 @@ def in_transit(book: Lookups, at: Known, partner: str | None = None) -> pl.DataF
         our_ref="subject",
         their_ref=pl.lit(None, pl.String),
         points_theirs=pl.lit(None, pl.Int64),
+        **{name: pl.lit(None, kind) for name, kind in charged.AMOUNTS.items()},
     )
     return _aged(_of(described, partner), at.day)
 
@@ -232,7 +237,7 @@ def _aged(found: pl.DataFrame, day: date) -> pl.DataFrame:
             masked("member"),
             difference=ours - theirs,
             bucket=breaks.bucket(age),
-            severity=breaks.severity(breaks.at_stake(), age),
+            severity=breaks.severity(breaks.heft(), age),
         )
         .select(LISTED)
     )

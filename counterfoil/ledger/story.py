@@ -188,7 +188,8 @@ class Why:
 @dataclass(frozen=True)
 class BreakTold:
     """A break of the story. ``cleared_on`` and ``why`` are null while it is open, and when it is not; ``cleared_line``
-    and ``decision`` say by which record of that posting it was cleared."""
+    and ``decision`` say by which record of that posting it was cleared. ``amount_*`` are the money of a break about money,
+    in minor units of ``currency``; ours is null where no rate was in force."""
 
     break_id: str
     code: str
@@ -200,6 +201,9 @@ class BreakTold:
     theirs_id: int | None
     points_ours: int | None
     points_theirs: int | None
+    amount_ours_minor: int | None
+    amount_theirs_minor: int | None
+    currency: str | None
     value_date: str | None
     opened_on: str
     opened_by: int

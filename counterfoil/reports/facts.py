@@ -77,7 +77,8 @@ _COLUMNS: Final[dict[str, str]] = {
     "matches": """partner text, match_pass text, count whole, points_ours whole, points_theirs whole,
         difference whole""",
     "breaks": """break_id text, code text, title text, severity text, partner text, our_ref text?, their_ref text?,
-        member text?, points_ours whole?, points_theirs whole?, difference whole?, value_date date?, opened_on date,
+        member text?, points_ours whole?, points_theirs whole?, difference whole?, amount_ours_minor whole?,
+        amount_theirs_minor whole?, amount_difference_minor whole?, currency text?, value_date date?, opened_on date,
         age_days whole, bucket text, state text, owner text, next_step text, due date?, file text, line whole?""",
     "movements": "code text, title text, opened whole, cleared whole, carried whole",
     "quarantine": "order whole, feed text, name text, code text, summary text, count whole",
@@ -134,7 +135,7 @@ class ReportFacts:
       net = positive + negative.
     - stage2: per posting, event and ``side`` (crm, journal): records = in_batch + pending + none because of ``cause``.
     - breaks: open ones, B01 (in transit) among them; ``member`` is masked before it comes here; difference = ours less
-      theirs where both are known; ``bucket``: ``counterfoil.reconcile.breaks.BUCKETS``.
+      theirs where both are known, ``amount_*`` the same of money in ``currency``; ``bucket``: ``counterfoil.reconcile.breaks.BUCKETS``.
     - movements: per code since the last report; ``carried`` is what is carried forward, so it equals the rows of
       ``breaks``; brought forward = carried - opened + cleared.
     - decisions: those posted on the day, in order; ``minor`` is null without a rate.

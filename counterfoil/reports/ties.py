@@ -156,17 +156,21 @@ def _balance(facts: ReportFacts) -> list[pl.DataFrame]:
 
 
 def _breaks(facts: ReportFacts) -> list[pl.DataFrame]:
-    """Breaks by code against the list; differences of matches; clearing accounts."""
+    """Breaks by code against the list, and their money; differences of matches; clearing accounts."""
     listed = facts.breaks.group_by(subject="code").agg(rows=pl.len())
     carried = facts.movements.group_by(subject="code").agg(pl.col("carried").sum())
     matches = facts.matches.with_columns(subject=pl.format("{} {}", "partner", "match_pass"))
     clearing = facts.clearing.with_columns(subject=pl.format("{} {}", "account", "partner"))
     ours, theirs = pl.col("points_ours"), pl.col("points_theirs")
+    charged = facts.breaks.filter(pl.col("amount_difference_minor").is_not_null()).rename({"break_id": "subject"})
     return [
         _tie(matches, "5", "Difference = ours \N{MINUS SIGN} theirs", POINTS, stated=pl.col("difference"),
              summed=ours - theirs),
         _tie(_beside(carried, listed), "6", "Breaks carried forward = the break list", RECORDS,
              stated=pl.col("carried"), summed=pl.col("rows")),
+        _tie(charged, "7", "Difference in money = ours \N{MINUS SIGN} theirs", pl.col("currency"),
+             stated=pl.col("amount_difference_minor"),
+             summed=pl.col("amount_ours_minor") - pl.col("amount_theirs_minor")),
         _tie(clearing, "10", "Closing = opening + in \N{MINUS SIGN} out", POINTS, stated=pl.col("closing"),
              summed=pl.col("opening") + pl.col("points_in") - pl.col("points_out")),
     ]  # fmt: skip

@@ -22,7 +22,7 @@ from counterfoil.ledger import derived, verify
 from counterfoil.ledger.audit import GENESIS
 from counterfoil.ledger.differences import NAMED_MAX, Finding, different_rows
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import sealed_tables
+from counterfoil.ledger.model import BOOK_SCHEMA, sealed_tables
 from counterfoil.ledger.store import Book, Heads
 from counterfoil.ledger.writing import Posted
 from counterfoil.settings import Home
@@ -111,7 +111,7 @@ def audit(desk: ProofDesk, *, since: int | date = 1, head: str | None = None) ->
     return Proof(
         since=start,
         postings=int((postings["n"] >= start).sum()),
-        rows=int(sealed.filter(pl.col("table").is_in(sealed_tables(2)))["rows"].sum()),
+        rows=int(sealed.filter(pl.col("table").is_in(sealed_tables(BOOK_SCHEMA)))["rows"].sum()),
         entries=int(sealed.filter(pl.col("table") == "entry")["rows"].sum()),
         payloads=payloads,
         heads=heads,
