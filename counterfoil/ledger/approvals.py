@@ -91,7 +91,9 @@ def _claims(accepted: pl.DataFrame, book: Lookups) -> pl.DataFrame:
     """STAKES of breaks about money that are resolved: whoever closes one gives up, or accepts, what it is about."""
     resolved = accepted.filter(pl.col("action") == Action.RESOLVE.name.lower())
     found = charged.at_stake(book, resolved["subject"])
-    return found.select(pl.lit(Action.RESOLVE.name.lower()).alias("cause"), pl.lit(0, pl.Int64).alias("points"), "minor")
+    return found.select(
+        pl.lit(Action.RESOLVE.name.lower()).alias("cause"), pl.lit(0, pl.Int64).alias("points"), "minor"
+    )
 
 
 def _revalued(

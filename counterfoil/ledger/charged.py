@@ -27,6 +27,8 @@ AMOUNTS: Final = {
 _ANSWER: Final = f"coalesce(b.theirs_id, (CAST(b.file_id AS BIGINT) * {RECORD_SPAN}) + b.line_no)"
 """SQL: the answer that a break ``b`` about money speaks of: one that had waited, or the record that opened it."""
 
+_OPEN: Final = "SELECT b.* FROM book.break b SEMI JOIN book.open_break USING (break_id)"
+
 _STANDS: Final = f"NOT EXISTS (SELECT 1 FROM book.reversal r WHERE r.reverses // {TRANSFERS_PER_RECORD} = c.answer_id)"
 """SQL: the answer of a charge ``c`` was not taken back."""
 
@@ -54,7 +56,7 @@ def of_breaks(broken: str = "SELECT * FROM book.break", counts: str = "true") ->
 
 def at_stake(book: Frames, break_ids: pl.Series) -> pl.DataFrame:
     """Minor units that open breaks about money are about, never negative: break_id, minor."""
-    standing = "SELECT b.* FROM book.break b SEMI JOIN book.open_break USING (break_id) SEMI JOIN named USING (break_id)"
+    standing = f"{_OPEN} SEMI JOIN named USING (break_id)"
     return book.frame(
         f"""SELECT break_id, abs(coalesce(amount_difference_minor, amount_theirs_minor)) AS minor
             FROM ({of_breaks(standing)}) ORDER BY break_id""",
@@ -74,10 +76,9 @@ def waiting(book: Frames, answers: pl.Series) -> pl.DataFrame:
 def unsettled(book: Frames) -> pl.DataFrame:
     """Charges that a new rate can still change: of open breaks, and of answers that wait. Columns of ``charge``, and
     partner, break_id (null for an answer that waits). A refund priced as it was charged is no rate's to change."""
-    standing = "SELECT b.* FROM book.break b SEMI JOIN book.open_break USING (break_id)"
     return book.frame(
         f"""WITH live AS (
-                SELECT b.break_id, {_ANSWER} AS answer_id FROM ({standing}) b
+                SELECT b.break_id, {_ANSWER} AS answer_id FROM ({_OPEN}) b
                 WHERE b.code = {BreakCode.MONEY_DIFFERS:d}
                 UNION ALL
                 SELECT NULL, o.item_id FROM book.open_item o SEMI JOIN book.charge c ON c.answer_id = o.item_id
@@ -100,7 +101,8 @@ def accepted(book: Frames, items: pl.Series) -> pl.DataFrame:
                 QUALIFY row_number() OVER (PARTITION BY k.item_id ORDER BY k.file_id DESC, k.line_no DESC) = 1
             ), waited AS (  -- the answer had come before its request, whose line ended both
                 SELECT k.file_id, k.line_no, max(i.value_date) AS value_date
-                FROM book.settled_key k SEMI JOIN ends USING (file_id, line_no) JOIN book.item i ON i.item_id = k.item_id
+                FROM book.settled_key k SEMI JOIN ends USING (file_id, line_no)
+                JOIN book.item i ON i.item_id = k.item_id
                 WHERE k.state = {State.CLOSED:d} GROUP BY ALL
             ), charges AS (
                 SELECT c.item_id, c.points, c.theirs FROM book.charge c SEMI JOIN named USING (item_id)
@@ -118,7 +120,7 @@ def accepted(book: Frames, items: pl.Series) -> pl.DataFrame:
 
 def of_requests(book: Frames, items: pl.Series) -> pl.DataFrame:
     """Open breaks about what was charged, not given back, for requests: break_id, code."""
-    standing = f"""SELECT b.* FROM book.break b SEMI JOIN book.open_break USING (break_id) SEMI JOIN named USING (item_id)"""
+    standing = f"{_OPEN} SEMI JOIN named USING (item_id)"
     return book.frame(
         f"""SELECT break_id, CAST({BreakCode.MONEY_DIFFERS:d} AS SMALLINT) AS code FROM ({of_breaks(standing)})
             WHERE charged_points > 0 ORDER BY break_id""",

@@ -58,9 +58,7 @@ def of_answers(decided: pl.DataFrame, work: Work, book: Frames, partner_id: int)
         file_id=pl.lit(work.file_id, pl.Int32),
     )
     rates = charged.rates(book, work.policy.currency).filter(pl.col("basis") == work.feed.partner)
-    of_partner = rates.with_columns(partner_id=pl.lit(partner_id)).select(
-        pl.col(name).cast(kind) for name, kind in charges.RATES.items()
-    )
+    of_partner = posting.shaped(rates.with_columns(partner_id=pl.lit(partner_id)), charges.RATES)
     refunds = signed.filter(gives_back)
     parts = [charges.expected(signed.filter(~gives_back), of_partner)]
     if refunds.height:
@@ -105,12 +103,9 @@ def rejudged(work: Work, book: Frames) -> tuple[pl.DataFrame, pl.DataFrame]:
         return posting.shaped(None, TABLES["charge"]), posting.shaped(None, posting.CLEARING)
     fresh = work.accepted.filter(pl.col("currency") == work.policy.currency).with_columns(file_id=pl.lit(work.file_id))
     known = charged.rates(book, work.policy.currency)
-    landed = pl.concat([rows.select(known.columns).cast(dict(known.schema)) for rows in (known, fresh)])
-    partners = open_charges.select("partner", "partner_id").unique()
-    rates = landed.join(partners, left_on="basis", right_on="partner").select(
-        pl.col(name).cast(kind) for name, kind in charges.RATES.items()
-    )
-    again = charges.expected(open_charges, rates)
+    partners = open_charges.select("partner_id", basis="partner").unique()
+    landed = [posting.shaped(rows.join(partners, on="basis"), charges.RATES) for rows in (known, fresh)]
+    again = charges.expected(open_charges, pl.concat(landed))
     changed = again.filter(again["ours"].ne_missing(open_charges["ours"]))
     agreed = changed.filter(~charges.beyond()).drop_nulls("break_id")
     rows = changed.with_columns(file_id=pl.lit(work.file_id), line_no="rate_line")

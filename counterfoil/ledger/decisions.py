@@ -136,7 +136,9 @@ def moves(book: Lookups, rows: pl.DataFrame) -> pl.Series:
 def _alone(work: Work, book: Lookups) -> pl.DataFrame:
     """Decisions on one break and at most one request, with what they concern and the event that each one is."""
     rows = acting(work, *ENDING)
-    judged = _judged(rows, book).join(charged.at_stake(book, rows["subject"]), on="break_id", how="left", maintain_order="left")
+    judged = _judged(rows, book).join(
+        charged.at_stake(book, rows["subject"]), on="break_id", how="left", maintain_order="left"
+    )
     fitting = judged.filter((pl.col("points") == pl.col("moves")) & pl.col("line_no").is_unique())["line_no"]
     require_fit(rows, rows["line_no"].is_in(fitting.implode()), "an open break that the action fits, and its points")
     next_state = pl.col("event").replace_strict(
@@ -256,8 +258,10 @@ def _moves() -> pl.Expr:
 def _waited(concerned: pl.DataFrame) -> pl.DataFrame:
     """Answers that the decisions settle: ``charges.WAITED``."""
     taking = [*_AT_THEIR_DATE, Event.MATCHED.value]
-    by_answer = concerned.filter(pl.col("event").is_in(taking)).group_by("line_no", "theirs_id").agg(
-        item_id=pl.when(pl.col("item_id").n_unique() == 1).then(pl.col("item_id").first())
+    by_answer = (
+        concerned.filter(pl.col("event").is_in(taking))
+        .group_by("line_no", "theirs_id")
+        .agg(item_id=pl.when(pl.col("item_id").n_unique() == 1).then(pl.col("item_id").first()))
     )
     return posting.shaped(by_answer, charges.WAITED)
 

@@ -106,7 +106,8 @@ def disputed(book: Lookups, at: Known, partner: str, feeds: Sequence[Feed]) -> p
                    a.event, f.name AS file, {made_at("b.record")} AS line, b.opened_on, b.points_ours, b.points_theirs,
                    coalesce(b.value_date, b.opened_on) AS since, m.* EXCLUDE (break_id)
             FROM told b LEFT JOIN ({charged.of_breaks("SELECT * FROM disputed", at.counts())}) m
-                ON m.break_id = b.break_id LEFT JOIN named i ON i.item_id = b.item_id LEFT JOIN named t ON t.item_id = b.theirs_id
+                ON m.break_id = b.break_id
+            LEFT JOIN named i ON i.item_id = b.item_id LEFT JOIN named t ON t.item_id = b.theirs_id
             LEFT JOIN answered a ON a.record = b.record
             LEFT JOIN book.posting f ON f.n = {made_in("b.record")}""",
         asked=pl.DataFrame({"partner": [partner]}),

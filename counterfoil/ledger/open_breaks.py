@@ -74,10 +74,11 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.Data
     """Breaks opened by the end of a day and not cleared by it, or opened again: LISTED, oldest first.
 
     What is only in transit is not among them (``in_transit``). ``member`` is masked; difference = ours less theirs
-    where both are known, of money as of points; ages count calendar days from value date to the day; ``due`` counts from the day it opened.
-    ``file`` and ``line`` lead to the record: for an overdue request its own. For a missing file ``their_ref`` names
-    feed and day, and file is the one that found it missing. ``state`` is open, assigned (``owner`` is then the person)
-    or pending through the day that ``next_step`` names; whoever was asked before keeps one that waits.
+    where both are known, of money as of points; ages count calendar days from value date to the day; ``due`` counts
+    from the day it opened. ``file`` and ``line`` lead to the record: for an overdue request its own. For a missing file
+    ``their_ref`` names feed and day, and file is the one that found it missing. ``state`` is open, assigned (``owner``
+    is then the person) or pending through the day that ``next_step`` names; whoever was asked before keeps one that
+    waits.
     """
     found = book.frame(
         f"""WITH standing AS ({standing(at)}), named AS (

@@ -188,8 +188,8 @@ class Why:
 @dataclass(frozen=True)
 class BreakTold:
     """A break of the story. ``cleared_on`` and ``why`` are null while it is open, and when it is not; ``cleared_line``
-    and ``decision`` say by which record of that posting it was cleared. ``amount_*`` are the money of a break about money,
-    in minor units of ``currency``; ours is null where no rate was in force."""
+    and ``decision`` say by which record of that posting it was cleared. ``amount_*`` are what a break about money is
+    about, in minor units of ``currency``; ours is null where no rate was in force."""
 
     break_id: str
     code: str

@@ -96,7 +96,9 @@ def _of_money(row: Mapping[str, Any]) -> str:
             f"The partner charged {theirs} {currency} for {points}, and no rate of {row['partner']} was in force on "
             f"{row['rated_on']} to judge it by."
         )
-    expected = f"The partner charged {theirs} {currency} for {points}; {format_minor(row['amount_ours_minor'], currency)}"
+    expected = (
+        f"The partner charged {theirs} {currency} for {points}; {format_minor(row['amount_ours_minor'], currency)}"
+    )
     if row["rate_minor"] is None:
         return f"{expected} {currency} is what it had charged for them before it gave them back."
     rate = f"{format_minor(row['rate_minor'], currency)} {currency} per {row['rate_per']:,} points"

@@ -192,7 +192,7 @@ def grouped(causes: pl.DataFrame) -> pl.DataFrame:
             breaks=pl.len().cast(pl.Int64),
             points=pl.col("at_stake").sum(),
             minor=pl.when(pl.col("minor").is_not_null().any()).then(pl.col("minor").sum()),
-            currency=pl.col("currency").drop_nulls().first(),
+            currency=pl.col("currency").min(),
             oldest_days=pl.col("age_days").max(),
             weight=(pl.col("heft") * (pl.col("age_days") + 1)).sum(),
             codes=label.unique().sort().str.join(", "),
@@ -214,11 +214,11 @@ def _differing(broken: pl.DataFrame) -> pl.DataFrame:
             "our points times {}/{} at {}: check the tariff or the rate", "times", "per", "partner"
         ),
         Cause.PART_MISSING: pl.format("the rest of the points at {}: ask for the missing part", "partner"),
-        Cause.POINTS_OFF: pl.format(
-            "our points {} {} at {}: check the tariff", way, pl.col("off").abs(), "partner"
-        ),
+        Cause.POINTS_OFF: pl.format("our points {} {} at {}: check the tariff", way, pl.col("off").abs(), "partner"),
     }
-    return pl.concat([_caused(told.filter(pl.col("rule") == cause.value), cause, text) for cause, text in changes.items()])
+    return pl.concat(
+        [_caused(told.filter(pl.col("rule") == cause.value), cause, text) for cause, text in changes.items()]
+    )
 
 
 def _dated(broken: pl.DataFrame) -> pl.DataFrame:

@@ -76,7 +76,7 @@ def _common_divisor(pairs: pl.DataFrame) -> pl.Series:
 
 def priced(charged: pl.DataFrame) -> pl.DataFrame:
     """Add ``price`` and ``our_price`` (per ``rate_per`` points) where one price explains a charge, and ``way`` (plus or
-    less) and ``off`` from ours, all as text. ``charged``: break_id, partner and CHARGED, the first three of them full."""
+    less) and ``off`` from ours, all as text. ``charged``: break_id, partner and CHARGED, full but for the rate."""
     off = pl.col("amount_theirs_minor") - pl.col("amount_ours_minor")
     known = charged.with_columns(off=off).with_columns(
         alike=pl.len().over("partner", "currency", "off"),

@@ -58,8 +58,10 @@ def asked(disputed: pl.DataFrame) -> pl.DataFrame:
     """What a partner is asked: question (a number), code, ask, breaks, points, minor and currency? (at stake); holds no
     member and no reference. ``disputed``: rows of ``ledger.disputes``."""
     counted = disputed.group_by("code").agg(
-        breaks=pl.len().cast(pl.Int64), points=pl.col("at_stake").sum(), minor=money_at_stake().sum(),
-        currency=pl.col("currency").drop_nulls().first(),
+        breaks=pl.len().cast(pl.Int64),
+        points=pl.col("at_stake").sum(),
+        minor=money_at_stake().sum(),
+        currency=pl.col("currency").min(),
     )
     found = counted.with_columns(question=_question(), ask=_by_code("ask"), label=_labels()).sort("question")
     return found.select("question", "ask", "breaks", "points", "minor", "currency", code="label").select(ASKED)

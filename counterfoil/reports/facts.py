@@ -135,7 +135,8 @@ class ReportFacts:
       net = positive + negative.
     - stage2: per posting, event and ``side`` (crm, journal): records = in_batch + pending + none because of ``cause``.
     - breaks: open ones, B01 (in transit) among them; ``member`` is masked before it comes here; difference = ours less
-      theirs where both are known, ``amount_*`` the same of money in ``currency``; ``bucket``: ``counterfoil.reconcile.breaks.BUCKETS``.
+      theirs where both are known, ``amount_*`` the same of money in ``currency``; ``bucket``:
+      ``counterfoil.reconcile.breaks.BUCKETS``.
     - movements: per code since the last report; ``carried`` is what is carried forward, so it equals the rows of
       ``breaks``; brought forward = carried - opened + cleared.
     - decisions: those posted on the day, in order; ``minor`` is null without a rate.

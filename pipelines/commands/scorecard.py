@@ -18,9 +18,9 @@ from pipelines.commands.common import (
     emit_frame,
     emit_json,
     emit_rows,
-    with_money,
     parse_day,
     stdout,
+    with_money,
 )
 from pipelines.wiring import reading_desk
 
