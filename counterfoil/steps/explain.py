@@ -35,22 +35,25 @@ def explain(desk: Desk, book: Lookups, subject: str, partner: str | None) -> Sto
     ranges = _ranges(desk, Moment(None, now.n))
     of_break = telling.of_breaks(book, now, [subject], ranges=ranges) if _BREAK_ID.fullmatch(subject) else []
     told = [story for story in of_break if partner in {None, *(one.partner for one in story.breaks)}]
-    (story,) = _with_lines(desk, told or [telling.of_reference(book, now, subject, partner, ranges=ranges)])
-    return _with_causes(desk, book, now, story)
+    stories = _with_lines(desk, told or [telling.of_reference(book, now, subject, partner, ranges=ranges)])
+    (story,) = _with_causes(desk, book, now, stories)
+    return story
 
 
-def _with_causes(desk: Desk, book: Lookups, at: Known, story: Story) -> Story:
-    """The story with the smallest change that would clear each break that stands open. A cause shows in all breaks
-    together, so they are all looked at; a story without an open break spares that."""
-    if all(one.why is None for one in story.breaks):
-        return story
+def _with_causes(desk: Desk, book: Lookups, at: Known, stories: Sequence[Story]) -> list[Story]:
+    """The stories with the smallest change that would clear each break that stands open. A cause shows in all breaks
+    together, so they are all looked at, once; stories without an open break spare that."""
+    if all(one.why is None for story in stories for one in story.breaks):
+        return list(stories)
     found = break_causes.of_breaks(book, at, feeds=desk.feeds()).filter(pl.col("cause") != Cause.NONE.value)
-    return telling.with_causes(story, dict(found.select("break_id", "change").iter_rows()))
+    causes = dict(found.select("break_id", "change").iter_rows())
+    return [telling.with_causes(story, causes) for story in stories]
 
 
 def explain_breaks(desk: Desk, book: Lookups, at: Known, moment: Moment, break_ids: Sequence[str]) -> list[Story]:
-    """The stories of breaks as they stood at the end of a day, as known at a moment, in their order, without causes."""
-    return _with_lines(desk, telling.of_breaks(book, at, break_ids, ranges=_ranges(desk, moment)))
+    """The stories of breaks as they stood at the end of a day, as known at a moment, in their order."""
+    stories = _with_lines(desk, telling.of_breaks(book, at, break_ids, ranges=_ranges(desk, moment)))
+    return _with_causes(desk, book, at, stories)
 
 
 def _ranges(desk: Desk, moment: Moment) -> list[Range]:

@@ -9,6 +9,7 @@ import pytest
 
 from counterfoil.feed import Feed
 from counterfoil.ledger import break_causes, disputes, open_breaks
+from counterfoil.ledger.derived import contradictions
 from counterfoil.ledger.known import known
 from counterfoil.ledger.model import RECORD_SPAN
 from counterfoil.ledger.store import Book
@@ -292,3 +293,14 @@ def test_what_is_sealed_leads_to_the_answer_and_to_the_rate(partner: Partner) ->
     n = partner.answer(("R1", 1000, 1100), day=TUE)
     (row,) = partner.writer.frame("SELECT * FROM book.charge").rows(named=True)
     assert (row["answer_id"], row["rate_file"], row["rate_line"], row["rated_on"]) == (n * RECORD_SPAN + 2, 1, 2, TUE)
+
+
+@pytest.mark.parametrize("changed", ["ours = ours + 1", "rate_line = 3", "points = points - 3", "theirs = theirs"])
+def test_what_was_expected_is_proved_from_points_and_rate(partner: Partner, changed: str) -> None:
+    partner.rate(55)
+    partner.ask(("R1", 10), ("R2", 30), ("R3", 50))
+    partner.answer(("R1", 10, 9), ("R2", 30, 9), ("R3", 50, 9))
+    assert partner.charges() == [(10, 6, 9), (30, 16, 9), (50, 28, 9)], "half even: 5.5, 16.5 and 27.5"
+    partner.writer._connection.execute(f"UPDATE book.charge SET {changed} WHERE points = 30")
+    found = [one for one in contradictions(partner.writer, lambda _done, _all: None) if one.check == "charge"]
+    assert [one.line for one in found] == ([] if changed == "theirs = theirs" else [3])
