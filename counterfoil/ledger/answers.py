@@ -9,7 +9,7 @@ from typing import Protocol
 
 import polars as pl
 
-from counterfoil.ledger import charged, charges, later_passes, merged, posting
+from counterfoil.ledger import charges, later_passes, merged, posting
 from counterfoil.ledger.model import BreakCode, Disposition, Event, ItemKind, MatchPass, Outcome, Side, State
 from counterfoil.ledger.names import Dimensions, Names
 from counterfoil.ledger.work import Work, month_of
@@ -70,8 +70,6 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
         charges.opening(charge, decided),
         charges.opening_after(charges.parts_met(later.matches, decided, waiting), book),
     ]
-    given_back = decided.filter(pl.col("money").is_not_null() & pl.col("item_id").is_in(taken_back.implode()))
-    settled = charged.of_requests(book, given_back["item_id"])
     return posting.changes(
         {
             "alias": aliases,
@@ -96,7 +94,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
         opened=theirs.filter(~pl.col("item_id").is_in(netted["theirs_id"].implode())),
         closed=pl.concat([ended.filter("was_open").select("item_id"), emptied.select(item_id="theirs_id")]),
         breaking=pl.concat([_breaks(decided, partner_id), moved, *money]),
-        clearing=pl.concat([clearing.select("break_id", "code"), settled]),
+        clearing=pl.concat([clearing.select(*posting.CLEARING), charges.clearing(decided, taken_back, book)]),
     )
 
 

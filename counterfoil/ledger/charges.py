@@ -31,6 +31,9 @@ WAITED: Final = {"line_no": pl.Int64, "item_id": pl.Int64, "theirs_id": pl.Int64
 """An answer that had waited and that a record of this file settles; ``item_id`` is its request, if it is one alone."""
 
 
+_NONE: Final = pl.DataFrame(schema=breaks.OPENING)
+
+
 def of_answers(decided: pl.DataFrame, work: Work, book: Frames, partner_id: int) -> pl.DataFrame:
     """Rows of ``charge`` for the answers of a hand-back: those whose charge is not what we expect.
 
@@ -69,18 +72,30 @@ def of_answers(decided: pl.DataFrame, work: Work, book: Frames, partner_id: int)
 
 def opening(rows: pl.DataFrame, decided: pl.DataFrame) -> pl.DataFrame:
     """Breaks of the answers that settle now, from ``of_answers``: ``breaks.OPENING``."""
-    far = rows.filter(charges.beyond()).select("line_no", "partner_id")
-    settled = decided.filter(pl.col("event").is_in(_SETTLING)).select(
-        pl.col("line_no").cast(pl.Int32), "ref", "item_id", "theirs_id", "value_date"
-    )
-    return _breaks(far.join(settled, on="line_no"))
+    far = rows.filter(charges.beyond()).select(pl.col("line_no").cast(pl.Int64), "partner_id")
+    if far.is_empty():
+        return _NONE
+    about = decided.join(far, on="line_no").filter(pl.col("event").is_in(_SETTLING))
+    return _breaks(about.select("line_no", "ref", "item_id", "theirs_id", "value_date", "partner_id"))
 
 
 def opening_after(waited: pl.DataFrame, book: Frames) -> pl.DataFrame:
     """The same of answers that had waited (WAITED), under the terms by which they were judged when they came."""
+    if waited.is_empty():
+        return _NONE
     known = charged.waiting(book, waited["theirs_id"])
     far = known.filter(charges.beyond()).select("partner_id", "ref", "value_date", theirs_id="answer_id")
     return _breaks(waited.select(*WAITED).join(far, on="theirs_id"))
+
+
+def clearing(decided: pl.DataFrame, taken_back: pl.Series, book: Frames) -> pl.DataFrame:
+    """Breaks about charges for requests that are taken back whole by answers that say what they give back, which is
+    judged by itself (``posting.CLEARING``)."""
+    if taken_back.is_empty():
+        return posting.shaped(None, posting.CLEARING)
+    says = pl.col("money").is_not_null() & (pl.col("event") == Event.REVERSED.value)
+    told = decided.filter(says & pl.col("item_id").is_in(taken_back.implode()))
+    return charged.of_requests(book, told["item_id"])
 
 
 def parts_met(matches: pl.DataFrame, decided: pl.DataFrame, waiting: pl.DataFrame) -> pl.DataFrame:

@@ -288,6 +288,21 @@ def test_the_dispute_names_charge_and_expectation(partner: Partner) -> None:
     assert (row["amount_ours_minor"], row["amount_theirs_minor"], row["at_stake"]) == (1000, 1100, 0)
 
 
+def test_the_order_of_lines_does_not_matter(partner: Partner, make_book: Callable[[], Book]) -> None:
+    asked = [("R1", 100), ("R2", 200), ("R3", 300), ("R4", 400)]
+    said = [("R1", 100, 110), ("R2", 200, 200), ("R2", 200, 220), ("R3", 300, 331), ("R4", 390, 400), ("X", 5, 9)]
+    rows = "SELECT points, ours, theirs, rated_on, tolerance FROM book.charge ORDER BY ALL"
+    told = []
+    for order in (said, said[::-1], [*said[3:], *said[:3]]):
+        with make_book().writing(purpose="test") as writer:
+            one = Partner(writer, partner._post, partner._make_feed)
+            one.rate(100)
+            one.ask(*asked)
+            one.answer(*order)
+            told.append((writer.frame(rows).rows(), sorted(one.breaks().select(SHOWN).rows(), key=str)))
+    assert told[0] == told[1] == told[2]
+
+
 def test_what_is_sealed_leads_to_the_answer_and_to_the_rate(partner: Partner) -> None:
     partner.rate(100)
     n = partner.answer(("R1", 1000, 1100), day=TUE)
