@@ -16,7 +16,7 @@ from counterfoil.ledger.figures import made_at, made_in, open_at, reasons_in_wor
 from counterfoil.ledger.known import Known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import Agreed, BreakCode, MatchPass, MatchRole, Side, State
-from counterfoil.reconcile import causes, near_misses
+from counterfoil.reconcile import breaks, causes, near_misses
 
 NO_REFERENCE: Final = "?"
 """Begins the subject of an answer to which its partner gave no reference."""
@@ -24,13 +24,23 @@ NO_REFERENCE: Final = "?"
 _STATES: Final = {state.value: state.name.lower().replace("_", " ") for state in State}
 
 
-def of_breaks(book: Lookups, at: Known, partner: str | None = None, *, feeds: Sequence[Feed] = ()) -> pl.DataFrame:
+def of_breaks(
+    book: Lookups,
+    at: Known,
+    partner: str | None = None,
+    *,
+    among: Sequence[str] | None = None,
+    feeds: Sequence[Feed] = (),
+) -> pl.DataFrame:
     """The cause of each open break of a day: break_id, cause (``Cause``), change, candidate_item_id Int64?.
 
-    One row a break of ``open_breaks``, sorted by break_id. ``candidate_item_id`` is the one request that an unknown
-    answer would meet. ``feeds`` are those in force: they say whose answers come in parts, and what reasons mean.
+    One row a break of ``open_breaks``, or of those named in ``among``, sorted by break_id. ``candidate_item_id`` is the
+    one request that an unknown answer would meet. ``feeds`` are those in force: they say whose answers come in parts,
+    and what reasons mean.
     """
-    return _told(book, at, partner, feeds).select("break_id", "cause", "change", "candidate_item_id")
+    told = _told(book, at, partner, feeds, "true" if among is None else _beside(book, among))
+    named = told if among is None else told.filter(pl.col("break_id").is_in(list(among)))
+    return named.select("break_id", "cause", "change", "candidate_item_id")
 
 
 def grouped(book: Lookups, at: Known, partner: str | None = None, *, feeds: Sequence[Feed] = ()) -> pl.DataFrame:
@@ -38,9 +48,18 @@ def grouped(book: Lookups, at: Known, partner: str | None = None, *, feeds: Sequ
     return causes.grouped(_told(book, at, partner, feeds))
 
 
-def _told(book: Lookups, at: Known, partner: str | None, feeds: Sequence[Feed]) -> pl.DataFrame:
+def _beside(book: Lookups, among: Sequence[str]) -> str:
+    """A condition on rows of ``break``: these, and all that their causes show in."""
+    named = pl.DataFrame({"break_id": among}, schema={"break_id": pl.String})
+    told = book.frame("SELECT DISTINCT b.code FROM book.break b SEMI JOIN named USING (break_id)", named=named)["code"]
+    codes = [*breaks.OF_FILES, *(code for code in causes.TOGETHER if code.value in told.to_list())]
+    ids = ", ".join(f"'{break_id}'" for break_id in among)
+    return f"(code IN ({', '.join(f'{code:d}' for code in codes)}) OR break_id IN ({ids or 'NULL'}))"
+
+
+def _told(book: Lookups, at: Known, partner: str | None, feeds: Sequence[Feed], wanted: str = "true") -> pl.DataFrame:
     """All breaks are told, whoever is asked about: two partners' answers can want the same request."""
-    standing = open_breaks.open_breaks(book, at).select(
+    standing = open_breaks.open_breaks(book, at, wanted=wanted).select(
         "break_id", "partner", "age_days", file=pl.format("{} (posting {})", "file", "posting")
     )
     broken = _broken(book, at, standing, feeds)

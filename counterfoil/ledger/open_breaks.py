@@ -70,7 +70,7 @@ _OURS_ONLY: Final = (BreakCode.IN_TRANSIT, BreakCode.OVERDUE, BreakCode.DUPLICAT
 """Codes under which the partner has said nothing."""
 
 
-def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.DataFrame:
+def open_breaks(book: Lookups, at: Known, partner: str | None = None, *, wanted: str = "true") -> pl.DataFrame:
     """Breaks opened by the end of a day and not cleared by it, or opened again: LISTED, oldest first.
 
     What is only in transit is not among them (``in_transit``). ``member`` is masked; difference = ours less theirs
@@ -78,10 +78,10 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.Data
     from the day it opened. ``file`` and ``line`` lead to the record: for an overdue request its own. For a missing file
     ``their_ref`` names feed and day, and file is the one that found it missing. ``state`` is open, assigned (``owner``
     is then the person) or pending through the day that ``next_step`` names; whoever was asked before keeps one that
-    waits.
+    waits. ``wanted`` is a condition on rows of ``break``.
     """
     found = book.frame(
-        f"""WITH standing AS ({standing(at)}), named AS (
+        f"""WITH standing AS (SELECT * FROM ({standing(at)}) WHERE {wanted}), named AS (
                 SELECT i.item_id, i.member FROM book.item i WHERE i.item_id IN (
                     SELECT unnest([item_id, theirs_id]) FROM standing)
             )

@@ -132,6 +132,10 @@ GROUPED: Final = (
 )
 """Columns of the grouped table, in order."""
 
+TOGETHER: Final = (BreakCode.UNKNOWN_THEIRS, BreakCode.POINTS_DIFFER, BreakCode.MONEY_DIFFERS)
+"""Codes of which one break's cause shows in all of the same code; that of any other shows in itself and in breaks of
+files."""
+
 _NO_CHANGE: Final = "no change of one thing would clear it"
 
 _OUTCOMES: Final = {

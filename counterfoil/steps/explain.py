@@ -41,11 +41,12 @@ def explain(desk: Desk, book: Lookups, subject: str, partner: str | None) -> Sto
 
 
 def _with_causes(desk: Desk, book: Lookups, at: Known, stories: Sequence[Story]) -> list[Story]:
-    """The stories with the smallest change that would clear each break that stands open. A cause shows in all breaks
-    together, so they are all looked at, once; stories without an open break spare that."""
-    if all(one.why is None for story in stories for one in story.breaks):
+    """The stories with the smallest change that would clear each break that stands open."""
+    open_ones = sorted({one.break_id for story in stories for one in story.breaks if one.why is not None})
+    if not open_ones:
         return list(stories)
-    found = break_causes.of_breaks(book, at, feeds=desk.feeds()).filter(pl.col("cause") != Cause.NONE.value)
+    told = break_causes.of_breaks(book, at, among=open_ones, feeds=desk.feeds())
+    found = told.filter(pl.col("cause") != Cause.NONE.value)
     causes = dict(found.select("break_id", "change").iter_rows())
     return [telling.with_causes(story, causes) for story in stories]
 

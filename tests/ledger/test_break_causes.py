@@ -163,6 +163,15 @@ def test_one_partner_is_told_as_among_all(everything: Standing) -> None:
     assert of["nobody"] == {}
 
 
+def test_one_break_is_told_as_among_all(everything: Standing) -> None:
+    with everything.book.reading() as book:
+        at = known(book, DAY)
+        whole = break_causes.of_breaks(book, at, feeds=everything.feeds)
+        for row in whole.iter_slices(1):
+            assert break_causes.of_breaks(book, at, among=row["break_id"].to_list(), feeds=everything.feeds).equals(row)
+        assert break_causes.of_breaks(book, at, among=[], feeds=everything.feeds).is_empty()
+
+
 def test_a_past_day_keeps_its_causes(stand: Stand, everything: Standing) -> None:
     late = say(("D", 60), ("REF-1000451", 300), day=DAY + timedelta(days=1))
     after = stand(*ALL, late, ask(("Z", 60, "M1000002"), day=DAY + timedelta(days=1)))

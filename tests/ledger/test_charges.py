@@ -7,8 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from counterfoil.feed import Feed
-from counterfoil.ledger import break_causes, disputes, open_breaks
+from counterfoil.feed import Feed, FeedKind
+from counterfoil.ledger import approvals, break_causes, disputes, open_breaks
+from counterfoil.ledger.approvals import Sent
+from counterfoil.ledger.chart import Rulebook
 from counterfoil.ledger.derived import contradictions
 from counterfoil.ledger.known import known
 from counterfoil.ledger.model import RECORD_SPAN
@@ -17,6 +19,7 @@ from counterfoil.ledger.work import Former
 from counterfoil.ledger.writing import Posted, Writer
 from counterfoil.money import value_points_int
 from counterfoil.reconcile.causes import Cause
+from counterfoil.settings import ProgrammeSettings
 from tests.plugins.books import MON, TUE, WED, in_shape
 
 SHOWN = ("code", "our_ref", "their_ref", "amount_ours_minor", "amount_theirs_minor", "amount_difference_minor")
@@ -263,6 +266,23 @@ def test_a_decision_closes_it_and_counts_its_money(partner: Partner) -> None:
     assert partner.writer.decided("test", TUE).rows() == [(1, 0, 400)], "gross, for each break"
     partner.post("decisions", [{"action": "undo", "subject": f"{n}:2"}], WED)
     assert partner.breaks()["break_id"].to_list() == ids[:1]
+
+
+@pytest.mark.parametrize(("limit", "needs"), [(399, ["resolve"]), (400, [])])
+def test_beyond_a_limit_in_money_a_second_person_must_agree(
+    partner: Partner, rulebook: Rulebook, limit: int, needs: list[str]
+) -> None:
+    partner.rate(100)
+    partner.ask(("R1", 1000), ("R2", 1000))
+    partner.answer(("R1", 1000, 1100), ("R2", 1000, 700))
+    rows = [{"action": "resolve", "subject": one} for one in partner.breaks()["break_id"]]
+    rows.append({"action": "assign", "subject": rows[0]["subject"], "owner": "erin"})
+    accepted = in_shape(FeedKind.DECISIONS, rows, TUE)
+    policy = ProgrammeSettings(approval_minor=limit)
+    found = approvals.beyond(
+        FeedKind.DECISIONS, accepted, partner.writer, policy=policy, chart=rulebook.chart, sent=Sent("erin", TUE)
+    )
+    assert found == needs
 
 
 def test_breaks_of_one_price_have_one_cause(partner: Partner) -> None:
