@@ -99,7 +99,7 @@ _COLUMNS: Final[dict[str, str]] = {
     "scorecard_records": """partner text, feed text, day date, posting whole, side text, found text, became text,
         reason text?, count whole, points whole, tolerated whole""",
     "scorecard_breaks": """partner text, as_of date, code text, title text, bucket text, age_days whole, count whole,
-        points whole, minor whole?""",
+        points whole, minor whole?, charged_minor whole""",
 }
 
 

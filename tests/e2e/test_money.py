@@ -147,6 +147,15 @@ def test_the_pack_asks_the_partner_in_its_own_words(run: Run) -> None:
     assert (total["Charge (too much)"], total["In dispute"]) == ("1.58", "0")
 
 
+def test_the_scorecard_counts_what_is_in_dispute(run: Run) -> None:
+    (harbour,) = run("scorecard", "--as-of", MONDAY)["partners"]
+    figures = {one["figure"]: one["trend"][0] for one in harbour["figures"] if not one["part"]}
+    # The programme values the points sent at 0.50 EUR for 100.
+    sent = sum(ASKED.values()) // 2
+    charges = figures["charges_at_risk"]
+    assert (charges["numerator"], charges["denominator"], figures["points_at_risk"]["numerator"]) == (158, sent, 0)
+
+
 def test_a_corrected_file_and_a_decision_close_it_and_the_book_proves_itself(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
