@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from counterfoil.money import value_points_int
 from pipelines.commands.app import app
 from tests.plugins.homes import MONDAY, RATES, every_row
 
@@ -151,7 +152,7 @@ def test_the_scorecard_counts_what_is_in_dispute(run: Run) -> None:
     (harbour,) = run("scorecard", "--as-of", MONDAY)["partners"]
     figures = {one["figure"]: one["trend"][0] for one in harbour["figures"] if not one["part"]}
     # The programme values the points sent at 0.50 EUR for 100.
-    sent = sum(ASKED.values()) // 2
+    sent = value_points_int(sum(ASKED.values()), 50, 100)
     charges = figures["charges_at_risk"]
     assert (charges["numerator"], charges["denominator"], figures["points_at_risk"]["numerator"]) == (158, sent, 0)
 
@@ -164,6 +165,8 @@ def test_a_corrected_file_and_a_decision_close_it_and_the_book_proves_itself(
     (left,) = [one for one in run("breaks", "--as-of", TUESDAY) if one["code"] == "B05"]
     assert left["our_ref"] == "H3"
     monkeypatch.setenv("COUNTERFOIL_NOW", f"{WEDNESDAY}T12:00:00Z")
+    dry = run("resolve", left["break_id"], "--action", "resolve", "--reason", "agreed", "--dry-run")
+    assert (dry["points"], dry["minor"], [one["becomes"] for one in dry["breaks"]]) == (0, 25, ["cleared"])
     run("resolve", left["break_id"], "--action", "resolve", "--reason", "the old price holds until December")
     (decision,) = run("decisions")
     assert (decision["points"], decision["minor"]) == (0, 25)
