@@ -30,7 +30,6 @@ _SETTLING: Final = [
 WAITED: Final = {"line_no": pl.Int64, "item_id": pl.Int64, "theirs_id": pl.Int64}
 """An answer that had waited and that a record of this file settles; ``item_id`` is its request, if it is one alone."""
 
-
 _NONE: Final = pl.DataFrame(schema=breaks.OPENING)
 
 

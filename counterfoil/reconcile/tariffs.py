@@ -26,7 +26,8 @@ SEVERAL: Final = 3
 """Different amounts that must agree before a difference or a ratio is a rule and not a chance."""
 
 PRICES_MAX: Final = 8
-"""Prices of one rate that are tried on its charges, the most frequent first: a rate card has a few."""
+"""Prices of one rate that are tried on its charges, those of the most points first: a rate card has a few, and small
+charges are rounded too much to tell."""
 
 _RATE: Final = ["partner", "currency", "rate_minor", "rate_per"]
 
@@ -108,13 +109,13 @@ def _fitting(charged: pl.DataFrame) -> pl.DataFrame:
     tried = (
         rated.with_columns(candidate=single)
         .group_by(*_RATE, "candidate")
-        .len("support")
-        .sort(*_RATE, -pl.col("support").cast(pl.Int64), "candidate")
+        .agg(pl.col("charged_points").abs().sum())
+        .sort(*_RATE, -pl.col("charged_points"), "candidate")
         .group_by(_RATE, maintain_order=True)
         .head(PRICES_MAX)
     )
     worth = value_points(pl.col("charged_points"), pl.col("candidate"), pl.col("rate_per"))
-    fits = rated.join(tried, on=_RATE).filter(worth == pl.col("amount_theirs_minor"))
+    fits = rated.join(tried.select(*_RATE, "candidate"), on=_RATE).filter(worth == pl.col("amount_theirs_minor"))
     counted = fits.with_columns(support=pl.len().over(*_RATE, "candidate"))
     return (
         counted.sort("break_id", -pl.col("support").cast(pl.Int64), "candidate")

@@ -99,7 +99,7 @@ def resolve(
             chosen = _named(break_ids or []) if cause is None else _of_cause(desk, book, cause, partner)
             rows = _stated(book, _rows(desk, book, chosen, asked))
             unfit = fitting.misfits(rows, book)
-            charges = charged.at_stake(book, rows["subject"])["minor"].sum() if asked.action == "resolve" else 0
+            charges = int(charged.at_stake(book, rows["subject"])["minor"].sum()) if asked.action == "resolve" else 0
         if dry_run:
             would = rehearsed(desk, _told(rows), reason=reason)
             _show(would, rows, charges, unfit=unfit, limits=_limits(desk), output=output)

@@ -84,6 +84,16 @@ def test_charges_that_one_price_explains_to_the_cent_have_one_cause() -> None:
     assert found["minor"].to_list() == [1, 1, 3, 45, 123, 200]
 
 
+def test_small_charges_do_not_hide_the_price() -> None:
+    small = [
+        charge(points, value_points_int(points, 110, 100), points) for points in (5, 6, 7, 8, 9, 11, 12, 13, 14) * 6
+    ]
+    found = told(broken(*small, charge(90_000, 99_000, 90_000)), near())
+    assert found["change"].unique().to_list() == [
+        "priced at 1.10 EUR per 100 points at p instead of 1.00: check the rate card"
+    ]
+
+
 def test_a_fee_on_every_charge_is_no_price() -> None:
     charges = [charge(points, points + 25, points) for points in (100, 200, 300)]
     found = told(broken(*charges, charge(-100, -90, -110, None)), near())
