@@ -324,7 +324,7 @@ def _charged(broken: pl.DataFrame) -> pl.DataFrame:
                 Cause.PRICE_CHANGED,
                 pl.format(
                     "priced at {} {} per {} points at {} instead of {}: check the rate card",
-                    "price", "currency", "rate_per", "partner", "our_price",
+                    "price", "currency", "per", "partner", "our_price",
                 ),
             ),
             _caused(

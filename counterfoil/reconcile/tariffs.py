@@ -29,6 +29,11 @@ PRICES_MAX: Final = 8
 """Prices of one rate that are tried on its charges, those of the most points first: a rate card has a few, and small
 charges are rounded too much to tell."""
 
+SCALES: Final = (1, 100)
+"""How many times the points of a rate a price may be for: two more digits than the rate card."""
+
+_WIDEST: Final = pl.lit(1 << 62, dtype=pl.Int128)
+
 _RATE: Final = ["partner", "currency", "rate_minor", "rate_per"]
 
 
@@ -76,8 +81,9 @@ def _common_divisor(pairs: pl.DataFrame) -> pl.Series:
 
 
 def priced(charged: pl.DataFrame) -> pl.DataFrame:
-    """Add ``price`` and ``our_price`` (per ``rate_per`` points) where one price explains a charge, and ``way`` (plus or
-    less) and ``off`` from ours, all as text. ``charged``: break_id, partner and CHARGED, full but for the rate."""
+    """Add ``price`` and ``our_price`` (for ``per`` points) where one price explains a charge, and ``way`` (plus or
+    less) and ``off`` from ours; all but ``per`` are text. ``charged``: break_id, partner and CHARGED, full but for the
+    rate."""
     off = pl.col("amount_theirs_minor") - pl.col("amount_ours_minor")
     known = charged.with_columns(off=off).with_columns(
         alike=pl.len().over("partner", "currency", "off"),
@@ -93,19 +99,31 @@ def priced(charged: pl.DataFrame) -> pl.DataFrame:
 
     return fitting.with_columns(
         price=pl.when(by_price).then(written(pl.col("candidate"))),
-        our_price=written(pl.col("rate_minor")),
+        our_price=written(pl.col("rate_minor") * pl.col("scale")),
+        per=pl.col("rate_per") * pl.col("scale"),
         way=pl.when(pl.col("off") > 0).then(pl.lit("plus")).otherwise(pl.lit("less")),
         off=written(pl.col("off").abs()),
     )
 
 
 def _fitting(charged: pl.DataFrame) -> pl.DataFrame:
-    """break_id, candidate, support: of the prices that explain a charge to the last minor unit the one that explains
-    most. Whole minor units for ``rate_per`` points, as rate cards have them."""
-    rated = charged.filter(pl.col("rate_per").is_not_null() & (pl.col("charged_points") != 0))
-    sign = pl.col("charged_points").sign()
-    # The points and the charge change places: so many minor units are how many for ``rate_per`` points.
-    single = value_points(pl.col("amount_theirs_minor") * sign, pl.col("rate_per"), pl.col("charged_points").abs())
+    """break_id, candidate, scale, support: of the prices that explain a charge to the last minor unit the one that
+    explains most. A price is whole minor units for ``rate_per`` times ``scale`` points: as rate cards have it, or finer
+    where only that explains several charges, as behind a foreign currency."""
+    found = pl.concat([_fitting_at(charged, scale) for scale in SCALES])
+    several = pl.col("support") >= SEVERAL
+    return found.sort("break_id", ~several, "scale", -pl.col("support"), "candidate").unique(
+        "break_id", keep="first", maintain_order=True
+    )
+
+
+def _fitting_at(charged: pl.DataFrame, scale: int) -> pl.DataFrame:
+    sign, per = pl.col("charged_points").sign(), pl.col("rate_per") * scale
+    rated = charged.filter(
+        pl.col("rate_per").is_not_null(), _fits("amount_theirs_minor", per, pl.col("charged_points"))
+    )
+    # The points and the charge change places: so many minor units are how many for so many points.
+    single = value_points(pl.col("amount_theirs_minor") * sign, per, pl.col("charged_points").abs())
     tried = (
         rated.with_columns(candidate=single)
         .group_by(*_RATE, "candidate")
@@ -114,11 +132,15 @@ def _fitting(charged: pl.DataFrame) -> pl.DataFrame:
         .group_by(_RATE, maintain_order=True)
         .head(PRICES_MAX)
     )
-    worth = value_points(pl.col("charged_points"), pl.col("candidate"), pl.col("rate_per"))
-    fits = rated.join(tried.select(*_RATE, "candidate"), on=_RATE).filter(worth == pl.col("amount_theirs_minor"))
-    counted = fits.with_columns(support=pl.len().over(*_RATE, "candidate"))
-    return (
-        counted.sort("break_id", -pl.col("support").cast(pl.Int64), "candidate")
-        .unique("break_id", keep="first", maintain_order=True)
-        .select("break_id", "candidate", "support")
+    worth = value_points(pl.col("charged_points"), pl.col("candidate"), per)
+    pairs = rated.join(tried.select(*_RATE, "candidate"), on=_RATE)
+    fits = pairs.filter(_fits("charged_points", pl.col("candidate"), per)).filter(
+        worth == pl.col("amount_theirs_minor")
     )
+    support = pl.len().over(*_RATE, "candidate").cast(pl.Int64)
+    return fits.select("break_id", "candidate", scale=pl.lit(scale, pl.Int64), support=support)
+
+
+def _fits(amount: str, times: pl.Expr, per: pl.Expr) -> pl.Expr:
+    """Whether an amount times a number, for another, is a number of 64 bits; not where the other is 0."""
+    return (pl.col(amount).cast(pl.Int128) * times.cast(pl.Int128) // per.cast(pl.Int128)).abs() < _WIDEST

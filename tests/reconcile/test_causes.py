@@ -94,6 +94,19 @@ def test_small_charges_do_not_hide_the_price() -> None:
     ]
 
 
+def test_a_price_may_be_finer_than_the_rate_card() -> None:
+    charges = [charge(points, value_points_int(points, 10_837, 10_000), points) for points in (777, 4_500, 98_765)]
+    found = told(broken(*charges), near())
+    assert found["change"].unique().to_list() == [
+        "priced at 108.37 EUR per 10000 points at p instead of 100.00: check the rate card"
+    ]
+
+
+def test_an_absurd_charge_is_told_like_any_other() -> None:
+    found = told(broken(charge(1, 10**15, 1), charge(10**15, 5, 10**15), charge(0, 7, 0)), near())
+    assert found["cause"].to_list() == [Cause.PRICE_CHANGED, Cause.MONEY_OFF, Cause.MONEY_OFF]
+
+
 def test_a_fee_on_every_charge_is_no_price() -> None:
     charges = [charge(points, points + 25, points) for points in (100, 200, 300)]
     found = told(broken(*charges, charge(-100, -90, -110, None)), near())
