@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from counterfoil.ledger.posting import Changes
 from counterfoil.ledger.store import Book
 from counterfoil.ledger.work import Work
 from counterfoil.settings import Home
+from counterfoil.steps.audit import audit
 from counterfoil.steps.replay import MARK, Replayed, replay
 from tests.plugins.homes import MONDAY, Office, every_row
 from tests.plugins.stores import OldStore
@@ -26,6 +27,7 @@ LAST = 5
 REQUESTS, ANSWERS = "SKYBRIDGE_20261116.txt", "SKYBRIDGE_20261116.HANDBACK.txt"
 """Postings 3 and 4; 1 are rates, 2 opening balances, 5 is the calendar."""
 OLD_HEAD = "c1279c50b36e92b29abf12ea185c189dd517429fa269f785dfbb4dab80267758"
+SECOND_HEAD = "a2df0d9da0ada56fd3385521c4e0e479311167994c3056b653f6dbc6b28ffdab"
 OLD_SETTINGS = "programme: Meridian Rewards\nentity: MER1\nstart_date: 2026-11-16\n"
 
 
@@ -88,6 +90,22 @@ def test_the_store_of_schema_1_replays_to_its_old_heads_and_is_left_as_it_was(
         pass
     made, old = every_row(tmp_path / "again/book.duckdb"), every_row(office.home / "book.duckdb")
     assert {table for table in made if made[table] != old[table]} == {"posting"}  # only there is the verdict
+
+
+def test_the_store_of_schema_2_replays_and_goes_on_as_it_was_sealed(old_store: OldStore, tmp_path: Path) -> None:
+    """It holds a correction, decisions and an answer before its request; nothing in it states a charge."""
+    office = Office(old_store(2).root)
+    done = replayed(office, tmp_path / "again")
+    assert (done.difference, done.against, done.compared) == (None, "book", 11)
+    assert done.heads.chain_head == SECOND_HEAD
+    proof = audit(office.proof_desk())
+    assert (proof.findings, proof.heads) == ((), done.heads)
+    assert every_row(tmp_path / "again/book.duckdb") == every_row(office.home / "book.duckdb")
+    office.now = datetime(2026, 11, 20, 6, tzinfo=UTC)
+    office.answer(MONDAY + timedelta(days=3), ("3001", 5, "0000"))
+    office.book_day(MONDAY + timedelta(days=3))
+    assert office.sql("SELECT DISTINCT book_schema FROM book.posting ORDER BY 1").to_series().to_list() == [2, 3]
+    assert audit(office.proof_desk()).findings == ()
 
 
 def test_settings_that_were_never_landed_must_be_those_of_today(old_store: OldStore, tmp_path: Path) -> None:
