@@ -30,6 +30,9 @@ _SETTLING: Final = [
 WAITED: Final = {"line_no": pl.Int64, "item_id": pl.Int64, "theirs_id": pl.Int64}
 """An answer that had waited and that a record of this file settles; ``item_id`` is its request, if it is one alone."""
 
+_NOT_LANDED: Final = (1 << 31) - 1
+"""The number of a posting that comes after every other: of rates that are only looked at."""
+
 _NONE: Final = pl.DataFrame(schema=breaks.OPENING)
 
 
@@ -112,20 +115,37 @@ def rejudged(work: Work, book: Frames) -> tuple[pl.DataFrame, pl.DataFrame]:
 
     Only what is still open is looked at: a charge that was settled with stays as it was judged.
     """
+    changed = _changed_by(work.accepted, work.policy.currency, book, work.file_id)
+    if changed.is_empty():
+        return posting.shaped(None, TABLES["charge"]), posting.shaped(None, posting.CLEARING)
+    rows = changed.with_columns(file_id=pl.lit(work.file_id), line_no="rate_line")
+    closed = _agreed(changed).select("break_id", code=pl.lit(BreakCode.MONEY_DIFFERS.value, pl.Int16))
+    return posting.shaped(rows, TABLES["charge"]), closed
+
+
+def conceded(rates: pl.DataFrame, currency: str, book: Frames) -> int:
+    """Minor units that the breaks are about which these rates would close."""
+    closed = _agreed(_changed_by(rates, currency, book, _NOT_LANDED))
+    return int(charged.at_stake(book, closed["break_id"])["minor"].sum()) if closed.height else 0
+
+
+def _changed_by(landing: pl.DataFrame, currency: str, book: Frames, file_id: int) -> pl.DataFrame:
+    """``charged.unsettled`` as judged anew with rates that land: those of which we now expect something else."""
     open_charges = charged.unsettled(book)
     if open_charges.is_empty():
-        return posting.shaped(None, TABLES["charge"]), posting.shaped(None, posting.CLEARING)
-    fresh = work.accepted.filter(pl.col("currency") == work.policy.currency).with_columns(file_id=pl.lit(work.file_id))
-    known = charged.rates(book, work.policy.currency)
+        return open_charges
+    fresh = landing.filter(pl.col("currency") == currency).with_columns(file_id=pl.lit(file_id))
     partners = open_charges.select("partner_id", basis="partner").unique()
-    landed = [posting.shaped(rows.join(partners, on="basis"), charges.RATES) for rows in (known, fresh)]
-    again = charges.expected(open_charges, pl.concat(landed))
-    changed = again.filter(again["ours"].ne_missing(open_charges["ours"]))
-    agreed = changed.filter(~charges.beyond()).drop_nulls("break_id")
-    rows = changed.with_columns(file_id=pl.lit(work.file_id), line_no="rate_line")
-    return posting.shaped(rows, TABLES["charge"]), agreed.select(
-        "break_id", code=pl.lit(BreakCode.MONEY_DIFFERS.value, pl.Int16)
-    )
+    rates = [
+        posting.shaped(rows.join(partners, on="basis"), charges.RATES)
+        for rows in (charged.rates(book, currency), fresh)
+    ]
+    again = charges.expected(open_charges, pl.concat(rates))
+    return again.filter(again["ours"].ne_missing(open_charges["ours"]))
+
+
+def _agreed(changed: pl.DataFrame) -> pl.DataFrame:
+    return changed.filter(~charges.beyond()).drop_nulls("break_id") if changed.height else changed
 
 
 def _given_back(refunds: pl.DataFrame, rates: pl.DataFrame, book: Frames) -> list[pl.DataFrame]:

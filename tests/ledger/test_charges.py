@@ -285,6 +285,22 @@ def test_beyond_a_limit_in_money_a_second_person_must_agree(
     assert found == needs
 
 
+@pytest.mark.parametrize(("limit", "needs"), [(99, ["rates"]), (100, [])])
+def test_a_rate_that_concedes_a_charge_counts_what_it_concedes(
+    partner: Partner, rulebook: Rulebook, limit: int, needs: list[str]
+) -> None:
+    partner.rate(100)
+    partner.ask(("R1", 1000), ("R2", 1000))
+    partner.answer(("R1", 1000, 1100), ("R2", 1000, 700))
+    partner.post("handback", [{"ref": ref, "points": 1000, "outcome": "reversed"} for ref in ("R1", "R2")], TUE)
+    accepted = in_shape(FeedKind.RATES, [{"basis": "p", "minor": 110, "effective_from": MON}], TUE)
+    policy = ProgrammeSettings(approval_minor=limit)
+    found = approvals.beyond(
+        FeedKind.RATES, accepted, partner.writer, policy=policy, chart=rulebook.chart, sent=Sent("erin", TUE)
+    )
+    assert found == needs, "nothing is owed any more, so no revaluation counts beside it"
+
+
 def test_breaks_of_one_price_have_one_cause(partner: Partner) -> None:
     partner.rate(100)
     amounts = (37, 450, 1234, 98_765)
