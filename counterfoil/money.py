@@ -100,5 +100,11 @@ def value_points(points: pl.Expr, minor: pl.Expr | int, per_points: pl.Expr | in
     return pl.when(divisor > 0).then(rounded).otherwise(impossible).cast(pl.Int64, strict=True)
 
 
+def has_value(points: pl.Expr, minor: pl.Expr, per_points: pl.Expr) -> pl.Expr:
+    """Whether ``value_points`` has a value for a row; null where any of the three is."""
+    whole = _wide(points) * _wide(minor) // _wide(per_points)
+    return (per_points > 0) & (whole.abs() < INT64_MAX)
+
+
 def _wide(value: pl.Expr | int) -> pl.Expr:
     return value.cast(pl.Int128) if isinstance(value, pl.Expr) else pl.lit(value, dtype=pl.Int128)

@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.money import value_points
+from counterfoil.money import has_value, value_points
 from counterfoil.reconcile.terms import share
 
 RATES: Final = {
@@ -24,14 +24,18 @@ RATES: Final = {
 
 def expected(charged: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
     """Add ``ours`` (the value of ``points`` at the rate of ``partner_id`` in force on ``rated_on``), ``rate_file`` and
-    ``rate_line``, in the place of such columns; null where no rate was in force. Keeps the order of rows."""
+    ``rate_line``, in the place of such columns; null where no rate was in force, or none that makes sense of so many
+    points in 64 bits. Keeps the order of rows."""
     asked = charged.drop("ours", "rate_file", "rate_line", strict=False)
     days = _in_force(asked.select("partner_id", "rated_on").unique(), rates)
     rated = asked.join(days, on=["partner_id", "rated_on"], how="left", maintain_order="left")
-    known = pl.col("minor").is_not_null()
+    points, minor, per = pl.col("points"), pl.col("minor"), pl.col("per_points")
+    known = has_value(points, minor, per).fill_null(value=False)
     # Both sides of a condition are computed, and a rate that is not there would stop the valuing.
-    worth = value_points(pl.col("points"), pl.col("minor").fill_null(0), pl.col("per_points").fill_null(1))
-    return rated.with_columns(ours=pl.when(known).then(worth)).drop("minor", "per_points")
+    worth = value_points(points, pl.when(known).then(minor).otherwise(0), pl.when(known).then(per).otherwise(1))
+    columns = {"ours": worth, "rate_file": pl.col("rate_file"), "rate_line": pl.col("rate_line")}
+    valued = (pl.when(known).then(value).alias(name) for name, value in columns.items())
+    return rated.with_columns(valued).drop("minor", "per_points")
 
 
 def as_charged(refunds: pl.DataFrame) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.money import decimal_texts, value_points
+from counterfoil.money import decimal_texts, has_value, value_points
 
 CHARGED: Final[dict[str, type[pl.DataType]]] = {
     "charged_points": pl.Int64,
@@ -31,8 +31,6 @@ charges are rounded too much to tell."""
 
 SCALES: Final = (1, 100)
 """How many times the points of a rate a price may be for: two more digits than the rate card."""
-
-_WIDEST: Final = pl.lit(1 << 62, dtype=pl.Int128)
 
 _RATE: Final = ["partner", "currency", "rate_minor", "rate_per"]
 
@@ -119,9 +117,7 @@ def _fitting(charged: pl.DataFrame) -> pl.DataFrame:
 
 def _fitting_at(charged: pl.DataFrame, scale: int) -> pl.DataFrame:
     sign, per = pl.col("charged_points").sign(), pl.col("rate_per") * scale
-    rated = charged.filter(
-        pl.col("rate_per").is_not_null(), _fits("amount_theirs_minor", per, pl.col("charged_points"))
-    )
+    rated = charged.filter(has_value(pl.col("amount_theirs_minor"), per, pl.col("charged_points").abs()))
     # The points and the charge change places: so many minor units are how many for so many points.
     single = value_points(pl.col("amount_theirs_minor") * sign, per, pl.col("charged_points").abs())
     tried = (
@@ -134,13 +130,7 @@ def _fitting_at(charged: pl.DataFrame, scale: int) -> pl.DataFrame:
     )
     worth = value_points(pl.col("charged_points"), pl.col("candidate"), per)
     pairs = rated.join(tried.select(*_RATE, "candidate"), on=_RATE)
-    fits = pairs.filter(_fits("charged_points", pl.col("candidate"), per)).filter(
-        worth == pl.col("amount_theirs_minor")
-    )
+    valued = pairs.filter(has_value(pl.col("charged_points"), pl.col("candidate"), per))
+    fits = valued.filter(worth == pl.col("amount_theirs_minor"))
     support = pl.len().over(*_RATE, "candidate").cast(pl.Int64)
     return fits.select("break_id", "candidate", scale=pl.lit(scale, pl.Int64), support=support)
-
-
-def _fits(amount: str, times: pl.Expr, per: pl.Expr) -> pl.Expr:
-    """Whether an amount times a number, for another, is a number of 64 bits; not where the other is 0."""
-    return (pl.col(amount).cast(pl.Int128) * times.cast(pl.Int128) // per.cast(pl.Int128)).abs() < _WIDEST

@@ -69,6 +69,11 @@ def test_beyond_is_further_than_the_wider_of_two_tolerances(
     assert found == (ours is None or abs(off) > max(tolerance, abs(ours) * basis_points // 10_000))
 
 
+def test_a_rate_that_makes_no_sense_is_no_rate_and_stops_nothing() -> None:
+    found = expected(charges([(1, 10**15, DAY), (1, 100, DAY)]), rates([(1, 10**15, 1, DAY)]))
+    assert found.select("ours", "rate_file").rows() == [(None, None), (10**17, 1)]
+
+
 def test_points_that_are_given_back_have_the_price_at_which_they_were_charged() -> None:
     rows = charges([(1, -400, DAY), (1, -333, DAY)]).with_columns(was_points=1000, was_theirs=1101)
     found = as_charged(rows)
