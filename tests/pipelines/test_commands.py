@@ -201,8 +201,9 @@ NEED_A_HOME: dict[str, tuple[str, ...]] = {
     "audit": ("verify",),
     "replay": ("--into", "again"),
     "backup": ("--to", "backups"),
+    "tie-out": (),
 }
-NEED_NONE = {"demo", "run", "restore", "check", "feeds", "sftp-server"}
+NEED_NONE = {"demo", "run", "restore", "check", "layout", "feeds", "sftp-server"}
 """Commands that make a home, or work without one."""
 
 
