@@ -75,6 +75,16 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE deliveries ADD COLUMN sender TEXT NOT NULL DEFAULT ''",
         _STANDING,
     ),
+    (
+        "DROP VIEW standing",
+        "ALTER TABLE deliveries ADD COLUMN received_sha TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE deliveries ADD COLUMN wrapped TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE deliveries ADD COLUMN signer TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE deliveries ADD COLUMN archive TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE deliveries ADD COLUMN members INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX deliveries_archive ON deliveries (connection, folder, archive) WHERE archive <> ''",
+        _STANDING,
+    ),
 )
 """Migration i brings ``user_version`` to i + 1. A published one is never edited."""
 

@@ -123,6 +123,17 @@ class LandingStore:
                     part.unlink(missing_ok=True)
                 raise
 
+    def new_part(self) -> Path:
+        """A path for a file that is being made here; ``land_part`` lands it, and whoever asked removes it otherwise."""
+        incoming = self.root / "incoming"
+        ensure_folder(incoming)
+        return incoming / f"made.{uuid4().hex}.part"
+
+    def land_part(self, part: Path) -> str:
+        """Land a whole file that was made under a ``new_part``; returns its hash. DISK_FULL."""
+        with _PartFile(os.open(part, os.O_RDWR | os.O_CLOEXEC), part.parent, 0) as sink:
+            return self._accept(part, sink, sha256_file(part))
+
     def sweep(self, now: datetime) -> int:
         """Remove unfinished parts that nobody has touched for a week; returns how many."""
         folders = ("incoming", "deliveries", "outcomes", "postings", "reports", "journals")
