@@ -16,13 +16,13 @@ from typing import Final
 
 from counterfoil.errors import Code, CounterfoilError
 from counterfoil.schemas.gate import prove_control
-from parsers.accept import claim_sample, samples
+from parsers.accept import OUR_FAULTS, claim_sample, samples
 from parsers.registry import LayoutReader
 
 DATA: Final = Path(__file__).parents[1] / "data"
 FOLDERS: Final = (DATA, DATA / "contracts")
 
-OUR_FAULTS: Final = {Code.GATE_PROOF_FAILED, Code.POSTING_UNPROVED, Code.LAYOUT_INVALID}
+_OURS: Final = OUR_FAULTS | {Code.LAYOUT_INVALID}
 """Codes that say that we are wrong and not the file."""
 
 SLOW_S: Final = 5.0
@@ -80,7 +80,7 @@ def try_one(reader: LayoutReader, sample: Path, content: bytes, folder: Path, fo
         found.read += 1
     except CounterfoilError as error:
         found.refused[error.code] += 1
-        if error.code in OUR_FAULTS:
+        if error.code in _OURS:
             found.broken.append(f"{sample.name}: {error}")
     except Exception as error:  # noqa: BLE001  # whatever else there is, it is what is looked for
         found.broken.append(f"{sample.name}: {type(error).__name__}: {error}")

@@ -8,9 +8,10 @@ from datetime import date, time
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from counterfoil.clock import Zone
+from counterfoil.contract import Contract
 from counterfoil.replies import Reply
 
 
@@ -26,12 +27,6 @@ class FeedKind(StrEnum):
     APPROVALS = "approvals"
     MEMBERS = "members"
     GL_BALANCES = "gl_balances"
-
-
-class Contract(BaseModel):
-    """Base of everything read from YAML: frozen, unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Arrival(Contract):

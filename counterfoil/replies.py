@@ -5,12 +5,14 @@ answered when, or how an answer reaches the partner (``steps.reply``).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import Field, model_validator
+
+from counterfoil.contract import Contract
 
 FACTS: Final = (
     "name", "stem", "suffix", "date", "sequence", "next", "order", "status", "code", "message", "records", "accepted",
@@ -46,15 +48,13 @@ class Status(StrEnum):
     """It had been sent before."""
 
 
-class Reply(BaseModel):
+class Reply(Contract):
     """The answer to each file of a feed: lines of text, each a template.
 
     A name in braces stands for a value: ``{points}``; ``{points:010}`` pads it with zeros to ten places, ``{ref:<20}``
     and ``{ref:>20}`` with blanks on the right and left and cut what is longer. Header, trailer and names may use what
     is said of the file, ``row`` that and what is said of the record.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     when: Literal["always", "rejects"] = "always"
     """``rejects``: only where the file failed or some of its records were not taken."""
@@ -72,9 +72,9 @@ class Reply(BaseModel):
     row: str | None = None
     rows: Literal["rejects", "all"] = "rejects"
     trailer: tuple[str, ...] = ()
-    statuses: dict[Status, str] = {}
+    statuses: dict[Status, str] = Field(default_factory=dict)
     """The partner's words for what became of the file; without one, ours."""
-    codes: dict[str, str] = {}
+    codes: dict[str, str] = Field(default_factory=dict)
     """The partner's codes for ours; ``other`` stands for all that are not listed, ``""`` for a record that is fine."""
 
     @model_validator(mode="after")
@@ -106,56 +106,57 @@ class Reply(BaseModel):
 def file_name(reply: Reply, facts: Mapping[str, str], status: Status) -> str:
     """The name of an answer."""
     template = reply.failed_name if status is Status.FAILED and reply.failed_name else reply.name
-    return _line(template, facts)
+    return _lines(template, pl.DataFrame([facts]), lambda name, _: _text(name))[0]
 
 
 def content(reply: Reply, facts: Mapping[str, str], rows: pl.DataFrame) -> bytes:
     """The bytes of an answer. ``rows`` has ROWS' columns. What the encoding cannot hold becomes a question mark."""
-    said = {name: _escaped(value, reply) for name, value in facts.items()}
-    lines = [_line(template, said) for template in reply.header]
+
+    def once(templates: Sequence[str]) -> list[str]:
+        said = pl.DataFrame([facts])
+        return [_lines(template, said, lambda name, _: _escaped(name, reply))[0] for template in templates]
+
+    lines = once(reply.header)
     if reply.row is not None:
-        texts = rows.with_columns(pl.lit(value).alias(name) for name, value in facts.items() if name not in ROWS)
-        lines += texts.select(_columnar(reply.row, reply)).to_series().to_list()
-    lines += [_line(template, said) for template in reply.trailer]
+        told = rows.with_columns(pl.lit(value).alias(name) for name, value in facts.items() if name not in ROWS)
+        # A padded value has a place of its own, in which nothing is quoted.
+        lines += _lines(reply.row, told, lambda name, padded: _text(name) if padded else _escaped(name, reply))
+    lines += once(reply.trailer)
     end = "\r\n" if reply.line_end == "crlf" else "\n"
     return "".join(line + end for line in lines).encode(reply.encoding, errors="replace")
 
 
-def _line(template: str, facts: Mapping[str, str]) -> str:
-    def filled(hit: re.Match[str]) -> str:
-        text, how, width = re.sub(_BREAKS, " ", facts.get(hit[1], "")), hit[2], int(hit[3] or 0)
-        if how == "0":
-            return text.zfill(width)
-        return text[:width].ljust(width) if how == "<" else text[:width].rjust(width) if how else text
-
-    return _PLACE.sub(filled, template)
-
-
-def _columnar(template: str, reply: Reply) -> pl.Expr:
-    """A template over a column of rows."""
+def _lines(template: str, said: pl.DataFrame, value: Callable[[str, bool], pl.Expr]) -> list[str]:
+    """A template filled once for each row; ``value`` gives the text of a name, and is told whether it is padded."""
     parts: list[pl.Expr] = []
     at = 0
     for hit in _PLACE.finditer(template):
-        parts += [pl.lit(template[at : hit.start()]), _filled(hit[1], hit[2], int(hit[3] or 0), reply)]
+        name, how, width = hit[1], hit[2], int(hit[3] or 0)
+        parts += [pl.lit(template[at : hit.start()]), _padded(value(name, how is not None), how, width)]
         at = hit.end()
-    return pl.concat_str([*parts, pl.lit(template[at:])])
+    return said.with_columns(pl.concat_str([*parts, pl.lit(template[at:])]).alias("line"))["line"].to_list()
 
 
-def _filled(name: str, how: str | None, width: int, reply: Reply) -> pl.Expr:
-    text = pl.col(name).cast(pl.String).fill_null("").str.replace_all(_BREAKS, " ")
+def _padded(text: pl.Expr, how: str | None, width: int) -> pl.Expr:
+    if how is None:
+        return text
     if how == "0":
         return text.str.zfill(width)
-    if how is not None:
-        text = text.str.slice(0, width)
-        return text.str.pad_end(width) if how == "<" else text.str.pad_start(width)
+    text = text.str.slice(0, width)
+    return text.str.pad_end(width) if how == "<" else text.str.pad_start(width)
+
+
+def _text(name: str) -> pl.Expr:
+    """A value on one line."""
+    return pl.col(name).cast(pl.String).fill_null("").str.replace_all(_BREAKS, " ")
+
+
+def _escaped(name: str, reply: Reply) -> pl.Expr:
+    """A value as the format of the answer takes it."""
+    text = _text(name)
     if reply.escape == "csv":
         quoted = pl.concat_str(pl.lit('"'), text.str.replace_all('"', '""', literal=True), pl.lit('"'))
         return pl.when(text.str.contains('[,;|"]')).then(quoted).otherwise(text)
     if reply.escape == "xml":
         return text.str.replace_many(["&", "<", ">", '"'], ["&amp;", "&lt;", "&gt;", "&quot;"])
     return text
-
-
-def _escaped(value: str, reply: Reply) -> str:
-    frame = pl.DataFrame({"value": [value]})
-    return str(frame.select(_filled("value", None, 0, reply)).item())

@@ -17,8 +17,8 @@ import yaml
 from pydantic import ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
 
 from counterfoil.clock import Zone, fixed_clock, system_clock
+from counterfoil.contract import Contract
 from counterfoil.errors import Code, UsageError
-from counterfoil.feed import Contract
 from counterfoil.files import canonical_json, sha256_bytes
 from counterfoil.secret_files import private_file, private_text
 

@@ -18,8 +18,8 @@ from typing import Any, Final
 import typer.main
 from pydantic import BaseModel
 
+from counterfoil.contract import Contract
 from counterfoil.errors import Code
-from counterfoil.feed import Contract
 from counterfoil.settings import ProgrammeSettings
 from parsers.layout import Layout
 from parsers.layout_schema import schema_text

@@ -44,12 +44,11 @@ def control_table(
 
 
 def _declared(layout: Layout, groups: Sequence[pl.DataFrame], name: str) -> pl.DataFrame:
-    """One row a group: group (from 1), first and last (line numbers), and ``field.<name>`` of what it declares."""
+    """One row a group: group (from 1), first (line number), and ``field.<name>`` of what it declares."""
     group = layout.shape.group
     header = group.header if group else ""
     ends = pl.concat(groups).with_columns(group=(pl.col("kind") == header).cast(pl.Int64).cum_sum())
     table = ends.group_by("group", maintain_order=True).agg(first=pl.col("line_no").first())
-    table = table.with_columns(last=pl.col("first").shift(-1, fill_value=INT64_MAX) - 1)
     for kind in ends["kind"].unique(maintain_order=True):
         specs = {field: spec for field, spec in layout.envelope.items() if spec.line == kind and layout.of_groups(spec)}
         said = read_values(ends.filter(pl.col("kind") == kind), specs, layout, name)

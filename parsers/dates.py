@@ -52,6 +52,12 @@ DATE_FORMATS: Final[dict[str, Spelling]] = {name: _spelling(name) for name in ge
 """Spelling in a layout → how it is read. Fractions of a second are read over where there are seconds."""
 
 
+def require_pivot(name: DateFormat, pivot: int | None) -> None:
+    """Raise ValueError unless a pivot is given with two-digit years, and only with them."""
+    if DATE_FORMATS[name].two_digit_year != (pivot is not None):
+        raise ValueError("pivot goes with two-digit years, which need it")
+
+
 def day_reader(name: DateFormat, *, pivot: int | None, zone: str, into: str) -> Callable[[pl.Series], pl.Series]:
     """Reads texts (String) as days (Date), null where a text is not in exactly this spelling.
 

@@ -16,8 +16,6 @@ from parsers.layout import Layout
 RETYPED_FROM: Final = 0.5
 """Share of a file's records from which a field is not a matter of single records any more."""
 
-_OF_LINES: Final = {Rule.LINE_LENGTH, Rule.COLUMNS, Rule.RECORD_TYPE_UNKNOWN, Rule.ENCODING, Rule.QUOTES}
-
 
 def drift(parsed: Parsed, layout: Layout) -> list[str]:
     """One sentence for each field, or structure of lines, that more than half of the records do not keep to."""
@@ -28,7 +26,7 @@ def drift(parsed: Parsed, layout: Layout) -> list[str]:
 
 def _sentence(layout: Layout, code: str, field: str | None, count: int, records: int) -> str:
     share = f"{count:,} of {records:,} records"
-    if field is None or code in _OF_LINES:
+    if field is None:
         return f"{share}: {Rule[code].summary}"
     spec = layout.fields[field]
     return f"{place(spec, field)}: {share} hold no {_agreed(spec)} as agreed; {Rule[code].summary}"

@@ -9,8 +9,8 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, model_validator
 
 from counterfoil.clock import Zone
-from counterfoil.feed import Contract
-from parsers.dates import DATE_FORMATS, DateFormat
+from counterfoil.contract import Contract
+from parsers.dates import DATE_FORMATS, DateFormat, require_pivot
 
 TEXT_CHARACTERS_MAX: Final = 64
 """Longest text of a field that has no length unless the layout says more: references and member numbers stay under
@@ -121,9 +121,8 @@ class DateField(Place):
 
     @model_validator(mode="after")
     def _is_told(self) -> "DateField":
+        require_pivot(self.format, self.pivot)
         form = DATE_FORMATS[self.format]
-        if form.two_digit_year != (self.pivot is not None):
-            raise ValueError("pivot goes with two-digit years, which need it")
         if self.zone is not None and (not form.instant or form.offset):
             raise ValueError("zone goes with instants that do not state their own")
         return self

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _IDENTITY: Final = re.compile(r"(\w+) = (?:(count|sum) of (\w+)|(\w+(?: \+ \w+)+))")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
-_COUNTED: Final = {"lines": "lines", "groups": "groups"}
 _KINDS: Final = {pl.String: (TextField, CodeField, FlagsField), pl.Int64: (IntegerField,), pl.Date: (DateField,)}
 
 
@@ -232,7 +231,7 @@ def proof(layout: "Layout", name: str, text: str) -> Proof:
     in_group = spec is not None and layout.of_groups(spec)
     if parts is not None:
         return Proof(name, declared, "add", None, tuple(parts.split(" + ")), in_group)
-    if measure == "count" and over in _COUNTED:
+    if measure == "count" and over in ("lines", "groups"):
         return Proof(name, declared, "lines" if over == "lines" else "groups", None, (), in_group)
     return Proof(
         name, declared, "count" if measure == "count" else "sum", None if over == "details" else over, (), in_group

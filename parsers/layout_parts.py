@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from counterfoil.feed import Contract
-from parsers.dates import DATE_FORMATS, DateFormat
+from counterfoil.contract import Contract
+from parsers.dates import DateFormat, require_pivot
 
 
 class Recognise(Contract):
@@ -45,8 +45,7 @@ class Said(Contract):
     def _one_source(self) -> "Said":
         if (self.name is None) == (self.envelope is None):
             raise ValueError("give name or envelope, and only one of them")
-        if DATE_FORMATS[self.format].two_digit_year != (self.pivot is not None):
-            raise ValueError("pivot goes with two-digit years, which need it")
+        require_pivot(self.format, self.pivot)
         return self
 
 

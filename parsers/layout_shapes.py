@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
-from counterfoil.feed import Contract
+from counterfoil.contract import Contract
 
 LineEnd = Literal["cr", "lf", "crlf", "none"]
 """``none``: records of one length follow each other without line ends."""

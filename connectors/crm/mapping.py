@@ -8,7 +8,7 @@ from typing import Final, Literal, Self
 import polars as pl
 from pydantic import Field, model_validator
 
-from counterfoil.feed import Contract
+from counterfoil.contract import Contract
 
 CANONICAL: Final[dict[str, dict[str, pl.DataType]]] = {
     "redemptions": {

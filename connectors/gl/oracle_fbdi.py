@@ -14,8 +14,8 @@ from pydantic import Field, model_validator
 
 from connectors.gl.journal import amount_text, blank_if_empty, prove_journal
 from connectors.mapping import load_mapping
+from counterfoil.contract import Contract
 from counterfoil.errors import Code, PermanentError
-from counterfoil.feed import Contract
 from counterfoil.files import write_durably
 
 SEGMENTS_MAX: Final = 30

@@ -192,19 +192,19 @@ class OutputIndex:
         """Deliveries of a feed of which it is certain what became, and that were not answered since; with the number
         of that outcome, 0 where it was certain on arrival. In order."""
         rows = self._db.rows(
-            """SELECT "order", coalesce(k, 0) AS k FROM standing s
-            WHERE feed = :feed AND (state IN ('posted', 'rejected', 'replay')
-                                    OR (state IS NULL AND verdict IN ('rejected', 'replay')))
+            """SELECT d.*, coalesce(s.k, 0) AS k FROM standing s JOIN deliveries d ON d."order" = s."order"
+            WHERE s.feed = :feed AND (s.state IN ('posted', 'rejected', 'replay')
+                                      OR (s.state IS NULL AND s.verdict IN ('rejected', 'replay')))
                 AND NOT EXISTS (SELECT 1 FROM replies r WHERE r."order" = s."order" AND r.k = coalesce(s.k, 0))
-            ORDER BY "order" """,
+            ORDER BY s."order" """,
             {"feed": feed},
         )
         # A crash may have kept an answer from the index whose record is there.
         strays = [self._store.read_reply(row["order"], row["k"]) for row in rows]
         self._db.execute_all(_INSERT_REPLY, [record_fields(stray) for stray in strays if stray is not None])
         left = [row for row, stray in zip(rows, strays, strict=True) if stray is None]
-        query = 'SELECT * FROM deliveries WHERE "order" = :order'
-        return [(record_from_row(Delivery, self._db.rows(query, row)[0]), int(row["k"])) for row in left]
+        numbers = [int(row.pop("k")) for row in left]
+        return [(record_from_row(Delivery, row), k) for row, k in zip(left, numbers, strict=True)]
 
     def record_reply(self, reply: ReplySent) -> None:
         """Record an answer that reached its partner."""

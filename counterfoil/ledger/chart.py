@@ -11,8 +11,8 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from counterfoil.contract import Contract
 from counterfoil.errors import Code, PermanentError
-from counterfoil.feed import Contract
 from counterfoil.ledger.model import FIRST_OF_VERSION_TWO, WITHOUT_RULES, Event
 
 Model = TypeVar("Model", bound=Contract)

@@ -33,11 +33,12 @@ def answer_files(desk: Desk, feed: str) -> list[ReplySent]:
     if not any(known.reply for known in desk.reader.feeds() if known.feed == feed):
         return []
     answered, refused = [], []
-    for delivery, k in desk.index.unanswered(feed):
+    waiting = desk.index.unanswered(feed)
+    outcomes = desk.index.latest_outcomes(delivery.order for delivery, _ in waiting)
+    for delivery, k in waiting:
         contract = feed_of(desk, delivery)
-        outcome = desk.index.latest_outcomes([delivery.order]).get(delivery.order)
         try:
-            sent = _answer(desk, delivery, k, outcome, contract)
+            sent = _answer(desk, delivery, k, outcomes.get(delivery.order), contract)
         except PermanentError as error:
             # What stands in the way of one answer does not keep the others.
             refused.append(error)

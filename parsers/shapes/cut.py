@@ -52,6 +52,13 @@ def with_whole(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns((sized & pl.all_horizontal(list(STRUCTURE))).alias(WHOLE))
 
 
+def begins(line: pl.Expr, prefixes: Sequence[str]) -> pl.Expr:
+    """True for the lines (Binary, in UTF-8) that begin with one of these; every line begins with nothing."""
+    if "" in prefixes:
+        return pl.lit(value=True)
+    return pl.any_horizontal([line.bin.starts_with(prefix.encode()) for prefix in prefixes])
+
+
 def blanks_of(spec: FieldSpec) -> Literal["both", "left"] | None:
     """Where blanks are mere padding. Flags are told by position; a fixed width number has none on the right."""
     if isinstance(spec, FlagsField):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from parsers.fields import FieldSpec, IntegerField
 from parsers.layout_shapes import FixedWidth
-from parsers.shapes.cut import RAW, strip
+from parsers.shapes.cut import RAW, begins, strip
 from parsers.text import Text
 from parsers.views import Lines, slice_grid
 
@@ -70,10 +70,12 @@ def _slice_lines(text: Text, shape: FixedWidth, specs: Specs) -> pl.DataFrame:
             return line.cast(pl.String).str.slice(start, end - start)
         return line.bin.slice(start, end - start).cast(pl.String)
 
-    begins = pl.any_horizontal([line.bin.starts_with(prefix.encode()) for prefix in shape.details])
     return (
         text.rows.with_columns(text.clean.binary().alias("line.text"))
-        .with_columns(begins.alias("line.type"), *(slice_of(spec).alias(RAW + name) for name, spec in specs.items()))
+        .with_columns(
+            begins(line, shape.details).alias("line.type"),
+            *(slice_of(spec).alias(RAW + name) for name, spec in specs.items()),
+        )
         .drop("line.text")
     )
 

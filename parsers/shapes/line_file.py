@@ -18,7 +18,7 @@ from parsers.layout import Layout
 from parsers.layout_shapes import Delimited, FixedWidth
 from parsers.lines import Block, blocks, open_payload
 from parsers.shapes import delimited, fixed_width
-from parsers.shapes.cut import Cut, join_codes, strip, with_whole
+from parsers.shapes.cut import Cut, begins, join_codes, strip, with_whole
 from parsers.shapes.heading import heading
 from parsers.shapes.mixed import Sorter
 from parsers.text import Text, read_text
@@ -50,14 +50,15 @@ class LineFile:
         return self.header_lines + len(self.shape.trailers)
 
     @cached_property
+    def placed(self) -> dict[str, FieldSpec]:
+        """The fields that lie in a line of any kind."""
+        return {name: spec for name, spec in self.layout.fields.items() if spec.joined is None}
+
+    @cached_property
     def specs(self) -> dict[str, FieldSpec]:
         """The fields that lie in details."""
         of_others = set(self.shape.between)
-        return {
-            name: spec
-            for name, spec in self.layout.fields.items()
-            if spec.joined is None and spec.line not in of_others
-        }
+        return {name: spec for name, spec in self.placed.items() if spec.line not in of_others}
 
     def cuts(self) -> Iterator[Cut]:
         """The details in blocks; line numbers go on after the header lines."""
@@ -76,8 +77,7 @@ class LineFile:
             cut = Cut(self._cut(text), text.raw.binary())
             if sorter is not None:
                 cut = sorter.sort(text, cut, self.payload.line_end)
-            rows = join_codes(cut.rows, joins) if joins else cut.rows
-            yield Cut(with_whole(rows), cut.raw, cut.passed, cut.groups)
+            yield Cut(with_whole(join_codes(cut.rows, joins)), cut.raw, cut.passed, cut.groups)
         if sorter is not None:
             sorter.close()
 
@@ -85,26 +85,22 @@ class LineFile:
         shape, encoding = self.shape, self.payload.encoding
         if isinstance(shape, Delimited):
             return read_text(block, encoding, None, ())
-        specs = {name: spec for name, spec in self.layout.fields.items() if spec.joined is None}
-        binary = tuple(fixed_width.packed(specs).values())
-        return read_text(block, encoding, shape.record_length, fixed_width.boundaries(shape, specs), binary)
+        binary = tuple(fixed_width.packed(self.placed).values())
+        return read_text(block, encoding, shape.record_length, fixed_width.boundaries(shape, self.placed), binary)
 
     def _cut(self, text: Text) -> pl.DataFrame:
         """All lines as if they were details; line.type says which begin like one."""
         yes = pl.lit(value=True)
         if isinstance(self.shape, FixedWidth):
-            specs = {name: spec for name, spec in self.layout.fields.items() if spec.joined is None}
-            rows = fixed_width.cut(text, self.shape, specs)
+            rows = fixed_width.cut(text, self.shape, self.placed)
             return rows.with_columns(yes.alias("line.quotes"), yes.alias("line.columns"))
         rows = delimited.cells(text, self.shape, len(self.columns), self.payload.line_end)
         places = {
             name: self.columns.index(spec.column) if spec.column in self.columns else None
             for name, spec in self.specs.items()
         }
-        begins = pl.any_horizontal(
-            [pl.lit(text.clean.binary()).bin.starts_with(prefix.encode()) for prefix in self.shape.details]
-        )
-        rows = rows.with_columns(*delimited.named(places), begins.alias("line.type")).drop("^cell\\..*$")
+        detail = begins(pl.lit(text.clean.binary()), self.shape.details).alias("line.type")
+        rows = rows.with_columns(*delimited.named(places), detail).drop("^cell\\..*$")
         return strip(rows, self.specs)
 
     def _read_envelope(self) -> dict[str, str]:

@@ -27,7 +27,7 @@ class Sorter:
         self.header = group.header if group else None
         self.trailer = group.trailer if group else None
         self.open = False
-        self.said: dict[str, str | None] = {name: None for name, _ in self._of(self.header)}
+        self.said: dict[str, str | None] = dict.fromkeys(name for name, _ in self._of(self.header))
 
     def sort(self, text: Text, cut: Cut, line_end: LineEnd) -> Cut:
         """The details of a block, with what their group's header and their addenda say; the rest is counted.

@@ -22,7 +22,7 @@ from pipelines.commands.common import (
     parse_day,
     parse_instant,
 )
-from pipelines.wiring import existing, open_desk
+from pipelines.wiring import desk_at
 
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="Extracts of this date or before; now by default.")]
 
@@ -49,7 +49,7 @@ def tie_out(
     ] = TieOutFormat.TABLE,
 ) -> None:
     """The newest statement of each account that the general ledger has stated; exit status 1 where one differs."""
-    with open_desk(existing(home)) as desk, desk.book.reading() as book:
+    with desk_at(home) as desk, desk.book.reading() as book:
         then = moment(book, parse_instant("--known-at", known_at, desk.settings.zone) if known_at is not None else None)
         day = parse_day("--as-of", as_of) or local_date(then.at or desk.now(), desk.settings.zone)
         found = tie_outs.tie_out(
