@@ -130,6 +130,11 @@ class Feed(Contract):
     """Answers in which a partner may credit one request, all under its reference."""
     net_max: int = Field(default=1, ge=1, le=5)
     """Requests of one member that a partner may answer as one, under a reference of its own."""
+    tolerance_money: int = Field(default=0, ge=0)
+    """Hand-backs that state a charge: by how many minor units it may be off the points at the partner's landed rate.
+    Beyond it the request is confirmed all the same, and a break opens (B05)."""
+    tolerance_money_basis_points: int = Field(default=0, ge=0, le=10_000)
+    """The same as hundredths of a per cent of the money we expect; the wider of the two counts."""
     reference_lifetime_days: int = Field(default=400, ge=1)
     """How far back a reference is looked up among settled requests."""
     reason_texts: dict[str, str] = Field(default_factory=dict)

@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger import break_life, matched_by_hand, periods, posting, undoing
+from counterfoil.ledger import break_life, charged, charges, matched_by_hand, periods, posting, undoing
 from counterfoil.ledger.fitting import ACTIONS, WAITING, acting, plain, require_fit
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import (
@@ -115,6 +115,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
             **names.rows(),
         },
         closed=pl.concat([ended.filter("was_open").select("item_id"), emptied.select("item_id")]),
+        breaking=charges.opening_after(_waited(concerned), book),
         clearing=_cleared(concerned, emptied, book),
     )
 
@@ -135,7 +136,9 @@ def moves(book: Lookups, rows: pl.DataFrame) -> pl.Series:
 def _alone(work: Work, book: Lookups) -> pl.DataFrame:
     """Decisions on one break and at most one request, with what they concern and the event that each one is."""
     rows = acting(work, *ENDING)
-    judged = _judged(rows, book)
+    judged = _judged(rows, book).join(
+        charged.at_stake(book, rows["subject"]), on="break_id", how="left", maintain_order="left"
+    )
     fitting = judged.filter((pl.col("points") == pl.col("moves")) & pl.col("line_no").is_unique())["line_no"]
     require_fit(rows, rows["line_no"].is_in(fitting.implode()), "an open break that the action fits, and its points")
     next_state = pl.col("event").replace_strict(
@@ -147,7 +150,7 @@ def _alone(work: Work, book: Lookups) -> pl.DataFrame:
         confirmed=pl.when(confirmed).then("their_amount").otherwise(pl.lit(0, pl.Int64)),
         was_open=pl.col("open_state").is_not_null(),
         action=pl.col("action").replace_strict(ACTIONS, return_dtype=pl.Int16),
-        minor=_value(work, book),
+        minor=pl.coalesce("minor", _value(work, book)),
         disposition=pl.when(pl.col("points") == 0)
         .then(pl.lit(Disposition.INFORMATION.value))
         .otherwise(pl.lit(Disposition.SETTLED.value)),
@@ -250,6 +253,17 @@ def _moves() -> pl.Expr:
         .when(event.is_not_null())
         .then("their_amount")
     )
+
+
+def _waited(concerned: pl.DataFrame) -> pl.DataFrame:
+    """Answers that the decisions settle: ``charges.WAITED``."""
+    taking = [*_AT_THEIR_DATE, Event.MATCHED.value]
+    by_answer = (
+        concerned.filter(pl.col("event").is_in(taking))
+        .group_by("line_no", "theirs_id")
+        .agg(item_id=pl.when(pl.col("item_id").n_unique() == 1).then(pl.col("item_id").first()))
+    )
+    return posting.shaped(by_answer, charges.WAITED)
 
 
 def _effects(done: pl.DataFrame) -> pl.DataFrame:

@@ -324,6 +324,11 @@ TABLES: Final[dict[str, dict[str, type[pl.DataType]]]] = {
     "gl_by_hand": {
         "account": TEXT, "currency": TEXT, "reference": TEXT, "minor": I64, "file_id": I32, "line_no": I32,
     },
+    "charge": {
+        "answer_id": I64, "item_id": I64, "partner_id": I32, "points": I64, "rated_on": DAY, "currency": TEXT,
+        "ours": I64, "theirs": I64, "tolerance": I64, "basis_points": I32, "rate_file": I32, "rate_line": I32,
+        "file_id": I32, "line_no": I32,
+    },
 }
 # fmt: on
 """Every append-only table in the order of the digest; columns in schema order."""
@@ -333,10 +338,11 @@ SINCE: Final[dict[str, int]] = {
         ("item_change", "reversal", "decision", "lot", "lot_use", "merge", "match", "break_state"), 2
     ),
     **dict.fromkeys(("gl_statement", "gl_by_hand"), 3),
+    "charge": 4,
 }  # fmt: skip
 """The schema that brought a table; a posting of an earlier one does not seal it."""
 
-BOOK_SCHEMA: Final = 3
+BOOK_SCHEMA: Final = 4
 """The newest schema: which tables a posting's digest covers and in which order their rows lie."""
 
 ORDER: Final[dict[str, tuple[str, ...]]] = {
@@ -363,6 +369,7 @@ ORDER: Final[dict[str, tuple[str, ...]]] = {
     "break_state": ("line_no", "break_id"),
     "gl_statement": ("line_no",),
     "gl_by_hand": ("line_no",),
+    "charge": ("line_no", "answer_id"),
 }
 """The canonical order of one posting's rows in each table, since schema 2; before, they lay as they were composed."""
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger import merged, posting
+from counterfoil.ledger import charges, merged, posting
 from counterfoil.ledger.answers import Lookups
 from counterfoil.ledger.model import (
     TABLES,
@@ -60,7 +60,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
         },
         opened=items.filter(~pl.col("state").is_in(ENDS)),
         closed=answered.select(item_id="theirs_id"),
-        breaking=_breaks(asked, met, partner_id),
+        breaking=pl.concat([_breaks(asked, met, partner_id), charges.opening_after(_waited(taken, parts, work), book)]),
         clearing=book.clearable_breaks(partner_id).filter(
             (pl.col("code") == BreakCode.UNKNOWN_THEIRS.value)
             & pl.col("theirs_id").is_in(pl.concat([met["theirs_id"], parts["theirs_id"]]).drop_nulls().implode())
@@ -152,6 +152,13 @@ def _in_parts(
         file_id=pl.lit(work.file_id),
     )
     return life.advance(pending), posting.shaped(parts, _PARTS)
+
+
+def _waited(taken: pl.DataFrame, parts: pl.DataFrame, work: Work) -> pl.DataFrame:
+    """Answers that had waited and whose request this file brings: ``charges.WAITED``."""
+    accepted = taken.filter(pl.col("next_state") == State.CONFIRMED.value)
+    both = pl.concat([accepted.select("line_no", "theirs_id"), parts.select("line_no", "theirs_id")]).drop_nulls()
+    return posting.shaped(both.with_columns(item_id=posting.record_id(work.file_id, "line_no")), charges.WAITED)
 
 
 def _relation(relation: Relation) -> pl.Expr:

@@ -9,7 +9,8 @@ from typing import Final
 import polars as pl
 
 from counterfoil.ledger.model import BreakCode, ItemKind
-from counterfoil.reconcile.causes import NEAR, Cause
+from counterfoil.reconcile.cause import Cause
+from counterfoil.reconcile.causes import NEAR
 
 REQUESTS: Final[dict[str, type[pl.DataType]]] = {
     "item_id": pl.Int64,

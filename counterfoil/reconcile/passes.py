@@ -182,7 +182,7 @@ def _repeats(decided: pl.DataFrame) -> pl.DataFrame:
         | (nobodys & pl.col("ref").is_in(refs.implode()))
     )
     group = ["item_id", "ref"]
-    says = pl.struct("outcome", "points", "reason", "to_account", "member")
+    says = pl.struct("outcome", "points", "reason", "to_account", "member", "money")
     judged = repeated.select(
         "line_no",
         first=pl.col("line_no") == pl.col("line_no").min().over(group),

@@ -45,9 +45,7 @@ class Terms:
         off = (points - base).abs()
         allowed = pl.lit(self.points, pl.Int64)
         if self.basis_points:
-            # Split so that no product leaves 64 bits.
-            whole, rest = base.abs() // BASIS, base.abs() % BASIS
-            allowed = pl.max_horizontal(allowed, whole * self.basis_points + rest * self.basis_points // BASIS)
+            allowed = pl.max_horizontal(allowed, share(base, self.basis_points))
         return (
             pl.when(base.is_null() | (off == 0))
             .then(pl.lit(Relation.EQUAL.value, pl.Int16))
@@ -55,6 +53,13 @@ class Terms:
             .then(pl.lit(Relation.WITHIN.value, pl.Int16))
             .otherwise(pl.lit(Relation.BEYOND.value, pl.Int16))
         )
+
+
+def share(base: pl.Expr, basis_points: int | pl.Expr) -> pl.Expr:
+    """So many hundredths of a per cent of an amount, signs apart, rounded down."""
+    # Split so that no product leaves 64 bits.
+    whole, rest = base.abs() // BASIS, base.abs() % BASIS
+    return whole * basis_points + rest * basis_points // BASIS
 
 
 def within_budget(tolerated: pl.DataFrame, budget: int) -> pl.Series:

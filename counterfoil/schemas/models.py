@@ -79,7 +79,7 @@ class Requests(Records):
 
 
 class Handback(Records):
-    """What a partner answered; ``ref`` is null where the partner names none."""
+    """What a partner answered; ``ref`` is null where the partner names none, ``money`` where it states no charge."""
 
     ref: str = _text(nullable=True)
     member: str = _text(nullable=True)
@@ -88,6 +88,7 @@ class Handback(Records):
     reason: str = _text(nullable=True)
     to_account: str = _text(nullable=True)
     value_date: pl.Date = _day()
+    money: int = _points(nullable=True)
 
 
 class Opening(Records):

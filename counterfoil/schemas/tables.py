@@ -29,6 +29,7 @@ ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
                 "reason": pl.String,
                 "to_account": pl.String,
                 "value_date": pl.Date,
+                "money": pl.Int64,
             }
         ),
         FeedKind.OPENING: MappingProxyType(
@@ -106,7 +107,7 @@ ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
 NULLABLE: Final[Mapping[FeedKind, frozenset[str]]] = MappingProxyType(
     {
         FeedKind.REQUESTS: frozenset(),
-        FeedKind.HANDBACK: frozenset({"ref", "member", "reason", "to_account"}),
+        FeedKind.HANDBACK: frozenset({"ref", "member", "reason", "to_account", "money"}),
         FeedKind.OPENING: frozenset({"owner", "partner", "ref", "expires"}),
         FeedKind.CALENDAR: frozenset({"name"}),
         FeedKind.RATES: frozenset(),
@@ -118,7 +119,9 @@ NULLABLE: Final[Mapping[FeedKind, frozenset[str]]] = MappingProxyType(
 )
 """Columns of accepted rows that may be null."""
 
-ADDED_LATER: Final[Mapping[FeedKind, tuple[str, ...]]] = MappingProxyType({FeedKind.OPENING: ("expires",)})
+ADDED_LATER: Final[Mapping[FeedKind, tuple[str, ...]]] = MappingProxyType(
+    {FeedKind.OPENING: ("expires",), FeedKind.HANDBACK: ("money",)}
+)
 """Columns that the first tables of a kind did not have. A file that leaves them blank says no more than one of then."""
 
 QUARANTINED: Final[Columns] = MappingProxyType(

@@ -13,11 +13,11 @@ import typer
 
 from counterfoil.clock import local_date
 from counterfoil.errors import Code, UsageError
-from counterfoil.ledger import break_causes, decisions, fitting, suggested
+from counterfoil.ledger import break_causes, charged, decisions, fitting, suggested
 from counterfoil.ledger.known import known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.money import format_minor
-from counterfoil.reconcile.causes import Cause
+from counterfoil.reconcile.cause import Cause
 from counterfoil.steps.decide import decide_all
 from counterfoil.steps.desk import Desk
 from counterfoil.steps.explain import of_gl
@@ -100,9 +100,10 @@ def resolve(
             chosen = _named(break_ids or []) if cause is None else _of_cause(desk, book, cause, partner)
             rows = _stated(book, _rows(desk, book, chosen, asked))
             unfit = fitting.misfits(rows, book)
+            charges = int(charged.at_stake(book, rows["subject"])["minor"].sum()) if asked.action == "resolve" else 0
         if dry_run:
             would = rehearsed(desk, _told(rows), reason=reason)
-            _show(would, rows, unfit=unfit, limits=_limits(desk), output=output)
+            _show(would, rows, charges, unfit=unfit, limits=_limits(desk), output=output)
             return
         _require_fit(rows, asked.action)
         tell(decide_all(desk, _told(rows), reason=reason), int(rows["points"].sum()), output)
@@ -231,8 +232,11 @@ def _limits(desk: Desk) -> _Limits:
     return _Limits(settings.approval_points, settings.approval_minor, settings.currency)
 
 
-def _show(would: Rehearsed, rows: pl.DataFrame, *, unfit: pl.DataFrame, limits: _Limits, output: Format) -> None:
-    """What decisions would do, or which breaks they do not fit; exit status 1 then."""
+def _show(
+    would: Rehearsed, rows: pl.DataFrame, charges: int, *, unfit: pl.DataFrame, limits: _Limits, output: Format
+) -> None:
+    """What decisions would do, or which breaks they do not fit; exit status 1 then. ``charges``: minor units that the
+    breaks are about."""
     points = int(rows["points"].sum())
     if output is Format.JSON:
         emit_json(
@@ -240,6 +244,7 @@ def _show(would: Rehearsed, rows: pl.DataFrame, *, unfit: pl.DataFrame, limits: 
                 "dry_run": True,
                 "decisions": rows.height,
                 "points": points,
+                "minor": charges,
                 "booked": would.booked.to_dicts(),
                 "breaks": would.breaks.to_dicts(),
                 "items": would.items.to_dicts(),
@@ -258,7 +263,8 @@ def _show(would: Rehearsed, rows: pl.DataFrame, *, unfit: pl.DataFrame, limits: 
         emit_frame(would.items, output, title="Requests and answers that would change")
         emit_frame(would.breaks, output, title="Breaks that would change")
         who = f"yes: {', '.join(would.second_person)}" if would.second_person else "no"
-        many = f"{rows.height} decision{'s' if rows.height > 1 else ''}, {points:,} points"
+        about = f" and {format_minor(charges, limits.currency)} {limits.currency}" if charges else ""
+        many = f"{rows.height} decision{'s' if rows.height > 1 else ''}, {points:,} points{about}"
         money = f"{format_minor(limits.minor, limits.currency)} {limits.currency}"
         stdout.print(
             f"{many}. A second person must approve: {who} (beyond {limits.points:,} points or {money} of one person, "

@@ -51,6 +51,8 @@ def test_shipped_layouts_say_what_their_partners_agreed(layouts: dict[str, Layou
         ("skybridge_handback", {"fields.outcome.unknown": "accept"}, "unknown is quarantine, or one of the meanings"),
         ("skybridge_handback", {"fields.outcome.unknown": None}, "fields.outcome.code.unknown: Field required"),
         ("skybridge_handback", {"fields.amount.type": "integer"}, "record.points: its field is of type points"),
+        ("skybridge_handback", {"fields.amount.type": "money"}, "record.points: its field is of type points"),
+        ("skybridge_handback", {"record.money": "amount"}, "record.money: its field is of type money"),
         ("skybridge_handback", {"fields.amount.required": "false"}, "record.points: may not be null"),
         ("skybridge_handback", {"fields.amount.pad": "zero"}, "pad: Input should be 'zeros' or 'blanks'"),
         ("skybridge_handback", {"fields.transfer_date.format": "YYYY.MM.DD"}, "fields.transfer_date.date.format"),

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterfoil.ledger.model import BreakCode, ItemKind
-from counterfoil.reconcile.causes import BROKEN, Cause
+from counterfoil.reconcile.cause import Cause
+from counterfoil.reconcile.causes import BROKEN
 from counterfoil.reconcile.near_misses import CUT_MAX, LISTED, REQUESTS, WINDOW_DAYS, claims, nearest
 
 DAY = date(2026, 11, 16)

@@ -20,6 +20,7 @@ ANSWER = {
     "reason": pl.String,
     "to_account": pl.String,
     "value_date": pl.Date,
+    "money": pl.Int64,
 }
 ITEM = {
     "ref": pl.String,
@@ -38,7 +39,7 @@ ITEM = {
 def answers(*rows: tuple[str, int, Outcome] | tuple[str, int, Outcome, str]) -> pl.DataFrame:
     return pl.DataFrame(
         [
-            (number, ref, rest[0] if rest else None, points, outcome, None, None, DAY)
+            (number, ref, rest[0] if rest else None, points, outcome, None, None, DAY, None)
             for number, (ref, points, outcome, *rest) in enumerate(rows, start=2)
         ],
         schema=ANSWER,
