@@ -176,7 +176,7 @@ def _shaped(rows: Rows) -> Rows:
     numbered = rows.with_columns(line_no=pl.int_range(2, rows.height + 2, dtype=pl.Int64))
     whole = numbered.with_columns(
         outcome=pl.lit("accepted"),
-        **dict.fromkeys(("reason", "to_account", "money"), pl.lit(None)),
+        **dict.fromkeys(("reason", "to_account", "money", "record_type"), pl.lit(None)),
     )
     return whole.select(pl.col(name).cast(kind) for name, kind in ACCEPTED[FeedKind.HANDBACK].items())
 

@@ -80,6 +80,17 @@ class Window(Contract):
     holidays: tuple[date, ...] = ()
 
 
+class Tolerance(Contract):
+    """What answers of one record type may be off, in place of the layout's own tolerance and window."""
+
+    points: int = Field(default=0, ge=0)
+    """The largest difference with which an answer still confirms."""
+    basis_points: int = Field(default=0, ge=0, le=10_000)
+    """The same as hundredths of a per cent of the points sent; the wider of the two counts."""
+    window: Window | None = None
+    """When an answer may date. Without it dates are not compared."""
+
+
 class Limits(Contract):
     """Bounds on one file of the feed."""
 
@@ -118,7 +129,7 @@ class Feed(Contract):
     answer_due_days: int = Field(default=3, ge=0)
     """Requests only: calendar days after the value date until an unanswered request is overdue (B02)."""
     tolerance_points: int = Field(default=0, ge=0)
-    """The largest difference with which an answer still confirms. This key and the five below are for hand-backs, and
+    """The largest difference with which an answer still confirms. This key and the six below are for hand-backs, and
     for requests too where answers may come before them: both layouts should say the same."""
     tolerance_basis_points: int = Field(default=0, ge=0, le=10_000)
     """The same as hundredths of a per cent of the points sent; the wider of the two counts."""
@@ -126,6 +137,9 @@ class Feed(Contract):
     """Differences, signs apart, that a month may tolerate; beyond it they are breaks (B04)."""
     answer_window: Window | None = None
     """When an answer may date; one outside it is a break (B06). Without it dates are not compared."""
+    record_tolerances: dict[str, Tolerance] = Field(default_factory=dict)
+    """Points and days that records of a type (their ``record_type``) may be off, where that is not what the keys above
+    say for all. The budget of a month is one for all types."""
     split_max: int = Field(default=1, ge=1, le=5)
     """Answers in which a partner may credit one request, all under its reference."""
     net_max: int = Field(default=1, ge=1, le=5)

@@ -107,7 +107,7 @@ def _met(
         .otherwise(pl.lit(ItemKind.REQUEST.value, pl.Int16))
     )
     asking = asked.filter(pl.col("event").is_in(ASKS)).select(
-        "line_no", "item_id", "ref", "member", "points", "value_date", "source_account", kind=kind
+        "line_no", "item_id", "ref", "member", "points", "value_date", "source_account", "record_type", kind=kind
     )
     met = passes.answered_before(asking, theirs, aliases, Terms.of(work.feed))
     if work.feed.split_max == 1:

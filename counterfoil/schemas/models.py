@@ -66,12 +66,13 @@ class Records(Table):
 
 
 class Requests(Records):
-    """What we asked of a partner; negative points are a recall."""
+    """What we asked of a partner; negative points are a recall. ``record_type``: what terms it is compared by."""
 
     ref: str = _text()
     member: str = _text()
     points: int = _points()
     value_date: pl.Date = _day()
+    record_type: str = _text(nullable=True)
 
     @pa.check("points", name="points_move", n_failure_cases=CASES_MAX)
     def points_move(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
@@ -79,7 +80,8 @@ class Requests(Records):
 
 
 class Handback(Records):
-    """What a partner answered; ``ref`` is null where the partner names none, ``money`` where it states no charge."""
+    """What a partner answered; ``ref`` is null where the partner names none, ``money`` where it states no charge,
+    ``record_type`` where answers of all types are compared by the same terms."""
 
     ref: str = _text(nullable=True)
     member: str = _text(nullable=True)
@@ -89,6 +91,7 @@ class Handback(Records):
     to_account: str = _text(nullable=True)
     value_date: pl.Date = _day()
     money: int = _points(nullable=True)
+    record_type: str = _text(nullable=True)
 
 
 class Opening(Records):

@@ -17,7 +17,14 @@ Columns = Mapping[str, type[pl.DataType]]
 ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
     {
         FeedKind.REQUESTS: MappingProxyType(
-            {"line_no": pl.Int64, "ref": pl.String, "member": pl.String, "points": pl.Int64, "value_date": pl.Date}
+            {
+                "line_no": pl.Int64,
+                "ref": pl.String,
+                "member": pl.String,
+                "points": pl.Int64,
+                "value_date": pl.Date,
+                "record_type": pl.String,
+            }
         ),
         FeedKind.HANDBACK: MappingProxyType(
             {
@@ -30,6 +37,7 @@ ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
                 "to_account": pl.String,
                 "value_date": pl.Date,
                 "money": pl.Int64,
+                "record_type": pl.String,
             }
         ),
         FeedKind.OPENING: MappingProxyType(
@@ -106,8 +114,8 @@ ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
 
 NULLABLE: Final[Mapping[FeedKind, frozenset[str]]] = MappingProxyType(
     {
-        FeedKind.REQUESTS: frozenset(),
-        FeedKind.HANDBACK: frozenset({"ref", "member", "reason", "to_account", "money"}),
+        FeedKind.REQUESTS: frozenset({"record_type"}),
+        FeedKind.HANDBACK: frozenset({"ref", "member", "reason", "to_account", "money", "record_type"}),
         FeedKind.OPENING: frozenset({"owner", "partner", "ref", "expires"}),
         FeedKind.CALENDAR: frozenset({"name"}),
         FeedKind.RATES: frozenset(),
@@ -120,7 +128,11 @@ NULLABLE: Final[Mapping[FeedKind, frozenset[str]]] = MappingProxyType(
 """Columns of accepted rows that may be null."""
 
 ADDED_LATER: Final[Mapping[FeedKind, tuple[str, ...]]] = MappingProxyType(
-    {FeedKind.OPENING: ("expires",), FeedKind.HANDBACK: ("money",)}
+    {
+        FeedKind.OPENING: ("expires",),
+        FeedKind.HANDBACK: ("money", "record_type"),
+        FeedKind.REQUESTS: ("record_type",),
+    }
 )
 """Columns that the first tables of a kind did not have. A file that leaves them blank says no more than one of then."""
 

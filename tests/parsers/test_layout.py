@@ -78,6 +78,12 @@ def test_shipped_layouts_say_what_their_partners_agreed(layouts: dict[str, Layou
             "may not be",
         ),
         ("skybridge_handback", {"record_key": ["member"]}, "record_key: member is not in record"),
+        ("skybridge_handback", {"record_tolerances": {"bonus": {}}}, "record_tolerances: record.record_type is needed"),
+        (
+            "skybridge_handback",
+            {"record_tolerances": {"bonus": {}}, "record.record_type": {"constant": "sale"}},
+            "record_tolerances: bonus is no type that record.record_type can be",
+        ),
         ("northstar_handback", {"fields.miles.length": "10"}, "miles and transaction_date overlap"),
         ("northstar_handback", {"fields.miles.from": "249"}, "fields.miles: ends beyond the record's 250 bytes"),
         ("northstar_handback", {"fields.miles.from": "0"}, "fields.miles.points.from: Input should be greater"),
