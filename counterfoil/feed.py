@@ -20,6 +20,7 @@ class FeedKind(StrEnum):
 
     REQUESTS = "requests"
     HANDBACK = "handback"
+    ACTIVITY = "activity"
     OPENING = "opening"
     RATES = "rates"
     CALENDAR = "calendar"

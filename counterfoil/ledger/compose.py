@@ -13,6 +13,7 @@ import polars as pl
 from counterfoil.feed import FeedKind
 from counterfoil.invariants import require
 from counterfoil.ledger import (
+    activity,
     answers,
     approvals,
     corrections,
@@ -35,6 +36,7 @@ from counterfoil.reconcile import breaks
 COMPOSERS: Final[Mapping[FeedKind, Callable[[Work, Lookups], Changes]]] = {
     FeedKind.REQUESTS: requests.compose,
     FeedKind.HANDBACK: answers.compose,
+    FeedKind.ACTIVITY: activity.compose,
     FeedKind.OPENING: own_feeds.compose_opening,
     FeedKind.RATES: own_feeds.compose_rates,
     FeedKind.CALENDAR: own_feeds.compose_calendar,

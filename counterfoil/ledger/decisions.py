@@ -141,9 +141,10 @@ def _alone(work: Work, book: Lookups) -> pl.DataFrame:
     )
     fitting = judged.filter((pl.col("points") == pl.col("moves")) & pl.col("line_no").is_unique())["line_no"]
     require_fit(rows, rows["line_no"].is_in(fitting.implode()), "an open break that the action fits, and its points")
-    next_state = pl.col("event").replace_strict(
+    ends = pl.col("event").replace_strict(
         {event.value: state.value for event, state in _ENDING.items()}, default=None, return_dtype=pl.Int16
     )
+    next_state = pl.when(pl.col("item_id").is_not_null()).then(ends)
     confirmed = next_state == State.CONFIRMED.value
     return judged.with_columns(
         next_state=next_state,
@@ -197,7 +198,8 @@ def _judged(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
         rows=rows,
     )
     found = book.frame(
-        """SELECT k.*, i.kind, i.amount, i.source_account, o.state AS open_state, e.state AS end_state,
+        """SELECT k.*, i.kind, i.amount, coalesce(i.source_account, t.source_account) AS source_account,
+                  o.state AS open_state, e.state AS end_state,
                   t.kind AS their_kind, t.amount AS their_amount, w.remaining AS in_suspense, t.value_date AS their_date
            FROM known k LEFT JOIN book.item i ON i.item_id = k.item_id
            LEFT JOIN book.open_item o ON o.item_id = k.item_id
@@ -234,6 +236,8 @@ def _event() -> pl.Expr:
         .then(pl.lit(Event.TAKEN_FROM_SUSPENSE.value, pl.Int16))
         .when((action == "take") & accepted & ~booked & waits & asked & (pl.col("their_amount") > 0))
         .then(pl.lit(Event.TAKEN.value, pl.Int16))
+        .when((action == "take") & (pl.col("their_kind") == ItemKind.THEIR_ACTIVITY.value) & booked)
+        .then(pl.lit(Event.TAKEN_AFTER_END.value, pl.Int16))
         .when((action == "take") & accepted & booked & asked & pl.col("end_state").is_in(_GAVE_BACK)
               & pl.col("open_state").is_null() & (pl.col("their_amount") > 0))
         .then(pl.lit(Event.TAKEN_AFTER_END.value, pl.Int16))

@@ -26,6 +26,7 @@ class ItemKind(IntEnum):
     THEIR_REJECT = 4
     THEIR_HOLD = 5
     THEIR_REVERSAL = 6
+    THEIR_ACTIVITY = 7
 
 
 class State(IntEnum):
@@ -116,11 +117,15 @@ class Event(IntEnum):
     ASSIGNED = 105
     POSTPONED = 106
     DECLINED = 107
+    ACCRUED = 110
+    REDEEMED = 111
+    REDEEMED_BEYOND = 112
+    ACTIVITY_KNOWN = 113
     GL_STATED = 120
 
 
-FIRST_OF_VERSION_TWO: Final = 70
-"""Version 1 of the posting rules knew the events below this number."""
+FIRST_OF_VERSION: Final = {2: 70, 3: 110}
+"""The first event that each version of the posting rules but the first brought; earlier ones know those below it."""
 
 WITHOUT_RULES: Final = (Event.GL_STATED,)
 """Events that by their nature book nothing, so that no version of the posting rules names them."""

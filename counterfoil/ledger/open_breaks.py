@@ -67,7 +67,7 @@ _BREAK_ID: Final = f"""substr(sha256(concat_ws('|', w.partner_id, w.ref, {BreakC
 _AMOUNTS: Final = ", ".join(f"m.{name}" for name in break_money.AMOUNTS)
 
 _OURS_ONLY: Final = (BreakCode.IN_TRANSIT, BreakCode.OVERDUE, BreakCode.DUPLICATE_OURS, BreakCode.BALANCE_SHORT)
-"""Codes under which the partner has said nothing."""
+"""Codes under which the partner has said nothing, unless only it has said how many points."""
 
 
 def open_breaks(book: Lookups, at: Known, partner: str | None = None, *, wanted: str = "true") -> pl.DataFrame:
@@ -104,7 +104,7 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None, *, wanted:
             LEFT JOIN ({break_money.of_breaks("SELECT * FROM standing", at.counts())}) m ON m.break_id = s.break_id
             ORDER BY coalesce(s.value_date, s.opened_on), s.code, p.partner, s.break_id"""
     )
-    only_ours = pl.col("code").is_in([kind.value for kind in _OURS_ONLY])
+    only_ours = pl.col("code").is_in([kind.value for kind in _OURS_ONLY]) & pl.col("points_ours").is_not_null()
     described = (
         _of(found, partner)
         .join(_KINDS, on="code", how="left", maintain_order="left")

@@ -82,19 +82,11 @@ def _sourced(asked: pl.DataFrame, work: Work, names: Names, partner_id: int, boo
     """Add the account each request is paid from, and refuse what that account cannot pay."""
     if work.feed.source == "issued":
         return asked.with_columns(source_account=pl.lit(names.role("issued", HOUSE), pl.Int32))
-    accounts = merged.standing(names.members(partner_id, asked["member"]), book).rename(
-        {"account_id": "source_account"}
-    )
-    sourced = asked.join(
-        accounts.select("owner", "source_account"),
-        left_on="member",
-        right_on="owner",
-        how="left",
-        maintain_order="left",
-    )
+    accounts = merged.standing(names.members(partner_id, asked["member"]), book)
+    sourced = merged.paid_from(asked, accounts)
     if work.feed.beyond_balance == "already_gone":
         return sourced
-    return passes.within_balance(sourced, accounts.unique("source_account"))
+    return passes.within_balance(sourced, accounts.select("balance", source_account="account_id").unique())
 
 
 def _met(

@@ -13,7 +13,7 @@ from pandera.api.polars.types import PolarsData
 
 from counterfoil.feed import FeedKind
 from counterfoil.schemas.rules import FIRST_DAY, JOURNAL_ID, LAST_DAY, NUMBER_ABS_MAX, Rule
-from counterfoil.schemas.tables import ACTIONS, DAY_STATUSES, ENTRIES, GL_KINDS, OUTCOMES, RAW_BYTES_MAX
+from counterfoil.schemas.tables import ACTIONS, ACTIVITIES, DAY_STATUSES, ENTRIES, GL_KINDS, OUTCOMES, RAW_BYTES_MAX
 
 CASES_MAX: Final = 100
 """Failing cells kept of one check: with all of 1 M rows failing, unbounded cases cost 5.9 s and 1.4 GB."""
@@ -92,6 +92,16 @@ class Handback(Records):
     value_date: pl.Date = _day()
     money: int = _points(nullable=True)
     record_type: str = _text(nullable=True)
+
+
+class Activity(Records):
+    """What members did at a partner of their own accord; negative points take it back."""
+
+    ref: str = _text(nullable=True)
+    member: str = _text()
+    activity: str = _one_of(ACTIVITIES)
+    points: int = _points()
+    value_date: pl.Date = _day()
 
 
 class Opening(Records):
@@ -216,6 +226,7 @@ class Control(Table):
 MODELS: Final[dict[FeedKind, type[Table]]] = {
     FeedKind.REQUESTS: Requests,
     FeedKind.HANDBACK: Handback,
+    FeedKind.ACTIVITY: Activity,
     FeedKind.OPENING: Opening,
     FeedKind.CALENDAR: Calendar,
     FeedKind.RATES: Rates,

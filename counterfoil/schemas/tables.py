@@ -40,6 +40,16 @@ ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
                 "record_type": pl.String,
             }
         ),
+        FeedKind.ACTIVITY: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "ref": pl.String,
+                "member": pl.String,
+                "activity": pl.String,
+                "points": pl.Int64,
+                "value_date": pl.Date,
+            }
+        ),
         FeedKind.OPENING: MappingProxyType(
             {
                 "line_no": pl.Int64,
@@ -116,6 +126,7 @@ NULLABLE: Final[Mapping[FeedKind, frozenset[str]]] = MappingProxyType(
     {
         FeedKind.REQUESTS: frozenset({"record_type"}),
         FeedKind.HANDBACK: frozenset({"ref", "member", "reason", "to_account", "money", "record_type"}),
+        FeedKind.ACTIVITY: frozenset({"ref"}),
         FeedKind.OPENING: frozenset({"owner", "partner", "ref", "expires"}),
         FeedKind.CALENDAR: frozenset({"name"}),
         FeedKind.RATES: frozenset(),
@@ -151,6 +162,8 @@ DECLARED_POINTS: Final = "points_declared"
 """Begins the name of an identity between declared sums alone, which no unreadable amount excuses."""
 
 OUTCOMES: Final = ("accepted", "rejected", "held", "reversed")
+ACTIVITIES: Final = ("accrual", "redemption")
+"""What a member did at a partner; negative points take it back."""
 ENTRIES: Final = ("balance", "item")
 GL_KINDS: Final = ("balance", "by_hand")
 """What a row of an extract of the general ledger states: an account's balance, or a journal posted there by hand."""
@@ -177,6 +190,7 @@ DAY_STATUSES: Final = ("received", "empty", "missing", "held", "rejected", "not_
 CLOSED_SETS: Final[Mapping[tuple[FeedKind, str], tuple[str, ...]]] = MappingProxyType(
     {
         (FeedKind.HANDBACK, "outcome"): OUTCOMES,
+        (FeedKind.ACTIVITY, "activity"): ACTIVITIES,
         (FeedKind.OPENING, "entry"): ENTRIES,
         (FeedKind.CALENDAR, "status"): DAY_STATUSES,
         (FeedKind.DECISIONS, "action"): ACTIONS,
