@@ -139,6 +139,7 @@ def requests(count: int) -> Rows:
         member=pl.format("M{}", (pl.col("number") // 4).cast(pl.String).str.zfill(9)),
         points=POINTS + pl.col("number") % 4 * 7 + pl.col("number") % 1_009,
         value_date=pl.lit(ASKED),
+        record_type=pl.lit(None, pl.String),
     )
 
 

@@ -339,12 +339,10 @@ TABLES: Final[dict[str, dict[str, type[pl.DataType]]]] = {
 """Every append-only table in the order of the digest; columns in schema order."""
 
 SINCE: Final[dict[str, int]] = {
-    **dict.fromkeys(
-        ("item_change", "reversal", "decision", "lot", "lot_use", "merge", "match", "break_state"), 2
-    ),
+    **dict.fromkeys(("item_change", "reversal", "decision", "lot", "lot_use", "merge", "match", "break_state"), 2),
     **dict.fromkeys(("gl_statement", "gl_by_hand"), 3),
     "charge": 4,
-}  # fmt: skip
+}
 """The schema that brought a table; a posting of an earlier one does not seal it."""
 
 BOOK_SCHEMA: Final = 4
@@ -389,7 +387,6 @@ OPEN_ITEM: Final[dict[str, type[pl.DataType]]] = {
     "source_account": I32, "amount": I64, "remaining": I64, "value_date": DAY, "due_date": DAY,
 }  # fmt: skip
 """The working set: items still open. ``remaining`` is what the item keeps in flight (ours) or in suspense (theirs)."""
-
 
 OPEN_LOT: Final[dict[str, type[pl.DataType]]] = {
     "lot_id": I64, "account_id": I32, "remaining": I64, "earned": DAY, "expires": DAY,

@@ -152,7 +152,7 @@ def test_a_difference_goes_on_until_an_extract_ties(office: Office, gl: Gl) -> N
     assert one[1] == "2410:EUR:2026-11-17"
     with office.desk() as desk, desk.book.reading() as book:
         listed = open_breaks(book, known(book, WEDNESDAY)).filter(pl.col("code") == "B15").to_dicts()[0]
-    assert (listed["partner"], listed["owner"], listed["severity"]) == ("programme", "finance", "medium")
+    assert (listed["partner"], listed["owner"], listed["severity"]) == ("programme", "finance", "critical")
     assert (listed["points_ours"], listed["points_theirs"]) == (None, None)
     gl.drop(WEDNESDAY, second, on=THURSDAY, off={"2410": 123_456})
     office.book_day(THURSDAY)
