@@ -43,6 +43,7 @@ class Code(StrEnum):
     PACKING_DAMAGED = "PACKING_DAMAGED", "a file is not packed as its layout says, or is damaged"
     UNPACKED_TOO_LARGE = "UNPACKED_TOO_LARGE", "a packed file comes to more than its limits"
     MEMBER_UNFIT = "MEMBER_UNFIT", "an archive is empty, or holds what is no plain file with a name of its own"
+    COMPANION_DIFFERS = "COMPANION_DIFFERS", "a file is not what its check sum, control file or manifest says"
     WRAPPING_DIFFERS = "WRAPPING_DIFFERS", "a file was not wrapped as the layout says that claims it"
     GPG_UNUSABLE = "GPG_UNUSABLE", "the gpg program is missing or does not work"
     PGP_KEY_MISSING = "PGP_KEY_MISSING", "a key that opens or proves files is missing or out of date here"

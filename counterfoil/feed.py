@@ -31,6 +31,47 @@ class FeedKind(StrEnum):
     GL_BALANCES = "gl_balances"
 
 
+def _expression(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return pattern
+
+
+Expression = Annotated[str, AfterValidator(_expression)]
+
+
+class Companion(Contract):
+    """A small file beside each file, named as it is with something behind: it must be there first, and the file fit it.
+
+    ``md5`` and ``sha256`` are check sums of the file as it was received, alone or as md5sum and sha256sum write them.
+    """
+
+    suffix: str = Field(pattern=r"^\.[A-Za-z0-9][A-Za-z0-9._-]*$")
+    holds: Literal["md5", "sha256", "control"]
+    pattern: Expression | None = None
+    """Of ``control``: where the number of ``records`` and the sum of ``points`` stand, as groups of these names."""
+
+    @model_validator(mode="after")
+    def _says_where(self) -> "Companion":
+        groups = set(re.compile(self.pattern or "").groupindex)
+        if (self.holds == "control") != bool(groups) or not groups <= {"records", "points"}:
+            raise ValueError("pattern goes with holds: control, and has groups records and points, or one of them")
+        return self
+
+
+class Manifest(Contract):
+    """A small file that lists the files of a set; none of them is taken before all are there.
+
+    Without ``files`` it has a name a line, or SHA-256 and name as sha256sum writes them.
+    """
+
+    name: Expression
+    files: str | None = Field(default=None, min_length=1)
+    """Of JSON: the path of the list, such as ``data.files``; an entry is a name, or has ``name`` and ``sha256``."""
+
+
 class Arrival(Contract):
     """Where a feed's files appear, when one counts as complete and what happens to it there afterwards."""
 
@@ -41,6 +82,10 @@ class Arrival(Contract):
     stable_s: int = Field(default=30, ge=0)
     afterwards: Literal["leave", "archive", "delete"] = "leave"
     archive_folder: str = "archive"
+    companions: tuple[Companion, ...] = Field(default=(), max_length=4)
+    """What lies beside each file, in addition to what ``ready`` asks for."""
+    manifest: Manifest | None = None
+    """What lists the files that belong together, in the same folder."""
 
 
 class Identity(Contract):
@@ -107,15 +152,6 @@ class Limits(Contract):
     """Files that an archive may hold."""
 
 
-def _expression(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
-    return pattern
-
-
-Expression = Annotated[str, AfterValidator(_expression)]
 Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9A-F]{40}$")]
 
 

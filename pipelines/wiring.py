@@ -41,7 +41,7 @@ def open_desk(settings: Settings, *, progress: Progress = silent) -> Iterator[De
             reader=reader,
             rulebook=load_rulebook(settings.data),
             open_source=lambda alias: open_source(settings, reader, alias),
-            pgp=GnuPG(settings.data / "partners", settings.pgp_secrets),
+            pgp=pgp(settings),
             crm_targets=[SalesforceFiles(settings.data / "crm/salesforce.yaml")],
             journal_targets=[NeutralCsv(), OracleFbdi(settings.data / "gl/oracle_fbdi.yaml")],
             progress=progress,
@@ -83,6 +83,11 @@ def proof_desk(settings: Settings, *, progress: Progress = silent) -> ProofDesk:
         reader=LayoutReader(settings.data),
         progress=progress,
     )
+
+
+def pgp(settings: Settings) -> GnuPG:
+    """What takes OpenPGP wrappers off: partners' public keys lie with their layouts, our private ones in secrets."""
+    return GnuPG(settings.data / "partners", settings.pgp_secrets)
 
 
 def open_source(settings: Settings, reader: Reader, alias: str) -> Source:

@@ -88,6 +88,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE deliveries ADD COLUMN signer TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE deliveries ADD COLUMN archive TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE deliveries ADD COLUMN members INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE deliveries ADD COLUMN companions TEXT NOT NULL DEFAULT ''",
         "CREATE INDEX deliveries_archive ON deliveries (connection, folder, archive) WHERE archive <> ''",
         _STANDING,
     ),

@@ -32,7 +32,7 @@ from counterfoil.protocols import RemoteFile
 _INSERT_DELIVERY = """INSERT INTO deliveries VALUES (:order, :connection, :folder, :name, :size, :mtime_ns,
     :payload_sha, :feed, :layout_version, :layout_sha, :business_date, :epoch, :sequence, :empty, :identity,
     :received_at, :verdict, :code, :message, :sender,
-    :received_sha, :wrapped, :signer, :archive, :members)"""
+    :received_sha, :wrapped, :signer, :archive, :members, :companions)"""
 
 _INSERT_OUTCOME = """INSERT INTO outcomes VALUES (:order, :k, :state, :n, :code, :message, :at, :run_id)
     ON CONFLICT ("order", k) DO NOTHING"""
@@ -169,6 +169,13 @@ class ArrivalIndex(OutputIndex):
     def delivered(self, connection: str, file: RemoteFile) -> bool:
         """Whether exactly this file, by its name, size and time, was delivered."""
         return bool(self._db.value(f"SELECT {_DELIVERED.format(':')}", _file_values(connection, file)))
+
+    def delivered_since(self, connection: str, folder: str, names: Sequence[str], since: datetime) -> bool:
+        """Whether a file by each of these names, or an archive, was delivered since a time."""
+        query = """SELECT EXISTS (SELECT 1 FROM deliveries WHERE connection = :connection AND folder = :folder
+            AND :name IN (name, archive) AND received_at >= :since)"""
+        common = {"connection": connection, "folder": plain_name(folder), "since": utc_text(since)}
+        return all(self._db.value(query, common | {"name": plain_name(name)}) for name in names)
 
     def record_delivery(self, arrival: Arrival, refusal: Refusal | None = None) -> Delivery:
         """Give a landed file its order number and verdict, and write its sidecar.

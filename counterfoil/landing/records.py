@@ -66,6 +66,8 @@ class Arrival:
     """The remote file's name, where ``name`` is that of a member."""
     members: int = 0
     """How many deliveries that archive makes: until all are there it was not delivered."""
+    companions: str = ""
+    """The hashes of what came beside it, apart by blanks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +82,7 @@ class Delivery(Arrival):
     @property
     def kept(self) -> set[str]:
         """The hashes of all bytes that landed with it."""
-        return {self.payload_sha, self.received_sha or self.payload_sha}
+        return {self.payload_sha, self.received_sha or self.payload_sha, *self.companions.split()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ Here: readiness and the order of these acts. Not here: how a source is read (``c
 
 import re
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import BinaryIO, Final
@@ -18,13 +19,23 @@ from counterfoil.landing.index import Look
 from counterfoil.landing.records import Arrival, Delivery, Refusal
 from counterfoil.landing.store import fetch_token
 from counterfoil.protocols import Marks, RemoteFile, Source
+from counterfoil.steps.beside import (
+    Beside,
+    FileSet,
+    beside,
+    file_sets,
+    is_beside,
+    left_with,
+    prove_declared,
+    read_companions,
+)
 from counterfoil.steps.desk import Desk
 from counterfoil.steps.unwrap import FAULTS, Payload, unwrapped, way
 
 UNCLAIMED_STABLE_S: Final = 30
 """How long a file that no layout claims by name must stay unchanged before it is landed for a person to see."""
 
-_UNREADABLE = {Code.FILE_EMPTY, Code.HEADER_MISSING, Code.ENVELOPE_INVALID} | FAULTS
+_UNREADABLE = {Code.FILE_EMPTY, Code.HEADER_MISSING, Code.ENVELOPE_INVALID, Code.CONTROL_TOTAL_WRONG} | FAULTS
 """Whole files that the partner must send again; anything else about a claim is for us to settle."""
 
 
@@ -81,15 +92,15 @@ def receive(desk: Desk, connection: str, *, patient: bool) -> Received:
                 for sight in look(desk, source, connection, [])
             ]
         received.waiting = [sight.file for sight in seen if not sight.ready]
-        ready = [sight.file for sight in seen if sight.ready]
-        for done, file in enumerate(ready):
+        ready = [sight for sight in seen if sight.ready]
+        for done, sight in enumerate(ready):
             desk.progress(f"receiving from {connection}", done, len(ready))
             try:
-                received.delivered += _deliver(desk, source, connection, file)
+                received.delivered += _deliver(desk, source, connection, sight)
             except CounterfoilError as error:
-                if error.code is Code.REMOTE_MISSING and desk.index.delivered(connection, file):
+                if error.code is Code.REMOTE_MISSING and desk.index.delivered(connection, sight.file):
                     continue  # another run was faster, and has cleared it away
-                desk.index.note_failure(connection, file, error.code)
+                desk.index.note_failure(connection, sight.file, error.code)
                 received.troubles.append(error)
                 if error.code in _STOPS_ALL:
                     break
@@ -108,7 +119,7 @@ class Sight:
     """One file of a look that is not delivered yet.
 
     ``feed`` is the one that takes such a name; ``quiet_s`` how long the file must stay unchanged, None where a marker
-    decides; ``attempts`` how many runs have ended without a verdict on it.
+    decides or something is missing beside it; ``attempts`` how many runs have ended without a verdict on it.
     """
 
     file: RemoteFile
@@ -116,6 +127,7 @@ class Sight:
     ready: bool
     quiet_s: int | None
     attempts: int
+    around: Beside = field(default_factory=Beside)
 
 
 def look(desk: Desk, source: Source, connection: str, troubles: list[CounterfoilError]) -> list[Sight]:
@@ -136,23 +148,28 @@ def look(desk: Desk, source: Source, connection: str, troubles: list[Counterfoil
             if error.code is not Code.REMOTE_MISSING or any(feed.expected for feed in here):
                 troubles.append(error)
             continue
-        names = {file.name for file in listing}
-        for known in desk.index.note_looks(connection, listing, now):
-            feed = _by_name(desk, connection, known.file)
-            if known.delivered:
-                _tidy_up(source, feed, known.file, troubles)
-            elif not known.file.name.endswith(markers):
-                seen.append(_sight(known, feed, names, now))
+        known = {one.file.name: one for one in desk.index.note_looks(connection, listing, now)}
+        sets = file_sets(source, here, list(known.values()), troubles)
+        for one in known.values():
+            feed = _by_name(desk, connection, one.file)
+            if one.delivered:
+                listed = next((each for each in sets if one.file.name in each.names), None)
+                _tidy_up(source, feed, one.file, listed, troubles)
+            elif not one.file.name.endswith(markers) and not is_beside(here, one.file.name):
+                around = Beside() if feed is None else beside(desk, connection, feed, one, known, sets)
+                seen.append(_sight(one, feed, around, known.keys(), now))
     return seen
 
 
-def _sight(known: Look, feed: Feed | None, names: set[str], now: datetime) -> Sight:
+def _sight(known: Look, feed: Feed | None, around: Beside | None, names: Collection[str], now: datetime) -> Sight:
+    if around is None:
+        return Sight(known.file, feed, ready=False, quiet_s=None, attempts=known.attempts)
     if feed is not None and _marked(feed):
         marked = known.file.name + feed.arrival.marker_suffix in names
-        return Sight(known.file, feed, marked, quiet_s=None, attempts=known.attempts)
+        return Sight(known.file, feed, marked, quiet_s=None, attempts=known.attempts, around=around)
     quiet_s = feed.arrival.stable_s if feed is not None else UNCLAIMED_STABLE_S
     quiet = (now - known.first_seen).total_seconds() >= quiet_s
-    return Sight(known.file, feed, quiet, quiet_s=quiet_s, attempts=known.attempts)
+    return Sight(known.file, feed, quiet, quiet_s=quiet_s, attempts=known.attempts, around=around)
 
 
 def _marked(feed: Feed) -> bool:
@@ -180,8 +197,8 @@ def _by_name(desk: Desk, connection: str, file: RemoteFile) -> Feed | None:
     return fitting[0] if len(ways) == 1 else None
 
 
-def _deliver(desk: Desk, source: Source, connection: str, file: RemoteFile) -> list[Delivery]:
-    feed = _by_name(desk, connection, file)
+def _deliver(desk: Desk, source: Source, connection: str, sight: Sight) -> list[Delivery]:
+    file, feed = sight.file, sight.feed
     if feed is not None and file.size > feed.limits.bytes_max:
         raise PermanentError(
             Code.FILE_TOO_LARGE,
@@ -200,22 +217,25 @@ def _deliver(desk: Desk, source: Source, connection: str, file: RemoteFile) -> l
         fill=fill,
         confirm=lambda: _same(source, file),
     )
-    deliveries = _recorded(desk, connection, file, feed, sha)
-    _tidy(source, feed, file)
+    deliveries = _recorded(desk, source, connection, sight, sha)
+    _tidy(source, feed, file, sight.around.listed)
     return deliveries
 
 
-def _recorded(desk: Desk, connection: str, file: RemoteFile, feed: Feed | None, sha: str) -> list[Delivery]:
-    """Record what is in a landed file: itself, or all that comes out of its wrappers, or that they do not come off."""
-    if feed is None or not feed.wrappers:
+def _recorded(desk: Desk, source: Source, connection: str, sight: Sight, sha: str) -> list[Delivery]:
+    """Record what is in a landed file: itself, or all that comes out of its wrappers; or that they do not come off, or
+    that it is not what the files beside it say."""
+    file, feed = sight.file, sight.feed
+    if feed is None:
         return [_record(desk, connection, file, Payload(file.name, sha))]
     try:
-        payloads = unwrapped(desk, feed, file.name, sha)
+        said = read_companions(desk, source, feed, file, sha, sight.around)
+        payloads = unwrapped(desk, feed, file.name, sha) if feed.wrappers else [Payload(file.name, sha)]
     except PermanentError as error:
         if error.code not in FAULTS:
             raise
         return [_record(desk, connection, file, Payload(file.name, sha), refused=(feed, error))]
-    return [_record(desk, connection, file, payload) for payload in payloads]
+    return [_record(desk, connection, file, replace(payload, said=said)) for payload in payloads]
 
 
 def _same(source: Source, file: RemoteFile) -> None:
@@ -229,25 +249,28 @@ def _same(source: Source, file: RemoteFile) -> None:
         )
 
 
-def _tidy_up(source: Source, feed: Feed | None, file: RemoteFile, troubles: list[CounterfoilError]) -> None:
+def _tidy_up(
+    source: Source, feed: Feed | None, file: RemoteFile, listed: FileSet | None, troubles: list[CounterfoilError]
+) -> None:
     """Tidy a file that was delivered earlier; a server that does not let us must not keep the others waiting."""
     try:
-        _tidy(source, feed, file)
+        _tidy(source, feed, file, listed)
     except CounterfoilError as error:
         if error.code is Code.CONNECTION_LOST:
             raise
         troubles.append(error)
 
 
-def _tidy(source: Source, feed: Feed | None, file: RemoteFile) -> None:
-    """Clear a delivered file away as its layout says; a file of no feed stays where it is."""
+def _tidy(source: Source, feed: Feed | None, file: RemoteFile, listed: FileSet | None) -> None:
+    """Clear a delivered file away as its layout says, and what lies beside it; a file of no feed stays where it is."""
     if feed is None or feed.arrival.afterwards == "leave":
         return
     found = {other.name: other for other in source.listing(file.folder)}
     if found.get(file.name, file) != file:
         return  # another version has taken its place; it, and its marker, are for the next look
-    names = [file.name, file.name + feed.arrival.marker_suffix] if _marked(feed) else [file.name]
-    for known in (found[name] for name in names if name in found):
+    marker = [file.name + feed.arrival.marker_suffix] if _marked(feed) else []
+    names = [file.name, *marker, *left_with(feed, file, listed, found)]
+    for known in (found[name] for name in dict.fromkeys(names) if name in found):
         if feed.arrival.afterwards == "archive":
             source.archive(known, feed.arrival.archive_folder)
         else:
@@ -262,8 +285,8 @@ def _record(
     *,
     refused: tuple[Feed, PermanentError] | None = None,
 ) -> Delivery:
-    """Say what a landed file is, and give it its number and verdict; ``refused`` says of what feed it is and why its
-    wrappers do not come off."""
+    """Say what a landed file is, and give it its number and verdict; ``refused`` says of what feed it is and why it
+    counts for nothing."""
     received_at = desk.now()
     feed: Feed | None = None
     path = desk.landing.path(payload.sha)
@@ -281,6 +304,7 @@ def _record(
         day = business_date(marks, feed, received_at)
         identity = identity_text(feed, marks, payload.sha, day)
         refusal = _far(feed, day, received_at)
+        prove_declared(desk, feed, payload.name, path, payload.said.declared)
     except PermanentError as error:
         refusal = Refusal.of(Verdict.REJECTED if error.code in _UNREADABLE else Verdict.HELD, error)
     return desk.index.record_delivery(
@@ -306,6 +330,7 @@ def _record(
             signer=payload.signer,
             archive=payload.archive,
             members=payload.members,
+            companions=" ".join(payload.said.shas),
         ),
         refusal,
     )

@@ -3,12 +3,13 @@
 Here: from received bytes to payloads. Not here: how a wrapper comes off (``landing.unpack``), or what a payload is.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from counterfoil.errors import Code
 from counterfoil.feed import Feed
 from counterfoil.landing.unpack import Parts, unpack
+from counterfoil.steps.beside import Said
 from counterfoil.steps.desk import Desk
 
 FAULTS: Final = {
@@ -20,6 +21,7 @@ FAULTS: Final = {
     Code.SIGNATURE_MISSING,
     Code.SIGNATURE_INVALID,
     Code.SIGNER_UNTRUSTED,
+    Code.COMPANION_DIFFERS,
 }
 """Faults of the file, which only another file mends. Any other error is ours: the file stays where it is meanwhile."""
 
@@ -35,6 +37,7 @@ class Payload:
     signer: str = ""
     archive: str = ""
     members: int = 0
+    said: Said = field(default_factory=Said)
 
 
 def unwrapped(desk: Desk, feed: Feed, name: str, received_sha: str) -> list[Payload]:

@@ -1,21 +1,28 @@
 """``counterfoil check``: read and gate one file, say what is wrong with it line by line, and touch nothing."""
 
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
+from uuid import uuid4
 
 import polars as pl
 import typer
 
 from counterfoil.errors import Code, PermanentError, UsageError
+from counterfoil.landing.unpack import Inside, Parts, unpack
 from counterfoil.protocols import Parsed
 from counterfoil.schemas.gate import prove_control
 from counterfoil.schemas.rules import Rule
-from counterfoil.settings import load_settings
+from counterfoil.settings import Settings, load_settings
 from parsers.drift import drift
 from parsers.layout import Layout
 from parsers.layout_file import parse_layout
 from parsers.registry import LayoutReader
 from pipelines.commands.common import Format, FormatOption, HomeOption, emit_frame, emit_json, stderr, stdout
+from pipelines.wiring import pgp
 
 LINES_SHOWN = 20
 """Lines named for each code; the JSON form has them all."""
@@ -32,6 +39,9 @@ def check(
         str | None, typer.Option("--layout", help="Its feed, where the name does not tell, or a layout file.")
     ] = None,
     rows: Annotated[int, typer.Option("--rows", help="How many of the first records to show as read.", min=0)] = 5,
+    unwrapped: Annotated[
+        bool, typer.Option("--unwrapped", help="The file is what lies inside its layout's wrappers, as a sample is.")
+    ] = False,
     home: HomeOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
@@ -39,15 +49,46 @@ def check(
 
     Changes nothing.
     """
-    reader = LayoutReader(load_settings(home).data)
+    settings = load_settings(home)
+    reader = LayoutReader(settings.data)
     feed = _layout(reader, file, layout)
-    parsed = reader.read(feed, name=file.name, payload=file)
-    verdict = _verdict(parsed, feed, file.name)
-    if output is Format.JSON:
-        emit_json(_document(feed, parsed, verdict, rows))
-    else:
-        _show(reader, feed, parsed, verdict, rows)
-    raise typer.Exit(0 if verdict is None and parsed.quarantined.is_empty() else 1)
+    with _opened(settings, feed, file, unwrapped=unwrapped) as (name, payload):
+        parsed = reader.read(feed, name=name, payload=payload)
+        verdict = _verdict(parsed, feed, name)
+        if output is Format.JSON:
+            emit_json(_document(feed, parsed, verdict, rows))
+        else:
+            _show(reader, feed, parsed, verdict, rows)
+        raise typer.Exit(0 if verdict is None and parsed.quarantined.is_empty() else 1)
+
+
+@contextmanager
+def _opened(settings: Settings, feed: Layout, file: Path, *, unwrapped: bool) -> Iterator[tuple[str, Path]]:
+    """A file without its wrappers: its name, and where its bytes lie meanwhile."""
+    if unwrapped or not feed.wrappers:
+        yield file.name, file
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        parts = Parts(lambda: Path(folder) / uuid4().hex)
+        fitting = [
+            inside
+            for inside in unpack(file, file.name, feed, parts, pgp(settings)).files
+            if re.fullmatch(feed.recognise.name, inside.name)
+        ]
+        only = _only(fitting, feed, file)
+        yield only.name, only.path
+
+
+def _only(fitting: list[Inside], feed: Layout, file: Path) -> Inside:
+    if len(fitting) == 1:
+        return fitting[0]
+    raise UsageError(
+        Code.FILE_AMBIGUOUS if fitting else Code.FILE_UNCLAIMED,
+        ascii(file.name),
+        found=f"{len(fitting)} members that {feed.key} takes: {', '.join(one.name for one in fitting) or 'none'}",
+        expected="exactly one",
+        remedy="Unpack the archive, and check each member with --unwrapped",
+    )
 
 
 def _layout(reader: LayoutReader, file: Path, layout: str | None) -> Layout:
@@ -86,7 +127,8 @@ def _layout_bytes(path: Path) -> bytes:
 def _takes(reader: LayoutReader, feed: Layout, name: str) -> bool:
     at = feed.arrival
     fitting = reader.candidates(connection=at.connection, folder=at.folder, name=name)
-    return any(known.feed == feed.feed for known in fitting)
+    archive = feed.archive_name is not None and re.fullmatch(feed.archive_name, name) is not None
+    return archive or any(known.feed == feed.feed for known in fitting)
 
 
 def _verdict(parsed: Parsed, feed: Layout, name: str) -> PermanentError | None:

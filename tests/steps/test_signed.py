@@ -1,16 +1,21 @@
 """Files that come encrypted or signed: only a pinned key counts, and a missing key of ours loses nothing."""
 
+import json
+import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from counterfoil import journey
 from counterfoil.errors import Code
 from counterfoil.files import sha256_bytes
 from counterfoil.identity import Verdict
 from counterfoil.landing.records import Delivery
+from pipelines.commands.app import app
 from tests.plugins.homes import MONDAY
 from tests.plugins.keys import Keyring
 from tests.plugins.wrapped import ANSWERS, PLAIN_NAME, PackedOffice, gzipped
@@ -191,3 +196,35 @@ def test_a_private_key_may_have_a_passphrase(
     office.send(NAME, own.message(ANSWERS, to="Guarded"))
     assert [one.verdict for one in arrive(office)] == [Verdict.NEW]
     subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False, capture_output=True)
+
+
+def test_the_contract_that_is_shipped_is_received_as_its_golden_says(tmp_path: Path, root: Path, keys: Keyring) -> None:
+    """Its sample, compressed, signed and encrypted, with the check sum of that beside it."""
+    contract = root / "data/contracts/partners/quarry"
+    (sample,) = (one for one in contract.glob("*/samples/*") if one.suffix == ".pgp")
+    data = tmp_path / "data"
+    shutil.copytree(root / "data", data)
+    shutil.copytree(contract, data / "partners/quarry")
+    layout = data / "partners/quarry/quarry_handback/layout.yaml"
+    layout.write_text(re.sub(r"\[[0-9A-F]{40}\]", f"[{keys.fingerprint('Signer')}]", layout.read_text()))
+    (data / "partners/quarry/keys").mkdir()
+    (data / "partners/quarry/keys/signer.asc").write_bytes(keys.public("Signer"))
+    office = PackedOffice(tmp_path / "home", data=data)
+    give(office, "inbox.asc", keys.private("Ours"))
+    message = keys.message(gzipped(sample.read_bytes()), to="Ours", by="Signer")
+    office.put(f"quarry/incoming/{sample.name}", message)
+    office.put(f"quarry/incoming/{sample.name}.sha256", f"{sha256_bytes(message)}  {sample.name}\n".encode())
+    (delivery,) = arrive(office)
+    golden = json.loads(sample.with_name(f"{sample.name}.golden.json").read_bytes())
+    assert (delivery.verdict, delivery.wrapped, delivery.signer) == (
+        Verdict.NEW, "pgp gzip", keys.fingerprint("Signer"),
+    )  # fmt: skip
+    assert (delivery.sequence, str(delivery.business_date)) == (
+        golden["marks"]["sequence"], golden["marks"]["business_date"],
+    )  # fmt: skip
+    with office.desk() as desk:
+        (feed,) = (one for one in desk.reader.feeds() if one.feed == "quarry_handback")
+        parsed = desk.reader.read(feed, name=sample.name, payload=desk.landing.path(delivery.payload_sha))
+    assert parsed.accepted["ref"].to_list() == [row["ref"] for row in golden["accepted"]]
+    checked = CliRunner().invoke(app, ["check", str(sample), "--layout", str(layout), "--unwrapped"])
+    assert checked.exit_code == 0, checked.output
