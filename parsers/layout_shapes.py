@@ -126,4 +126,10 @@ class Delimited(Lines, Table):
         return self
 
 
-Shape = Annotated[FixedWidth | Delimited, Field(discriminator="type")]
+class JsonLines(Contract):
+    """One JSON object a line. A field's path names the keys on the way to its value, as in ``order.amount``."""
+
+    type: Literal["json_lines"]
+
+
+Shape = Annotated[FixedWidth | Delimited | JsonLines, Field(discriminator="type")]

@@ -4,9 +4,9 @@ Here: the tables that a shape gives, the rules for records that have not the dec
 any shape, or what a field's text means (``values``).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import polars as pl
 
@@ -20,8 +20,19 @@ RAW: Final = "raw."
 WHOLE: Final = "line.whole"
 """Boolean column: the line has the declared structure, so that each text is the field's own."""
 
-STRUCTURE: Final = {"line.quotes": Rule.QUOTES, "line.columns": Rule.COLUMNS, "line.type": Rule.RECORD_TYPE_UNKNOWN}
+STRUCTURE: Final = {
+    "line.quotes": Rule.QUOTES,
+    "line.columns": Rule.COLUMNS,
+    "line.type": Rule.RECORD_TYPE_UNKNOWN,
+    "line.object": Rule.RECORD_INVALID,
+    "line.once": Rule.VALUE_TWICE,
+    "line.single": Rule.VALUE_NESTED,
+    "line.digits": Rule.DIGITS_LOST,
+    "line.plain": Rule.CONTROL_CHARACTER,
+}
 """Boolean columns of a cut and the rule that a record breaks where one is false."""
+
+_CONTROLS: Final = r"[\x00-\x1f\x7f]"
 
 LINE_CHECKS: Final = (
     *(Check(rule, None, pl.col("line.fault") == value) for rule, value in LINE_FAULTS.items()),
@@ -46,8 +57,32 @@ class Cut:
     groups: pl.DataFrame | None = None
 
 
+class Opened(Protocol):
+    """A file opened by its shape."""
+
+    @property
+    def empty(self) -> bool:
+        """It holds no record."""
+        ...
+
+    @property
+    def envelope(self) -> Mapping[str, str]:
+        """The text of each envelope field that the file says once."""
+        ...
+
+    @property
+    def envelope_lines(self) -> int:
+        """Physical lines of headers and trailers, column names included."""
+        ...
+
+    def cuts(self) -> Iterator[Cut]:
+        """The records in file order. ROWS_TOO_MANY before memory is spent on them."""
+        ...
+
+
 def with_whole(rows: pl.DataFrame) -> pl.DataFrame:
-    """Add ``line.whole``."""
+    """Add ``line.whole``, and of the columns of STRUCTURE those for what cannot go wrong in a shape."""
+    rows = rows.with_columns(pl.lit(value=True).alias(column) for column in STRUCTURE if column not in rows.columns)
     sized = pl.col("line.fault") != LINE_FAULTS[Rule.LINE_LENGTH]
     return rows.with_columns((sized & pl.all_horizontal(list(STRUCTURE))).alias(WHOLE))
 
@@ -86,8 +121,15 @@ def strip(rows: pl.DataFrame, fields: Mapping[str, FieldSpec]) -> pl.DataFrame:
     )
 
 
-def join_codes(rows: pl.DataFrame, joins: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+def without_controls(rows: pl.DataFrame, fields: Mapping[str, FieldSpec]) -> pl.DataFrame:
+    """Add ``line.plain``, of texts in which a line end or another control character can be written."""
+    texts = [pl.col(RAW + name) for name in fields]
+    return rows.with_columns(~pl.any_horizontal(text.str.contains(_CONTROLS) for text in texts).alias("line.plain"))
+
+
+def join_codes(rows: pl.DataFrame, fields: Mapping[str, FieldSpec]) -> pl.DataFrame:
     """Add the texts of codes that several fields make, with a slash between them."""
+    joins = {name: spec.joined for name, spec in fields.items() if spec.joined}
     return rows.with_columns(
         pl.concat_str([pl.col(RAW + part) for part in parts], separator="/").alias(RAW + name)
         for name, parts in joins.items()

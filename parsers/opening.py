@@ -1,0 +1,23 @@
+"""The reader of a layout's shape, chosen.
+
+Here: nothing but the choice. Not here: any shape (``shapes``).
+"""
+
+from pathlib import Path
+from typing import assert_never
+
+from parsers.layout import Layout
+from parsers.layout_shapes import Delimited, FixedWidth, JsonLines
+from parsers.shapes.cut import Opened
+from parsers.shapes.json_lines import JsonLinesFile
+from parsers.shapes.line_file import LineFile
+
+
+def open_file(layout: Layout, path: Path, name: str) -> Opened:
+    """Open a file by its layout's shape; FILE_EMPTY, FILE_TOO_LARGE, HEADER_MISSING, ENVELOPE_INVALID."""
+    match layout.shape:
+        case FixedWidth() | Delimited():
+            return LineFile(layout, layout.shape, path, name)
+        case JsonLines():
+            return JsonLinesFile(layout, path, name)
+    assert_never(layout.shape)
