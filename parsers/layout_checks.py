@@ -6,6 +6,7 @@ Here: checks, each a ValueError that names the key, and the identities as parsed
 
 import re
 from itertools import pairwise
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -14,7 +15,7 @@ from counterfoil.feed import FeedKind
 from counterfoil.schemas.tables import ACCEPTED, CLOSED_SETS, DECLARED_POINTS, NULLABLE, OUTCOMES
 from parsers.fields import CodeField, DateField, FieldSpec, FlagsField, IntegerField, TextField
 from parsers.layout_parts import Origin, Proof, Said
-from parsers.layout_shapes import EBCDIC, Delimited, FixedWidth, JsonLines, Table
+from parsers.layout_shapes import EBCDIC, Delimited, FixedWidth, JsonLines, Table, Xlsx
 
 if TYPE_CHECKING:
     from parsers.layout import Layout
@@ -52,8 +53,11 @@ def _check_bytes(layout: "Layout") -> None:
     _need(layout.encoding not in EBCDIC or blocks, f"encoding: {layout.encoding} goes with line_ends: [none]")
     _need("none" not in layout.line_ends or fixed, "line_ends: none is for fixed width records")
     _need("none" not in layout.line_ends or len(layout.line_ends) == 1, "line_ends: none stands alone")
+    if layout.lines is None and not isinstance(layout.shape, JsonLines):
+        _need(layout.recognise.first_line is None, "recognise.first_line: the file is not made of lines")
     unicode = layout.encoding in ("utf-8", "utf-16")
     _need(unicode or not isinstance(layout.shape, JsonLines), "encoding: JSON is utf-8 or utf-16")
+    _need(layout.encoding == "utf-8" or not isinstance(layout.shape, Xlsx), "encoding: a workbook is utf-8 inside")
     specs = (*layout.fields.values(), *layout.envelope.values())
     if any(isinstance(spec, IntegerField) and spec.sign == "packed" for spec in specs):
         _need("none" in layout.line_ends, "packed decimals may look like line ends, so line_ends must be [none]")
@@ -107,6 +111,9 @@ def _check_place(layout: "Layout", where: str, spec: FieldSpec, *, numbered: boo
             _need(spec.span[1] <= shape.record_length, f"{where}: ends beyond the record's {shape.record_length} bytes")
         case JsonLines():
             _need(spec.path is not None, f"{where}: a field of this shape has a path")
+        case Xlsx() if numbered:
+            row = int((spec.cell or "0").lstrip(ascii_uppercase))
+            _need(0 < row < shape.header_row, f"{where}: an envelope field has a cell above shape.header_row")
         case Delimited() if numbered:
             _need((spec.column or "").isdecimal(), f"{where}: column is a number from 1")
         case Table():

@@ -132,4 +132,16 @@ class JsonLines(Contract):
     type: Literal["json_lines"]
 
 
-Shape = Annotated[FixedWidth | Delimited | JsonLines, Field(discriminator="type")]
+class Xlsx(Table):
+    """One sheet of a workbook: its column names in ``header_row`` (from 1), and one record a row below it.
+
+    Rows above may hold what the file says once. Days in cells are read as ``YYYY-MM-DD``, instants as ``YYYY-MM-DD
+    HH:MM:SS``; numbers as their digits, with a point where they have decimals.
+    """
+
+    type: Literal["xlsx"]
+    sheet: str = Field(min_length=1, max_length=31)
+    header_row: int = Field(default=1, ge=1, le=1000)
+
+
+Shape = Annotated[FixedWidth | Delimited | JsonLines | Xlsx, Field(discriminator="type")]

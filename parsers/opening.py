@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import assert_never
 
 from parsers.layout import Layout
-from parsers.layout_shapes import Delimited, FixedWidth, JsonLines
+from parsers.layout_shapes import Delimited, FixedWidth, JsonLines, Xlsx
 from parsers.shapes.cut import Opened
 from parsers.shapes.json_lines import JsonLinesFile
 from parsers.shapes.line_file import LineFile
+from parsers.shapes.xlsx import XlsxFile
 
 
 def open_file(layout: Layout, path: Path, name: str) -> Opened:
@@ -20,4 +21,6 @@ def open_file(layout: Layout, path: Path, name: str) -> Opened:
             return LineFile(layout, layout.shape, path, name)
         case JsonLines():
             return JsonLinesFile(layout, path, name)
+        case Xlsx():
+            return XlsxFile(layout, layout.shape, path, name)
     assert_never(layout.shape)

@@ -1,8 +1,7 @@
 """Single lines of a file by number, and which of their bytes hold what by the layout.
 
-Here: finding lines without reading records, and where their fields lie; of files that are not made of lines, the text
-of single records, all of which counts as somebody's. Not here: what is hidden of them (the core's ``masking``), or
-typed values (``reader``).
+Here: finding lines without reading records, and of files that are not made of lines the records themselves. Not here:
+where fields lie in one (``shapes``), what is hidden of them (the core's ``masking``), or typed values (``reader``).
 """
 
 from collections.abc import Iterable
@@ -16,11 +15,9 @@ from counterfoil.protocols import RawLine, Span
 from counterfoil.schemas.tables import RAW_BYTES_MAX
 from parsers.fields import FieldSpec, TextField
 from parsers.layout import Layout
-from parsers.layout_shapes import FixedWidth
 from parsers.lines import SCAN_BYTES, Payload
 from parsers.opening import open_file
-from parsers.shapes import delimited, json_text
-from parsers.shapes.cut import Opened
+from parsers.shapes.cut import Opened, Places
 from parsers.shapes.json_lines import JsonLinesFile
 from parsers.shapes.line_file import LineFile
 
@@ -39,36 +36,38 @@ def read_lines(layout: Layout, name: str, path: Path, numbers: Iterable[int]) ->
     """
     opened = open_file(layout, path, name)
     if not isinstance(opened, LineFile | JsonLinesFile):
-        return _records(opened, numbers)
+        return _records(layout, opened, numbers)
     payload = opened.payload
     found = {}
     for number, start in _starts(payload, numbers).items():
         end = payload.line_after(start)
         content = payload.content(start, end)
         size = len(content) if len(content) < RAW_BYTES_MAX else _size(payload, start, end)
-        places: list[tuple[str, Span]] = []
-        if size <= RAW_BYTES_MAX:
-            places = _places_in_json(layout, content) if isinstance(opened, JsonLinesFile) else []
-            if isinstance(opened, LineFile) and opened.details_start <= start < opened.details_end:
-                places = list(_places(opened, content).items())
-        found[number] = RawLine(
-            content=content[:RAW_BYTES_MAX],
-            size=size,
-            encoding=payload.encoding,
-            plain=_spans(places, _plain(layout)),
-            accounts=_spans(places, _mapped(layout, _ACCOUNTS)),
-        )
+        places = opened.places(content) if opened.holds_record(start) and size <= RAW_BYTES_MAX else ()
+        found[number] = _raw(layout, content[:RAW_BYTES_MAX], size, payload.encoding, places)
     return found
 
 
-def _records(opened: Opened, numbers: Iterable[int]) -> dict[int, RawLine]:
-    """Records by number, as text."""
+def _records(layout: Layout, opened: Opened, numbers: Iterable[int]) -> dict[int, RawLine]:
+    """Records by number, as texts."""
     wanted = pl.Series(list(numbers), dtype=pl.Int64).unique()
     found: dict[int, RawLine] = {}
     for cut in opened.cuts():
         here = cut.rows.select("line_no", content=cut.raw).filter(pl.col("line_no").is_in(wanted.implode()))
-        found |= {no: RawLine(content[:RAW_BYTES_MAX], len(content), "utf-8") for no, content in here.iter_rows()}
+        for number, content in here.iter_rows():
+            places = opened.places(content) if len(content) <= RAW_BYTES_MAX else ()
+            found[number] = _raw(layout, content[:RAW_BYTES_MAX], len(content), "utf-8", places)
     return found
+
+
+def _raw(layout: Layout, content: bytes, size: int, encoding: str, places: Places) -> RawLine:
+    return RawLine(
+        content=content,
+        size=size,
+        encoding=encoding,
+        plain=_spans(places, _plain(layout)),
+        accounts=_spans(places, _mapped(layout, _ACCOUNTS)),
+    )
 
 
 def _size(payload: Payload, start: int, end: int) -> int:
@@ -101,34 +100,6 @@ def _starts(payload: Payload, numbers: Iterable[int]) -> dict[int, int]:
     return starts
 
 
-def _places(opened: LineFile, content: bytes) -> dict[str, Span]:
-    """Where the fields of a detail lie, by name; none in a line that has not the declared structure."""
-    shape, encoding = opened.shape, opened.payload.encoding
-    prefix = next((p for p in shape.details if content.startswith(p.encode(encoding))), None)
-    if prefix is None:
-        return {}
-    specs = {name: spec for name, spec in opened.specs.items() if spec.line in (None, prefix)}
-    if isinstance(shape, FixedWidth):
-        if len(content) != shape.record_length:
-            return {}
-        return {name: spec.span for name, spec in specs.items()} | {"": (0, len(prefix.encode(encoding)))}
-    cells = delimited.spans(content, shape)
-    if len(cells) != len(opened.columns):
-        return {}
-    by_column = dict(zip(opened.columns, cells, strict=True))
-    return {name: by_column[spec.column] for name, spec in specs.items() if spec.column in by_column}
-
-
-def _places_in_json(layout: Layout, content: bytes) -> list[tuple[str, Span]]:
-    """Where the fields of a record lie in its object, and without a name the keys that the layout knows."""
-    keys, values = json_text.spans(content)
-    paths = {name: spec.path for name, spec in layout.fields.items() if spec.path is not None}
-    known = {path.rsplit(".", cut)[0] for path in paths.values() for cut in range(path.count(".") + 1)}
-    return [("", keys[path]) for path in known if path in keys] + [
-        (name, values[path]) for name, path in paths.items() if path in values
-    ]
-
-
 def _mapped(layout: Layout, columns: set[str]) -> set[str]:
     """The fields that these canonical columns come from."""
     return {field for column, origin in layout.record.items() if column in columns for field in origin.fields}
@@ -144,5 +115,5 @@ def _plain(layout: Layout) -> set[str]:
     return {name for name, spec in layout.fields.items() if names_nobody(name, spec)} | {""}
 
 
-def _spans(places: list[tuple[str, Span]], names: set[str]) -> tuple[Span, ...]:
+def _spans(places: Places, names: set[str]) -> tuple[Span, ...]:
     return tuple(sorted({span for name, span in places if name in names}))

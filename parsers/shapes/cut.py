@@ -10,6 +10,7 @@ from typing import Final, Literal, Protocol
 
 import polars as pl
 
+from counterfoil.protocols import Span
 from counterfoil.schemas.rules import Check, Rule
 from parsers.fields import FieldSpec, FlagsField, IntegerField
 from parsers.text import LINE_FAULTS
@@ -57,6 +58,9 @@ class Cut:
     groups: pl.DataFrame | None = None
 
 
+Places = Sequence[tuple[str, Span]]
+
+
 class Opened(Protocol):
     """A file opened by its shape."""
 
@@ -77,6 +81,11 @@ class Opened(Protocol):
 
     def cuts(self) -> Iterator[Cut]:
         """The records in file order. ROWS_TOO_MANY before memory is spent on them."""
+        ...
+
+    def places(self, content: bytes) -> Places:
+        """Where the fields lie in the bytes of a record, by name, and without a name what the layout itself says; none
+        in a record that has not the declared structure."""
         ...
 
 

@@ -14,7 +14,7 @@ from counterfoil.schemas.gate import bound_rows
 from parsers.layout import Layout
 from parsers.lines import Block, blocks, open_payload
 from parsers.shapes import json_text
-from parsers.shapes.cut import Cut, join_codes, with_whole
+from parsers.shapes.cut import Cut, Places, join_codes, with_whole
 from parsers.text import content, read_text
 
 _FILLED: Final = re.compile(rb"[^ \t\r\n]")
@@ -37,6 +37,14 @@ class JsonLinesFile:
             count += len(block.sizes)
             bound_rows(count, self.layout, self.name)
             yield self._cut(block)
+
+    def holds_record(self, _start: int) -> bool:
+        """True of every line."""
+        return True
+
+    def places(self, content: bytes) -> Places:
+        """Where the values of an object lie, and the keys that the layout knows."""
+        return json_text.places(content, self.layout.fields)
 
     def _cut(self, block: Block) -> Cut:
         text = read_text(block, self.payload.encoding, None, ())

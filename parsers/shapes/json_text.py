@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from counterfoil.protocols import Span
 from parsers.fields import FieldSpec
-from parsers.shapes.cut import RAW, strip, without_controls
+from parsers.shapes.cut import RAW, Places, strip, without_controls
 
 STEP_RECORDS: Final = 10_000
 """Objects held at a time: each takes about ten times the room of its text."""
@@ -131,8 +131,18 @@ def _are(values: Objects, kind: type) -> NDArray[np.bool_]:
     return np.fromiter(map(kind.__instancecheck__, values), np.bool_, len(values))
 
 
-def spans(content: bytes) -> tuple[dict[str, Span], dict[str, Span]]:
-    """Where the keys and the values of one object lie, both by path."""
+def places(content: bytes, fields: Mapping[str, FieldSpec]) -> Places:
+    """Where the values of an object lie by field, and without a name the keys that the fields' paths hold."""
+    keys, values = _spans(content)
+    paths = {name: spec.path for name, spec in fields.items() if spec.path is not None}
+    known = {path.rsplit(".", cut)[0] for path in paths.values() for cut in range(path.count(".") + 1)}
+    return [("", keys[path]) for path in known if path in keys] + [
+        (name, values[path]) for name, path in paths.items() if path in values
+    ]
+
+
+def _spans(content: bytes) -> tuple[dict[str, Span], dict[str, Span]]:
+    """Where keys and values lie, both by path."""
     keys: dict[str, Span] = {}
     values: dict[str, Span] = {}
     names, last = [""], (0, 0)

@@ -18,7 +18,7 @@ from parsers.layout import Layout
 from parsers.layout_shapes import Delimited, FixedWidth
 from parsers.lines import Block, blocks, open_payload
 from parsers.shapes import delimited, fixed_width
-from parsers.shapes.cut import Cut, begins, join_codes, strip, with_whole
+from parsers.shapes.cut import Cut, Places, begins, join_codes, strip, with_whole
 from parsers.shapes.heading import heading
 from parsers.shapes.mixed import Sorter
 from parsers.text import Text, read_text
@@ -77,6 +77,27 @@ class LineFile:
             yield Cut(with_whole(join_codes(cut.rows, self.layout.fields)), cut.raw, cut.passed, cut.groups)
         if sorter is not None:
             sorter.close()
+
+    def holds_record(self, start: int) -> bool:
+        """True where a line between header and trailer begins."""
+        return self.details_start <= start < self.details_end
+
+    def places(self, content: bytes) -> Places:
+        """Where the fields of a detail lie, and the prefix that it begins with."""
+        shape, encoding = self.shape, self.payload.encoding
+        prefix = next((p for p in shape.details if content.startswith(p.encode(encoding))), None)
+        if prefix is None:
+            return ()
+        specs = {name: spec for name, spec in self.specs.items() if spec.line in (None, prefix)}
+        if isinstance(shape, FixedWidth):
+            if len(content) != shape.record_length:
+                return ()
+            return [*((name, spec.span) for name, spec in specs.items()), ("", (0, len(prefix.encode(encoding))))]
+        cells = delimited.spans(content, shape)
+        if len(cells) != len(self.columns):
+            return ()
+        by_column = dict(zip(self.columns, cells, strict=True))
+        return [(name, by_column[spec.column]) for name, spec in specs.items() if spec.column in by_column]
 
     def _text(self, block: Block) -> Text:
         shape, encoding = self.shape, self.payload.encoding

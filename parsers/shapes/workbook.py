@@ -1,0 +1,173 @@
+"""A workbook's sheet as rows of texts, once the zip and the sheet's XML hold nothing that would make them say less.
+
+Here: what is refused before a value is read: zip bombs, formulas, cells in error, merged cells, hidden sheets, cells so
+far out that the table between would fill the memory. Not here: which columns are which (``xlsx``).
+"""
+
+import io
+import posixpath
+import re
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import fastexcel
+import polars as pl
+from lxml import etree
+
+from parsers.shapes.xml_text import OPTIONS, local
+
+FILE_BYTES_MAX: Final = 64 * 1024 * 1024
+"""A workbook is read whole; a full sheet of a million rows and ten columns stays below."""
+
+PARTS_BYTES_MAX: Final = 512 * 1024 * 1024
+RATIO_MAX: Final = 200
+"""Unpacked beside packed, counted from RATIO_FROM_BYTES on; sheets of one value repeated come near 100."""
+RATIO_FROM_BYTES: Final = 1024 * 1024
+PARTS_MAX: Final = 10_000
+CELLS_MAX: Final = 25_000_000
+"""The reader holds every cell from the first to the last, the absent ones too."""
+
+DIGITS_KEPT: Final = 15
+"""Significant digits of a number that spreadsheets keep."""
+
+_WORKBOOK: Final = "xl/workbook.xml"
+_RELATIONS: Final = "xl/_rels/workbook.xml.rels"
+_READ_WHOLE: Final = (_WORKBOOK, _RELATIONS, "xl/styles.xml", "xl/sharedStrings.xml")
+
+_BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?!!DOCTYPE)")
+_DOCTYPE: Final = re.compile(rb"<!(?:DOCTYPE|ENTITY)")
+_DECLARED: Final = re.compile(rb"""<\?xml[^<>]*\sencoding\s*=\s*["'](?!utf-8["'])[^"']*["']""", re.IGNORECASE)
+_FORMULA: Final = re.compile(rb"<(?:\w+:)?f[\s/>]")
+_ERROR: Final = re.compile(rb"""<(?:\w+:)?c\s[^<>]*\bt\s*=\s*["']e["']""")
+_MERGED: Final = re.compile(rb"""<(?:\w+:)?mergeCell\s[^<>]*\bref\s*=\s*["']([A-Z]+)([0-9]+):([A-Z]+)([0-9]+)["']""")
+_CELL: Final = re.compile(rb"<(?:\w+:)?c[\s/>]")
+_PLACED: Final = r"""<(?:\w+:)?c\s+(?:[^<>]*\s)?r\s*=\s*["']([A-Z]{1,3}[0-9]{1,7})["']"""
+_LONG_NUMBER: Final = re.compile(
+    rb"""<(?:\w+:)?c\s([^<>]*)>\s*<(?:\w+:)?v>\s*-?(?:[0-9]{16,}[^<]*|[0-9.]+[eE]\+?(?:1[5-9]|[2-9][0-9]|[0-9]{3,}))\s*<"""
+)
+_NO_NUMBER: Final = re.compile(rb"""\bt\s*=\s*["'](?!n["'])""")
+_NAMED: Final = re.compile(rb"""\br\s*=\s*["']([A-Z]+)([0-9]+)["']""")
+
+
+class WorkbookError(ValueError):
+    """A workbook that is not read, and why, in words for the partner."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """``cells``: one String column a column of the sheet, from A on, one row a row of it, from 1 on; null for no value.
+    ``long_numbers``: the numbers of rows with a number of more digits than are kept."""
+
+    cells: pl.DataFrame
+    long_numbers: frozenset[int]
+
+
+def read_sheet(path: Path, name: str, header_row: int) -> Sheet:
+    """One sheet by name; WorkbookError."""
+    data = path.read_bytes()
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as parts:
+            xml = _sheet_xml(parts, name)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise WorkbookError(f"no workbook that can be unpacked ({type(error).__name__})") from None
+    _check_sheet(xml, name, header_row)
+    _bound_cells(xml, name)
+    try:
+        sheet = fastexcel.read_excel(data).load_sheet(name, header_row=None, skip_rows=0, dtypes="string")
+        cells = sheet.to_polars()
+    except fastexcel.FastExcelError as error:
+        raise WorkbookError(f"sheet {name!r}, which cannot be read ({type(error).__name__})") from None
+    # Columns before the first one used are left out by the reader; their places count all the same.
+    used = {column.absolute_index: column.name for column in sheet.available_columns()}
+    width = max(used, default=-1) + 1
+    columns = [(pl.col(used[i]) if i in used else pl.lit(None, pl.String)).alias(letters(i)) for i in range(width)]
+    return Sheet(cells.select(columns) if columns else pl.DataFrame(), _long_numbers(xml))
+
+
+def letters(index: int) -> str:
+    """The name of a column, from 0 on: A to Z, then AA."""
+    head = letters(index // 26 - 1) if index >= 26 else ""
+    return head + chr(ord("A") + index % 26)
+
+
+def number_of(column: str) -> int:
+    """The place of a column by its name, from 0 on."""
+    place = 0
+    for letter in column:
+        place = place * 26 + ord(letter) - ord("A") + 1
+    return place - 1
+
+
+def _sheet_xml(parts: zipfile.ZipFile, name: str) -> bytes:
+    """The XML of the sheet; every part that will be read is unpacked here once, so that none is longer than it says."""
+    infos = parts.infolist()
+    names = [info.filename for info in infos]
+    packed, unpacked = sum(info.compress_size for info in infos), sum(info.file_size for info in infos)
+    if len(infos) > PARTS_MAX or len(set(names)) != len(names):
+        raise WorkbookError(f"{len(infos):,} parts, some of one name or too many")
+    if unpacked > PARTS_BYTES_MAX or (unpacked > RATIO_FROM_BYTES and unpacked > packed * RATIO_MAX):
+        raise WorkbookError(f"{unpacked:,} bytes unpacked from {packed:,}; at most {RATIO_MAX} times as many")
+    if _WORKBOOK not in names or _RELATIONS not in names:
+        raise WorkbookError("a zip that is no workbook")
+    read = {part: _plain_xml(parts.read(part), part) for part in _READ_WHOLE if part in names}
+    sheets = [element for element in _parsed(read[_WORKBOOK]).iter("{*}sheet") if element.get("name") == name]
+    if not sheets:
+        raise WorkbookError(f"no sheet {name!r}")
+    if sheets[0].get("state", "visible") != "visible":
+        raise WorkbookError(f"sheet {name!r}, hidden")
+    relation = next((value for key, value in sheets[0].items() if local(str(key)) == "id"), None)
+    relations = {str(e.get("Id")): str(e.get("Target", "")) for e in _parsed(read[_RELATIONS]).iter("{*}Relationship")}
+    part = posixpath.normpath(posixpath.join("/xl", relations.get(str(relation), ""))).lstrip("/")
+    if part not in names:
+        raise WorkbookError(f"no cells of sheet {name!r}")
+    return _plain_xml(parts.read(part), part)
+
+
+def _plain_xml(content: bytes, part: str) -> bytes:
+    if _BEGIN.match(content) is None or _DECLARED.match(content) or _DOCTYPE.search(content):
+        raise WorkbookError(f"part {part!r}, not in UTF-8 or with a document type")
+    return content
+
+
+def _parsed(content: bytes) -> etree._Element:
+    try:
+        return etree.fromstring(content, etree.XMLParser(**OPTIONS))
+    except etree.XMLSyntaxError:
+        raise WorkbookError("a list of sheets that is no well-formed XML") from None
+
+
+def _check_sheet(xml: bytes, name: str, header_row: int) -> None:
+    """Refuse cells that do not hold what they show."""
+    for pattern, what in ((_FORMULA, "a formula"), (_ERROR, "an error for a value")):
+        match = pattern.search(xml)
+        if match is not None:
+            cell = [*_NAMED.finditer(xml, max(0, match.start() - 200), match.end() + 200)]
+            before = [found for found in cell if found.start() < match.end()]
+            place = (before or cell)[-1][0].split(b"=")[1].strip(b"\"' ").decode() if cell else "a cell"
+            raise WorkbookError(f"{what} in {place} of sheet {name!r}; values alone were agreed")
+    for match in _MERGED.finditer(xml):
+        if int(match[4]) >= header_row:
+            cells = f"{match[1].decode()}{match[2].decode()}:{match[3].decode()}{match[4].decode()}"
+            raise WorkbookError(f"merged cells {cells} in sheet {name!r}")
+
+
+def _bound_cells(xml: bytes, name: str) -> None:
+    text = pl.Series([xml.decode("utf-8", "replace")])
+    places = text.str.extract_all(_PLACED).explode().drop_nulls().str.extract(_PLACED, 1)
+    if places.len() != len(_CELL.findall(xml)):
+        raise WorkbookError(f"cells without a place in sheet {name!r}")
+    if places.is_empty():
+        return
+    columns = places.str.strip_chars_end("0123456789").unique()
+    width = max(map(number_of, columns)) + 1
+    height = places.to_frame("place").select(pl.col("place").str.extract("([0-9]+)", 1).cast(pl.Int64).max()).item()
+    if width * height > CELLS_MAX:
+        raise WorkbookError(f"cells as far as {letters(width - 1)}{height} in sheet {name!r}")
+
+
+def _long_numbers(xml: bytes) -> frozenset[int]:
+    found = (match[1] for match in _LONG_NUMBER.finditer(xml) if _NO_NUMBER.search(match[1]) is None)
+    return frozenset(int(place[2]) for attributes in found if (place := _NAMED.search(attributes)))
