@@ -42,6 +42,17 @@ def bound_bytes(path: Path, layout: Feed, name: str, most: int | None = None) ->
     return size
 
 
+def wrong_encoding(layout: Feed, name: str, encoding: str) -> PermanentError:
+    """The error of a file that is not even text in the declared encoding."""
+    return PermanentError(
+        Code.ENVELOPE_INVALID,
+        f"{layout.key} {name!r}",
+        found=f"bytes that are not {encoding}",
+        expected=f"{encoding}, as the layout says",
+        remedy="Ask the partner for the declared encoding, or declare this one in a new layout version",
+    )
+
+
 def empty_file(layout: Feed, name: str, found: str) -> PermanentError:
     """The error of a file that says nothing, not even that there was nothing to say."""
     return PermanentError(

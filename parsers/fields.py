@@ -20,13 +20,13 @@ PACKED_BYTES_MAX: Final = 9
 """Seventeen digits and a sign: more than any number that is taken."""
 
 
-Path = Annotated[str, Field(pattern=r"^[^.@\s]+(\.[^.@\s]+)*$")]
+Path = Annotated[str, Field(pattern=r"^([^.@\s]+\.)*@?[^.@\s]+$")]
 """Names with dots between them, such as ``order.amount``."""
 
 
 class Place(Contract):
     """Where a value lies, by the layout's shape: ``from`` and ``length`` in bytes (fixed width), ``column``
-    (delimited, xlsx), or ``path`` (JSON).
+    (delimited, xlsx), or ``path`` (JSON, XML).
 
     ``line`` is the prefix of the line that holds it, where that is not the detail itself: a header or trailer line for
     envelope fields; for fields a group's header, an addenda line, or one of several details. The ``column`` of such a

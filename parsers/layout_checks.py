@@ -15,7 +15,7 @@ from counterfoil.feed import FeedKind
 from counterfoil.schemas.tables import ACCEPTED, CLOSED_SETS, DECLARED_POINTS, NULLABLE, OUTCOMES
 from parsers.fields import CodeField, DateField, FieldSpec, FlagsField, IntegerField, TextField
 from parsers.layout_parts import Origin, Proof, Said
-from parsers.layout_shapes import EBCDIC, Delimited, FixedWidth, JsonLines, Table, Xlsx
+from parsers.layout_shapes import EBCDIC, Delimited, FixedWidth, Json, JsonLines, Table, Xlsx, Xml
 
 if TYPE_CHECKING:
     from parsers.layout import Layout
@@ -56,7 +56,7 @@ def _check_bytes(layout: "Layout") -> None:
     if layout.lines is None and not isinstance(layout.shape, JsonLines):
         _need(layout.recognise.first_line is None, "recognise.first_line: the file is not made of lines")
     unicode = layout.encoding in ("utf-8", "utf-16")
-    _need(unicode or not isinstance(layout.shape, JsonLines), "encoding: JSON is utf-8 or utf-16")
+    _need(unicode or not isinstance(layout.shape, Json | JsonLines), "encoding: JSON is utf-8 or utf-16")
     _need(layout.encoding == "utf-8" or not isinstance(layout.shape, Xlsx), "encoding: a workbook is utf-8 inside")
     specs = (*layout.fields.values(), *layout.envelope.values())
     if any(isinstance(spec, IntegerField) and spec.sign == "packed" for spec in specs):
@@ -97,6 +97,8 @@ def _check_envelope(layout: "Layout", where: str, spec: FieldSpec) -> None:
         known = [prefix for prefix in (*lines.headers, *lines.trailers, *group) if prefix]
         _need(spec.line in known, f"{where}: line must be one of {', '.join(known)}")
     else:
+        bare = isinstance(layout.shape, Json) and layout.shape.records is None
+        _need(not bare, f"{where}: a document that is an array has no envelope")
         _need(spec.line is None, f"{where}: line is for files of lines")
     _check_place(layout, where, spec, numbered=True)
 
@@ -109,8 +111,9 @@ def _check_place(layout: "Layout", where: str, spec: FieldSpec, *, numbered: boo
         case FixedWidth():
             _need(spec.start is not None, f"{where}: a fixed width field has from and length")
             _need(spec.span[1] <= shape.record_length, f"{where}: ends beyond the record's {shape.record_length} bytes")
-        case JsonLines():
+        case Json() | JsonLines() | Xml():
             _need(spec.path is not None, f"{where}: a field of this shape has a path")
+            _need("@" not in (spec.path or "") or isinstance(shape, Xml), f"{where}: attributes are for XML")
         case Xlsx() if numbered:
             row = int((spec.cell or "0").lstrip(ascii_uppercase))
             _need(0 < row < shape.header_row, f"{where}: an envelope field has a cell above shape.header_row")

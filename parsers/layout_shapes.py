@@ -132,6 +132,16 @@ class JsonLines(Contract):
     type: Literal["json_lines"]
 
 
+class Json(Contract):
+    """One JSON document; ``records`` is the path of the array of its records, which without it the document itself is.
+
+    A field's path begins in its record, that of an envelope field at the top.
+    """
+
+    type: Literal["json"]
+    records: str | None = Field(default=None, pattern=r"^[^.@\s]+(\.[^.@\s]+)*$")
+
+
 class Xlsx(Table):
     """One sheet of a workbook: its column names in ``header_row`` (from 1), and one record a row below it.
 
@@ -144,4 +154,15 @@ class Xlsx(Table):
     header_row: int = Field(default=1, ge=1, le=1000)
 
 
-Shape = Annotated[FixedWidth | Delimited | JsonLines | Xlsx, Field(discriminator="type")]
+class Xml(Contract):
+    """One XML document; ``record`` is the path of the records' element, from the root on, as in ``HandBack.Transfer``.
+
+    A field's path begins below its record, that of an envelope field below the root; the last part may be an attribute,
+    as in ``Amount.@currency``. Namespaces are passed over.
+    """
+
+    type: Literal["xml"]
+    record: str = Field(pattern=r"^[^.@\s]+(\.[^.@\s]+)+$")
+
+
+Shape = Annotated[FixedWidth | Delimited | JsonLines | Json | Xlsx | Xml, Field(discriminator="type")]

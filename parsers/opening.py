@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import assert_never
 
 from parsers.layout import Layout
-from parsers.layout_shapes import Delimited, FixedWidth, JsonLines, Xlsx
+from parsers.layout_shapes import Delimited, FixedWidth, Json, JsonLines, Xlsx, Xml
 from parsers.shapes.cut import Opened
+from parsers.shapes.json_document import JsonFile
 from parsers.shapes.json_lines import JsonLinesFile
 from parsers.shapes.line_file import LineFile
 from parsers.shapes.xlsx import XlsxFile
+from parsers.shapes.xml_file import XmlFile
 
 
 def open_file(layout: Layout, path: Path, name: str) -> Opened:
@@ -21,6 +23,10 @@ def open_file(layout: Layout, path: Path, name: str) -> Opened:
             return LineFile(layout, layout.shape, path, name)
         case JsonLines():
             return JsonLinesFile(layout, path, name)
+        case Json():
+            return JsonFile(layout, layout.shape, path, name)
+        case Xml():
+            return XmlFile(layout, layout.shape, path, name)
         case Xlsx():
             return XlsxFile(layout, layout.shape, path, name)
     assert_never(layout.shape)

@@ -4,6 +4,7 @@ Here: finding lines without reading records, and of files that are not made of l
 where fields lie in one (``shapes``), what is hidden of them (the core's ``masking``), or typed values (``reader``).
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,8 @@ from parsers.opening import open_file
 from parsers.shapes.cut import Opened, Places
 from parsers.shapes.json_lines import JsonLinesFile
 from parsers.shapes.line_file import LineFile
+
+_LINE_BREAK: Final = re.compile(rb"\s*[\r\n]\s*")
 
 _ACCOUNTS: Final = {"member", "to_account", "owner", "survivor"}
 """Canonical columns that hold somebody's number or name."""
@@ -49,12 +52,13 @@ def read_lines(layout: Layout, name: str, path: Path, numbers: Iterable[int]) ->
 
 
 def _records(layout: Layout, opened: Opened, numbers: Iterable[int]) -> dict[int, RawLine]:
-    """Records by number, as texts."""
+    """Records by number, each on one line."""
     wanted = pl.Series(list(numbers), dtype=pl.Int64).unique()
     found: dict[int, RawLine] = {}
     for cut in opened.cuts():
-        here = cut.rows.select("line_no", content=cut.raw).filter(pl.col("line_no").is_in(wanted.implode()))
-        for number, content in here.iter_rows():
+        here = cut.rows.select("line_no", "line.size", content=cut.raw)
+        for number, size, whole in here.filter(pl.col("line_no").is_in(wanted.implode())).iter_rows():
+            content = _LINE_BREAK.sub(b" ", whole[:size].strip())
             places = opened.places(content) if len(content) <= RAW_BYTES_MAX else ()
             found[number] = _raw(layout, content[:RAW_BYTES_MAX], len(content), "utf-8", places)
     return found

@@ -4,6 +4,7 @@ Here: the tables that a shape gives, the rules for records that have not the dec
 any shape, or what a field's text means (``values``).
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
@@ -134,6 +135,11 @@ def without_controls(rows: pl.DataFrame, fields: Mapping[str, FieldSpec]) -> pl.
     """Add ``line.plain``, of texts in which a line end or another control character can be written."""
     texts = [pl.col(RAW + name) for name in fields]
     return rows.with_columns(~pl.any_horizontal(text.str.contains(_CONTROLS) for text in texts).alias("line.plain"))
+
+
+def is_plain(text: str) -> bool:
+    """True for a text without control characters."""
+    return re.search(_CONTROLS, text) is None
 
 
 def join_codes(rows: pl.DataFrame, fields: Mapping[str, FieldSpec]) -> pl.DataFrame:

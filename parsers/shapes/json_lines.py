@@ -57,4 +57,4 @@ class JsonLinesFile:
         if rows.height:
             rows = rows.hstack(json_text.cut(rows["line.content"], fields))
             rows = with_whole(join_codes(rows, self.layout.fields))
-        return Cut(rows.drop("line.content"), raw, passed)
+        return Cut(rows.drop("line.content", "line.parsed", strict=False), raw, passed)

@@ -39,10 +39,11 @@ class KeyTwiceError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Scanned:
-    """One object a text, the empty one where there is none; and which of the texts are one object, and say each key
-    once."""
+    """One object a text, the empty one where there is none; and which of the texts are JSON, are one object, and say
+    each key once."""
 
     objects: Objects
+    parsed: NDArray[np.bool_]
     whole: NDArray[np.bool_]
     once: NDArray[np.bool_]
 
@@ -64,7 +65,7 @@ def _refuse(constant: str) -> None:
 
 
 def cut(texts: pl.Series, specs: Mapping[str, FieldSpec]) -> pl.DataFrame:
-    """One row a text: ``raw.<field>``, line.object, line.once, line.single and line.plain."""
+    """One row a text: ``raw.<field>``, line.parsed, line.object, line.once, line.single and line.plain."""
     parts = [_cut(texts.slice(first, STEP_RECORDS), specs) for first in range(0, texts.len(), STEP_RECORDS)]
     return without_controls(strip(pl.concat(parts), specs), specs)
 
@@ -78,7 +79,12 @@ def _cut(texts: pl.Series, specs: Mapping[str, FieldSpec]) -> pl.DataFrame:
     for name, spec in specs.items():
         columns[RAW + name], wrong = texts_at(scanned.objects, (spec.path or "").split("."))
         nested |= wrong
-    shape = {"line.object": scanned.whole, "line.once": scanned.once, "line.single": ~nested}
+    shape = {
+        "line.parsed": scanned.parsed | lone.to_numpy(),
+        "line.object": scanned.whole,
+        "line.once": scanned.once,
+        "line.single": ~nested,
+    }
     return pl.DataFrame(columns | {name: pl.Series(values) for name, values in shape.items()})
 
 
@@ -96,11 +102,12 @@ def scan(texts: Sequence[str]) -> Scanned:
             found.append((None, -1))
     objects = _array(list(map(itemgetter(0), found)))
     ends = np.fromiter(map(itemgetter(1), found), np.int64, len(found))
-    whole = _are(objects, dict) & (ends == np.fromiter(map(len, texts), np.int64, len(texts)))
     once = np.ones(len(texts), np.bool_)
     once[twice] = False
+    parsed = (ends == np.fromiter(map(len, texts), np.int64, len(texts))) | ~once
+    whole = _are(objects, dict) & parsed
     objects[~whole] = {}
-    return Scanned(objects, whole | ~once, once)
+    return Scanned(objects, parsed, whole | ~once, once)
 
 
 def texts_at(objects: Objects, path: Sequence[str]) -> tuple[pl.Series, NDArray[np.bool_]]:
@@ -131,6 +138,17 @@ def _are(values: Objects, kind: type) -> NDArray[np.bool_]:
     return np.fromiter(map(kind.__instancecheck__, values), np.bool_, len(values))
 
 
+def array_at(content: bytes, path: str) -> int | None:
+    """Behind the bracket that opens the array at a path, which is looked for in objects only."""
+    names, last = [""], b""
+    for match in _TOKEN.finditer(content):
+        token = match[0]
+        if token == b"[" and ".".join(names[1:]) == path:
+            return match.end()
+        names, last = _step(names, last, token), token
+    return None
+
+
 def places(content: bytes, fields: Mapping[str, FieldSpec]) -> Places:
     """Where the values of an object lie by field, and without a name the keys that the fields' paths hold."""
     keys, values = _spans(content)
@@ -148,16 +166,24 @@ def _spans(content: bytes) -> tuple[dict[str, Span], dict[str, Span]]:
     names, last = [""], (0, 0)
     for match in _TOKEN.finditer(content):
         token = match[0]
+        names = _step(names, content[slice(*last)], token)
         if token == b":":
-            names[-1] = content[slice(*last)].strip(b'"').decode("utf-8", "replace")
             keys[".".join(names[1:])] = last
-        elif token == b",":
-            names[-1] = ""
-        elif token in b"{[":
-            names.append("")
-        elif token in b"}]":
-            del names[max(1, len(names) - 1) :]
-        else:
+        elif token not in b"{}[],":
             last = match.span()
             values.setdefault(".".join(names[1:]), last)
     return keys, values
+
+
+def _step(names: list[str], last: bytes, token: bytes) -> list[str]:
+    """The names on the way to what comes behind a token; ``last`` is the one before it."""
+    match token:
+        case b":":
+            return [*names[:-1], last[1:-1].decode("utf-8", "replace")]
+        case b",":
+            return [*names[:-1], ""]
+        case b"{" | b"[":
+            return [*names, ""]
+        case b"}" | b"]":
+            return names[: max(1, len(names) - 1)]
+    return names

@@ -118,7 +118,7 @@ def _sheet_xml(parts: zipfile.ZipFile, name: str) -> bytes:
         raise WorkbookError(f"no sheet {name!r}")
     if sheets[0].get("state", "visible") != "visible":
         raise WorkbookError(f"sheet {name!r}, hidden")
-    relation = next((value for key, value in sheets[0].items() if local(str(key)) == "id"), None)
+    relation = next((value for key, value in sheets[0].items() if local(key) == "id"), None)
     relations = {str(e.get("Id")): str(e.get("Target", "")) for e in _parsed(read[_RELATIONS]).iter("{*}Relationship")}
     part = posixpath.normpath(posixpath.join("/xl", relations.get(str(relation), ""))).lstrip("/")
     if part not in names:

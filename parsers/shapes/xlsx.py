@@ -17,7 +17,7 @@ from parsers.faults import bound_bytes, broken, empty_file
 from parsers.fields import DateField, FieldSpec
 from parsers.layout import Layout
 from parsers.layout_shapes import Xlsx
-from parsers.shapes.cut import RAW, Cut, Places, join_codes, strip, with_whole, without_controls
+from parsers.shapes.cut import RAW, Cut, Places, is_plain, join_codes, strip, with_whole, without_controls
 from parsers.shapes.heading import heading
 from parsers.shapes.workbook import FILE_BYTES_MAX, WorkbookError, letters, number_of, read_sheet
 
@@ -110,6 +110,8 @@ class XlsxFile:
         cells = self.sheet.cells
         inside = row <= cells.height and number_of(column) < cells.width
         text = (cells[column][row - 1] if inside else None) or ""
+        if not is_plain(text):
+            raise self._broken(f"a control character in {cell}")
         return text.removesuffix(_MIDNIGHT) if _is_day(spec) else text
 
     def _broken(self, found: str) -> Exception:

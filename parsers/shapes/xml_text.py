@@ -1,14 +1,19 @@
 """XML read with nothing of it believed: no document type, no entity of its own, no network, bounded depth.
 
-Here: how a parser is made, and what a declared encoding must be. Not here: which elements are records (``xml_file``) or
-sheets (``workbook``).
+Here: how a parser is made, what an element holds by path, and where that lies in it as text. Not here: which elements
+are records (``xml_file``) or sheets (``workbook``).
 """
 
 import codecs
 import re
+from collections.abc import Mapping
 from typing import Final, TypedDict
 
 from lxml import etree
+
+from counterfoil.protocols import Span
+from parsers.fields import FieldSpec
+from parsers.shapes.cut import Places
 
 HEAD_BYTES: Final = 1024
 """An XML declaration stands first and is much shorter."""
@@ -17,6 +22,16 @@ _DECLARED: Final = re.compile(r"""^\ufeff?<\?xml\s[^>]*?\sencoding\s*=\s*["']([A
 
 
 _KINDS: Final = {code: name for name, code in vars(etree.ErrorTypes).items() if isinstance(code, int)}
+
+
+_BLANKS: Final = " \t\r\n"
+_TOKEN: Final = re.compile(
+    rb"<(?P<end>/?)(?P<name>[^\s<>/]+)(?P<attributes>(?:\s+[^<>]*?)?)(?P<empty>/?)>|(?P<text>[^<]+)", re.DOTALL
+)
+_ATTRIBUTE: Final = re.compile(rb"""([^\s=]+)=("[^"]*"|'[^']*')""")
+
+Texts = dict[str, list[str | None]]
+"""What an element holds, by path: a text each time that the path occurs, None where there is no text but elements."""
 
 
 class Options(TypedDict):
@@ -40,9 +55,9 @@ OPTIONS: Final[Options] = {
 }
 
 
-def local(tag: str) -> str:
+def local(tag: object) -> str:
     """A name without its namespace."""
-    return tag.rpartition("}")[2]
+    return str(tag).rpartition("}")[2]
 
 
 def declared_otherwise(head: bytes, encoding: str) -> str | None:
@@ -55,6 +70,85 @@ def declared_otherwise(head: bytes, encoding: str) -> str | None:
     except LookupError:
         same = False
     return None if same else match[1]
+
+
+def flat(element: etree._Element) -> Texts:
+    """What the elements and attributes in an element hold; namespaces and blanks around texts are passed over."""
+    texts: Texts = {}
+    _add_inner(element, "", texts)
+    return texts
+
+
+def before(record: etree._Element) -> Texts:
+    """What a document held when one of its elements began; those behind may not be whole yet."""
+    texts: Texts = {}
+    above = [*record.iterancestors()]
+    names = [local(element.tag) for element in reversed(above[:-1])]
+    for element, depth in zip((record, *above), range(len(names), -2, -1), strict=True):
+        if element is not record:
+            _add_attributes(element, "".join(f"{name}." for name in names[: depth + 1]), texts)
+        for done in reversed([*element.itersiblings(preceding=True)]):
+            _add(done, "".join(f"{name}." for name in names[:depth]), texts)
+    return texts
+
+
+def _add(element: etree._Element, holder: str, texts: Texts) -> None:
+    if not isinstance(element.tag, str):
+        texts.setdefault(holder.removesuffix("."), []).append(None)  # an entity that nothing defines
+        return
+    path = holder + local(element.tag)
+    texts.setdefault(path, []).append(None if len(element) else (element.text or "").strip(_BLANKS))
+    _add_inner(element, path + ".", texts)
+
+
+def _add_inner(element: etree._Element, holder: str, texts: Texts) -> None:
+    _add_attributes(element, holder, texts)
+    for child in element:
+        _add(child, holder, texts)
+
+
+def _add_attributes(element: etree._Element, holder: str, texts: Texts) -> None:
+    for name, value in element.items():
+        texts.setdefault(f"{holder}@{local(name)}", []).append(str(value).strip(_BLANKS))
+
+
+def text_at(texts: Texts, path: str) -> tuple[str, bool, bool]:
+    """The text at a path, the empty one where there is none; whether it is there once; whether it is single."""
+    found = texts.get(path, [""])
+    once, single = len(found) == 1, found[0] is not None
+    above, _, last = path.rpartition(".")
+    if last.startswith("@"):
+        # An element may have attributes and a text.
+        once, above = once and len(texts.get(above, [None])) == 1, above.rpartition(".")[0]
+    while above:
+        holders = texts.get(above, [None])
+        once, single = once and len(holders) == 1, single and not holders[0]
+        above = above.rpartition(".")[0]
+    return found[0] or "", once, single
+
+
+def places(content: bytes, fields: Mapping[str, FieldSpec]) -> Places:
+    """Where the values of an element lie by field, and without a name the names that the fields' paths hold."""
+    paths = {name: spec.path for name, spec in fields.items() if spec.path is not None}
+    known = {""} | {path.rsplit(".", cut)[0] for path in paths.values() for cut in range(path.count(".") + 1)}
+    values: dict[str, Span] = {}
+    found: list[tuple[str, Span]] = []
+    names: list[str] = []
+    for match in _TOKEN.finditer(content):
+        if match["text"] is not None:
+            values.setdefault(".".join(names[1:]), match.span())
+            continue
+        name = match["name"].decode("utf-8", "replace").rpartition(":")[2]
+        names = names if match["end"] else [*names, name]
+        path = ".".join(names[1:])
+        found += [("", match.span("name"))] if path in known else []
+        for part in _ATTRIBUTE.finditer(content, *match.span("attributes")):
+            attribute = f"{path}.@{part[1].decode('utf-8', 'replace').rpartition(':')[2]}".removeprefix(".")
+            values.setdefault(attribute, part.span(2))
+            found += [("", part.span(1))] if attribute in known else []
+        if match["end"] or match["empty"]:
+            names = names[:-1]
+    return found + [(name, values[path]) for name, path in paths.items() if path in values]
 
 
 def where(error: etree.XMLSyntaxError) -> str:
