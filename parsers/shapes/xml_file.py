@@ -157,11 +157,7 @@ class XmlFile:
 
 def _row(record: etree._Element, fields: Mapping[str, FieldSpec]) -> Row:
     texts = flat(record)
-    found = {RAW + name: text_at(texts, spec.path or "") for name, spec in fields.items()}
+    found = [text_at(texts, spec.path or "") for spec in fields.values()]
     raw = etree.tostring(record, encoding="utf-8", with_tail=False)
-    return (
-        raw,
-        {name: text for name, (text, _, _) in found.items()},
-        all(once for _, once, _ in found.values()),
-        all(single for _, _, single in found.values()),
-    )
+    row = {RAW + name: text for name, (text, _, _) in zip(fields, found, strict=True)}
+    return raw, row, all(once for _, once, _ in found), all(single for _, _, single in found)

@@ -6,7 +6,8 @@ are records (``xml_file``) or sheets (``workbook``).
 
 import codecs
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final, TypedDict
 
 from lxml import etree
@@ -29,6 +30,8 @@ _TOKEN: Final = re.compile(
     rb"<(?P<end>/?)(?P<name>[^\s<>/]+)(?P<attributes>(?:\s+[^<>]*?)?)(?P<empty>/?)>|(?P<text>[^<]+)", re.DOTALL
 )
 _ATTRIBUTE: Final = re.compile(rb"""([^\s=]+)=("[^"]*"|'[^']*')""")
+
+_NOTHING: Final[Sequence[str | None]] = ("",)
 
 Texts = dict[str, list[str | None]]
 """What an element holds, by path: a text each time that the path occurs, None where there is no text but elements."""
@@ -114,17 +117,19 @@ def _add_attributes(element: etree._Element, holder: str, texts: Texts) -> None:
 
 def text_at(texts: Texts, path: str) -> tuple[str, bool, bool]:
     """The text at a path, the empty one where there is none; whether it is there once; whether it is single."""
-    found = texts.get(path, [""])
+    found = texts.get(path, _NOTHING)
     once, single = len(found) == 1, found[0] is not None
-    above, _, last = path.rpartition(".")
-    if last.startswith("@"):
-        # An element may have attributes and a text.
-        once, above = once and len(texts.get(above, [None])) == 1, above.rpartition(".")[0]
-    while above:
-        holders = texts.get(above, [None])
-        once, single = once and len(holders) == 1, single and not holders[0]
-        above = above.rpartition(".")[0]
+    for holder, bare in _holders(path):
+        holders = texts.get(holder, _NOTHING)
+        once, single = once and len(holders) == 1, single and not (bare and holders[0])
     return found[0] or "", once, single
+
+
+@lru_cache(maxsize=1024)
+def _holders(path: str) -> tuple[tuple[str, bool], ...]:
+    """The paths of the elements around a value, and of each whether it may hold no text; beside attributes it may."""
+    names = path.split(".")
+    return tuple((".".join(names[:i]), not names[i].startswith("@")) for i in range(1, len(names)))
 
 
 def places(content: bytes, fields: Mapping[str, FieldSpec]) -> Places:

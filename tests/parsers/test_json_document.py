@@ -169,7 +169,8 @@ def test_records_are_found_wherever_pieces_end(
 ) -> None:
     monkeypatch.setattr(json_document, "PIECE_BYTES", piece)
     monkeypatch.setattr(json_text, "STEP_RECORDS", 3)
-    written = document(*(json.dumps(record, ensure_ascii=loose, indent=1 if loose else None) for record in records))
+    texts = (json.dumps(record, ensure_ascii=loose, indent=1 if loose else None) for record in records)
+    written = document(*texts, total="0")
     (tmp_path / "payload").unlink(missing_ok=True)
     (tmp_path / "payload").write_text(written)
     layout = layout_of()
