@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Final
 
 import fastexcel
@@ -22,7 +23,7 @@ from parsers.shapes.xml_text import OPTIONS, local
 FILE_BYTES_MAX: Final = 64 * 1024 * 1024
 """A workbook is read whole; a full sheet of a million rows and ten columns stays below."""
 
-PARTS_BYTES_MAX: Final = 512 * 1024 * 1024
+PARTS_BYTES_MAX: Final = 256 * 1024 * 1024
 RATIO_MAX: Final = 200
 """Unpacked beside packed, counted from RATIO_FROM_BYTES on; sheets of one value repeated come near 100."""
 RATIO_FROM_BYTES: Final = 1024 * 1024
@@ -40,16 +41,15 @@ _READ_WHOLE: Final = (_WORKBOOK, _RELATIONS, "xl/styles.xml", "xl/sharedStrings.
 _BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?!!DOCTYPE)")
 _DOCTYPE: Final = re.compile(rb"<!(?:DOCTYPE|ENTITY)")
 _DECLARED: Final = re.compile(rb"""<\?xml[^<>]*\sencoding\s*=\s*["'](?!utf-8["'])[^"']*["']""", re.IGNORECASE)
-_FORMULA: Final = re.compile(rb"<(?:\w+:)?f[\s/>]")
-_ERROR: Final = re.compile(rb"""<(?:\w+:)?c\s[^<>]*\bt\s*=\s*["']e["']""")
-_MERGED: Final = re.compile(rb"""<(?:\w+:)?mergeCell\s[^<>]*\bref\s*=\s*["']([A-Z]+)([0-9]+):([A-Z]+)([0-9]+)["']""")
-_CELL: Final = re.compile(rb"<(?:\w+:)?c[\s/>]")
-_PLACED: Final = r"""<(?:\w+:)?c\s+(?:[^<>]*\s)?r\s*=\s*["']([A-Z]{1,3}[0-9]{1,7})["']"""
-_LONG_NUMBER: Final = re.compile(
-    rb"""<(?:\w+:)?c\s([^<>]*)>\s*<(?:\w+:)?v>\s*-?(?:[0-9]{16,}[^<]*|[0-9.]+[eE]\+?(?:1[5-9]|[2-9][0-9]|[0-9]{3,}))\s*<"""
-)
-_NO_NUMBER: Final = re.compile(rb"""\bt\s*=\s*["'](?!n["'])""")
-_NAMED: Final = re.compile(rb"""\br\s*=\s*["']([A-Z]+)([0-9]+)["']""")
+_CELL: Final = r"<(?:\w+:)?c(?:\s[^<>]*)?/?>"
+_PLACE: Final = r"""\sr\s*=\s*["']([A-Z]{1,3}[0-9]{1,7})["']"""
+_FORMULA: Final = r"<(?:\w+:)?f[\s/>]"
+_ERROR: Final = r"""\st\s*=\s*["']e["']"""
+_MERGED: Final = r"""<(?:\w+:)?mergeCell\s[^<>]*\bref\s*=\s*["']([A-Z]+[0-9]+:[A-Z]+[0-9]+)["']"""
+_LONG: Final = r"-?(?:[0-9]{16,}[^<]*|[0-9.]+[eE]\+?(?:1[5-9]|[2-9][0-9]|[0-9]{3,}))"
+_LONG_NUMBER: Final = rf"{_CELL}\s*<(?:\w+:)?v>\s*{_LONG}\s*<"
+_NO_NUMBER: Final = r"""\st\s*=\s*["'][^n"']"""
+"""Looked for by Polars, whose expressions take a time in proportion to the text whatever it holds."""
 
 
 class WorkbookError(ValueError):
@@ -73,8 +73,10 @@ def read_sheet(path: Path, name: str, header_row: int) -> Sheet:
             xml = _sheet_xml(parts, name)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise WorkbookError(f"no workbook that can be unpacked ({type(error).__name__})") from None
-    _check_sheet(xml, name, header_row)
-    _bound_cells(xml, name)
+    # Bytes that are not UTF-8 are none of those looked for, and the reader refuses them.
+    text = pl.Series([xml.decode("utf-8", "replace")])
+    del xml
+    _check_sheet(text, name, header_row)
     try:
         sheet = fastexcel.read_excel(data).load_sheet(name, header_row=None, skip_rows=0, dtypes="string")
         cells = sheet.to_polars()
@@ -84,7 +86,7 @@ def read_sheet(path: Path, name: str, header_row: int) -> Sheet:
     used = {column.absolute_index: column.name for column in sheet.available_columns()}
     width = max(used, default=-1) + 1
     columns = [(pl.col(used[i]) if i in used else pl.lit(None, pl.String)).alias(letters(i)) for i in range(width)]
-    return Sheet(cells.select(columns) if columns else pl.DataFrame(), _long_numbers(xml))
+    return Sheet(cells.select(columns) if columns else pl.DataFrame(), _long_numbers(text))
 
 
 def letters(index: int) -> str:
@@ -139,35 +141,36 @@ def _parsed(content: bytes) -> etree._Element:
         raise WorkbookError("a list of sheets that is no well-formed XML") from None
 
 
-def _check_sheet(xml: bytes, name: str, header_row: int) -> None:
-    """Refuse cells that do not hold what they show."""
-    for pattern, what in ((_FORMULA, "a formula"), (_ERROR, "an error for a value")):
-        match = pattern.search(xml)
-        if match is not None:
-            cell = [*_NAMED.finditer(xml, max(0, match.start() - 200), match.end() + 200)]
-            before = [found for found in cell if found.start() < match.end()]
-            place = (before or cell)[-1][0].split(b"=")[1].strip(b"\"' ").decode() if cell else "a cell"
-            raise WorkbookError(f"{what} in {place} of sheet {name!r}; values alone were agreed")
-    for match in _MERGED.finditer(xml):
-        if int(match[4]) >= header_row:
-            cells = f"{match[1].decode()}{match[2].decode()}:{match[3].decode()}{match[4].decode()}"
-            raise WorkbookError(f"merged cells {cells} in sheet {name!r}")
-
-
-def _bound_cells(xml: bytes, name: str) -> None:
-    text = pl.Series([xml.decode("utf-8", "replace")])
-    places = text.str.extract_all(_PLACED).explode().drop_nulls().str.extract(_PLACED, 1)
-    if places.len() != len(_CELL.findall(xml)):
+def _check_sheet(text: pl.Series, name: str, header_row: int) -> None:
+    """Refuse cells that do not hold what they show, and more of them than there is room for."""
+    cells = _all(text, _CELL)
+    places = cells.str.extract(_PLACE, 1)
+    if places.null_count():
         raise WorkbookError(f"cells without a place in sheet {name!r}")
-    if places.is_empty():
-        return
+    if text.str.contains(_FORMULA).any():
+        found = _all(text, rf"{_CELL}\s*{_FORMULA}").str.extract(_PLACE, 1)
+        raise WorkbookError(f"a formula in {next(iter(found), 'a cell')} of sheet {name!r}; values alone were agreed")
+    errors = places.filter(cells.str.contains(_ERROR))
+    if errors.len():
+        raise WorkbookError(f"an error for a value in {errors[0]} of sheet {name!r}")
+    for merged in _all(text, _MERGED).str.extract(_MERGED, 1):
+        if int(merged.rpartition(":")[2].lstrip(ascii_uppercase)) >= header_row:
+            raise WorkbookError(f"merged cells {merged} in sheet {name!r}")
     columns = places.str.strip_chars_end("0123456789").unique()
-    width = max(map(number_of, columns)) + 1
-    height = places.to_frame("place").select(pl.col("place").str.extract("([0-9]+)", 1).cast(pl.Int64).max()).item()
+    width = max(map(number_of, columns), default=-1) + 1
+    height = max(_rows(places).unique(), default=0)
     if width * height > CELLS_MAX:
         raise WorkbookError(f"cells as far as {letters(width - 1)}{height} in sheet {name!r}")
 
 
-def _long_numbers(xml: bytes) -> frozenset[int]:
-    found = (match[1] for match in _LONG_NUMBER.finditer(xml) if _NO_NUMBER.search(match[1]) is None)
-    return frozenset(int(place[2]) for attributes in found if (place := _NAMED.search(attributes)))
+def _long_numbers(text: pl.Series) -> frozenset[int]:
+    cells = _all(text, _LONG_NUMBER)
+    return frozenset(_rows(cells.filter(~cells.str.contains(_NO_NUMBER)).str.extract(_PLACE, 1)))
+
+
+def _all(text: pl.Series, pattern: str) -> pl.Series:
+    return text.str.extract_all(pattern).explode().drop_nulls()
+
+
+def _rows(places: pl.Series) -> pl.Series:
+    return places.str.strip_chars_start(ascii_uppercase).cast(pl.Int64)

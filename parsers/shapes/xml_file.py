@@ -5,7 +5,7 @@ walks its records. Not here: what a parser must refuse (``xml_text``), or what a
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Final, Literal
@@ -114,20 +114,20 @@ class XmlFile:
     def _records(self) -> Iterator[etree._Element]:
         """The records' elements, each as it ends; it is emptied behind that, and taken away when the next one ends."""
         parser = self._parser("end", "{*}" + self.names[-1])
-        idle = 0
+        idle, holder = 0, None
         try:
             with self.path.open("rb") as file:
                 while piece := file.read(PIECE_BYTES):
                     parser.feed(piece)
                     found = False
                     for _, element in parser.read_events():
-                        above = [*element.iterancestors()]
-                        if [local(e.tag) for e in (*reversed(above), element)] == self.names:
-                            found = True
-                            self.root = above[-1]
-                            self._let_go(element, above)
-                            yield element
-                            element.clear(keep_tail=True)
+                        parent = element.getparent()
+                        if parent is None or (parent is not holder and not self._holds_records(parent)):
+                            continue
+                        found, holder = True, parent
+                        self._let_go(element, parent)
+                        yield element
+                        element.clear(keep_tail=True)
                     idle += 0 if found else len(piece)
                     if idle > LOOSE_BYTES_MAX:
                         raise self._broken(f"more than {LOOSE_BYTES_MAX:,} bytes without a {self.names[-1]!r}")
@@ -135,13 +135,22 @@ class XmlFile:
         except etree.XMLSyntaxError as error:
             raise self._broken(where(error)) from None
 
-    def _let_go(self, record: etree._Element, above: Sequence[etree._Element]) -> None:
-        """Take away what came before a record and is done with: records, and what held records."""
-        for element, parent in pairwise((record, *above)):
-            for done in list(element.itersiblings(str(element.tag), preceding=True)):
-                parent.remove(done)
-            if len(parent) > LOOSE_ELEMENTS_MAX:
-                raise self._broken(f"more than {LOOSE_ELEMENTS_MAX:,} elements besides the records")
+    def _holds_records(self, element: etree._Element) -> bool:
+        """True for an element at the place where records lie; what came before it in places like it is let go."""
+        above = [element, *element.iterancestors()]
+        if [local(e.tag) for e in reversed(above)] != self.names[:-1]:
+            return False
+        self.root = above[-1]
+        for inner, outer in pairwise(above):
+            self._let_go(inner, outer)
+        return True
+
+    def _let_go(self, element: etree._Element, parent: etree._Element) -> None:
+        """Take away what came before an element and was like it: it is read."""
+        for done in list(element.itersiblings(str(element.tag), preceding=True)):
+            parent.remove(done)
+        if parent.index(element) > LOOSE_ELEMENTS_MAX:
+            raise self._broken(f"more than {LOOSE_ELEMENTS_MAX:,} elements besides the records")
 
     def _envelope(self, texts: Texts) -> dict[str, str]:
         said = {}

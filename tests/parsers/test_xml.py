@@ -157,6 +157,14 @@ def test_what_is_no_record_may_not_fill_the_memory(parse: Parse, monkeypatch: py
     assert "bytes without a 'Transaction'" in refused(parse, document(f"<x>{'y' * 400_000}</x>", GOOD)).found
 
 
+def test_records_may_be_tiny(reader: LayoutReader, tmp_path: Path) -> None:
+    """Many of them lie in one piece of the file."""
+    text = LAYOUT.read_text().replace("HandBack.Transactions.Transaction", "HandBack.T.t")
+    (tmp_path / "payload").write_text(document(*["<t/>"] * 20_000).replace("Transactions>", "T>"))
+    tiny = parse_layout(text.encode(), "test")
+    assert reader.read(tiny, name=NAME, payload=tmp_path / "payload").quarantined.height == 20_000
+
+
 def test_records_are_let_go(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many more records than are held at a time, each in a parent of its own."""
     monkeypatch.setattr(xml_file, "STEP_RECORDS", 7)
