@@ -19,6 +19,9 @@ from parsers.text import LINE_FAULTS
 RAW: Final = "raw."
 """Begins the names of raw text columns, one a field."""
 
+SINGLE: Final = "single."
+"""Begins the names of Boolean columns, one a field that has a path: false where the value is nested deeper or less."""
+
 WHOLE: Final = "line.whole"
 """Boolean column: the line has the declared structure, so that each text is the field's own."""
 
@@ -38,9 +41,9 @@ _CONTROLS: Final = r"[\x00-\x1f\x7f]"
 
 LINE_CHECKS: Final = (
     *(Check(rule, None, pl.col("line.fault") == value) for rule, value in LINE_FAULTS.items()),
-    *(Check(rule, None, ~pl.col(column)) for column, rule in STRUCTURE.items()),
+    *(Check(rule, None, ~pl.col(column)) for column, rule in STRUCTURE.items() if rule is not Rule.VALUE_NESTED),
 )
-"""The rules for whole lines, over the columns of a cut."""
+"""The rules for whole lines, over the columns of a cut; of what is nested a field's own check says which it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +95,8 @@ class Opened(Protocol):
 
 def with_whole(rows: pl.DataFrame) -> pl.DataFrame:
     """Add ``line.whole``, and of the columns of STRUCTURE those for what cannot go wrong in a shape."""
+    singles = [column for column in rows.columns if column.startswith(SINGLE)]
+    rows = rows.with_columns(pl.all_horizontal(singles).alias("line.single")) if singles else rows
     rows = rows.with_columns(pl.lit(value=True).alias(column) for column in STRUCTURE if column not in rows.columns)
     sized = pl.col("line.fault") != LINE_FAULTS[Rule.LINE_LENGTH]
     return rows.with_columns((sized & pl.all_horizontal(list(STRUCTURE))).alias(WHOLE))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from counterfoil.protocols import Span
 from parsers.fields import FieldSpec
-from parsers.shapes.cut import RAW, Places, strip, without_controls
+from parsers.shapes.cut import RAW, SINGLE, Places, strip, without_controls
 
 STEP_RECORDS: Final = 10_000
 """Objects held at a time: each takes about ten times the room of its text."""
@@ -65,7 +65,7 @@ def _refuse(constant: str) -> None:
 
 
 def cut(texts: pl.Series, specs: Mapping[str, FieldSpec]) -> pl.DataFrame:
-    """One row a text: ``raw.<field>``, line.parsed, line.object, line.once, line.single and line.plain."""
+    """One row a text: ``raw.<field>`` and ``single.<field>``, line.parsed, line.object, line.once and line.plain."""
     parts = [_cut(texts.slice(first, STEP_RECORDS), specs) for first in range(0, texts.len(), STEP_RECORDS)]
     return without_controls(strip(pl.concat(parts), specs), specs)
 
@@ -74,16 +74,14 @@ def _cut(texts: pl.Series, specs: Mapping[str, FieldSpec]) -> pl.DataFrame:
     stripped = texts.str.strip_chars(BLANKS)
     lone = stripped.str.replace_all(_ESCAPED, "").str.contains(_LONE_SURROGATE)
     scanned = scan(stripped.set(lone, "").to_list())
-    nested = np.zeros(texts.len(), np.bool_)
     columns: dict[str, pl.Series] = {}
     for name, spec in specs.items():
-        columns[RAW + name], wrong = texts_at(scanned.objects, (spec.path or "").split("."))
-        nested |= wrong
+        columns[RAW + name], nested = texts_at(scanned.objects, (spec.path or "").split("."))
+        columns[SINGLE + name] = pl.Series(~nested)
     shape = {
         "line.parsed": scanned.parsed | lone.to_numpy(),
         "line.object": scanned.whole,
         "line.once": scanned.once,
-        "line.single": ~nested,
     }
     return pl.DataFrame(columns | {name: pl.Series(values) for name, values in shape.items()})
 

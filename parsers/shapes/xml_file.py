@@ -19,7 +19,7 @@ from parsers.fields import FieldSpec
 from parsers.layout import Layout
 from parsers.layout_shapes import Encoding, Xml
 from parsers.shapes import xml_text
-from parsers.shapes.cut import RAW, Cut, Places, is_plain, join_codes, strip, with_whole, without_controls
+from parsers.shapes.cut import RAW, SINGLE, Cut, Places, is_plain, join_codes, strip, with_whole, without_controls
 from parsers.shapes.xml_text import HEAD_BYTES, OPTIONS, Texts, before, declared_otherwise, flat, local, text_at, where
 
 PIECE_BYTES: Final = 64 * 1024
@@ -32,8 +32,8 @@ LOOSE_ELEMENTS_MAX: Final = 1_000
 
 _NAMES: Final[Mapping[Encoding, str]] = {"latin-1": "iso-8859-1", "cp1252": "windows-1252"}
 
-Row = tuple[bytes, dict[str, str], bool, bool]
-"""A record's bytes, the text of each of its fields, and whether each is there once and single."""
+Row = tuple[bytes, dict[str, str | bool], bool]
+"""A record's bytes, the text of each of its fields and whether it is single, and whether each is there once."""
 
 
 class XmlFile:
@@ -73,14 +73,13 @@ class XmlFile:
         return xml_text.places(content, self.layout.fields)
 
     def _cut(self, some: list[Row], fields: Mapping[str, FieldSpec], first: int) -> Cut:
-        raw = pl.Series([content for content, *_ in some], dtype=pl.Binary)
-        texts = pl.DataFrame([texts for _, texts, *_ in some], {RAW + name: pl.String for name in fields})
-        rows = texts.with_columns(
+        raw = pl.Series([content for content, _, _ in some], dtype=pl.Binary)
+        kinds = {prefix + name: kind for name in fields for prefix, kind in ((RAW, pl.String), (SINGLE, pl.Boolean))}
+        rows = pl.DataFrame([row for _, row, _ in some], kinds).with_columns(
             pl.int_range(first, first + len(some), dtype=pl.Int64).alias("line_no"),
             raw.bin.size().cast(pl.Int64).alias("line.size"),
             pl.lit(0, pl.UInt8).alias("line.fault"),
-            pl.Series("line.once", [once for *_, once, _ in some]),
-            pl.Series("line.single", [single for *_, single in some]),
+            pl.Series("line.once", [once for _, _, once in some]),
         )
         rows = without_controls(strip(rows, fields), fields)
         return Cut(with_whole(join_codes(rows, self.layout.fields)), raw)
@@ -168,5 +167,7 @@ def _row(record: etree._Element, fields: Mapping[str, FieldSpec]) -> Row:
     texts = flat(record)
     found = [text_at(texts, spec.path or "") for spec in fields.values()]
     raw = etree.tostring(record, encoding="utf-8", with_tail=False)
-    row = {RAW + name: text for name, (text, _, _) in zip(fields, found, strict=True)}
-    return raw, row, all(once for _, once, _ in found), all(single for _, _, single in found)
+    row: dict[str, str | bool] = {}
+    for name, (text, _, single) in zip(fields, found, strict=True):
+        row[RAW + name], row[SINGLE + name] = text, single
+    return raw, row, all(once for _, once, _ in found)

@@ -77,7 +77,7 @@ def test_records_and_what_stands_around_them(parse: Parse) -> None:
         ('"a, b]"', "RECORD_INVALID", None),
         ("[1, 2]", "RECORD_INVALID", None),
         (GOOD.replace("{", '{"memberId":"1",', 1), "VALUE_TWICE", None),
-        (GOOD.replace("150", "[150, 1]"), "VALUE_NESTED", None),
+        (GOOD.replace("150", "[150, 1]"), "VALUE_NESTED", "amount"),
         (GOOD.replace("150", "12.50"), "NUMBER_FRACTION", "amount"),
         (GOOD.replace("150", "1.5e2"), "NUMBER_INVALID", "amount"),
         (GOOD.replace("R1", "R\\n1"), "CONTROL_CHARACTER", None),

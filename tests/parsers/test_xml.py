@@ -55,8 +55,8 @@ def refused(parse: Parse, content: str | bytes) -> PermanentError:
 @pytest.mark.parametrize(
     ("record", "code", "field"),
     [
-        (GOOD.replace("0044", "<a>0044</a>"), "VALUE_NESTED", None),
-        (GOOD.replace("<Member>", "<Member>x").replace("<Number>0044</Number>", ""), "VALUE_NESTED", None),
+        (GOOD.replace("0044", "<a>0044</a>"), "VALUE_NESTED", "member"),
+        (GOOD.replace("<Member>", "<Member>x").replace("<Number>0044</Number>", ""), "VALUE_NESTED", "member"),
         (GOOD.replace("</Number>", "</Number><Number>1</Number>"), "VALUE_TWICE", None),
         (GOOD.replace("<Member>", "<Member></Member><Member>"), "VALUE_TWICE", None),
         (GOOD.replace("<Points", "<Points/><Points"), "VALUE_TWICE", None),
