@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from counterfoil.errors import PermanentError
 from counterfoil.schemas.gate import bound_rows
 from counterfoil.schemas.tables import RAW_BYTES_MAX
 from parsers.faults import bound_bytes, broken, empty_file, wrong_encoding
@@ -61,12 +62,10 @@ class JsonFile:
             self.data = map_bytes(path, layout.encoding)
         except UnicodeDecodeError:
             raise wrong_encoding(layout, name, layout.encoding) from None
-        self.first = self._begin()
-        ends = self.first
-        for marks, _ in self._pieces():
-            ends = int(marks[-1]) if marks.size else ends
-        self.last = ends
-        self.empty = not self.data[self.first : self.last].strip()
+        self.first = self.last = self._begin()
+        for marks in self._marks():
+            self.last = int(marks[-1]) if marks.size else self.last
+        self.empty = json_text.FILLED.search(self.data, self.first, self.last) is None
         self.envelope: Mapping[str, str] = self._envelope()
 
     def cuts(self) -> Iterator[Cut]:
@@ -74,7 +73,7 @@ class JsonFile:
         if self.empty:
             return
         count, start = 0, self.first
-        for marks, _ in self._pieces():
+        for marks in self._marks():
             bound_rows(count + marks.size, self.layout, self.name)
             for block in _blocks(self.data, start, marks, count + 1):
                 yield self._cut(block, start)
@@ -107,13 +106,13 @@ class JsonFile:
         self.head = head[start : start + place]
         return start + place
 
-    def _pieces(self) -> Iterator[tuple[NDArray[np.int64], int]]:
+    def _marks(self) -> Iterator[NDArray[np.int64]]:
         """The places of the commas between records, and last that of the bracket behind them, piece by piece."""
         state, place = _State(), self.first
         while place < len(self.data):
             size = min(PIECE_BYTES, len(self.data) - place)
             marks, closed = _marks(np.frombuffer(self.data, np.uint8, size, place), state)
-            yield marks + place, place
+            yield marks + place
             if closed:
                 return
             place += size
@@ -121,10 +120,9 @@ class JsonFile:
 
     def _envelope(self) -> dict[str, str]:
         """The texts of envelope fields, from the document without its records."""
-        rest = self.data[self.last :]
-        if len(rest) > AROUND_BYTES_MAX:
+        if len(self.data) - self.last > AROUND_BYTES_MAX:
             raise self._broken(f"more than {AROUND_BYTES_MAX:,} bytes behind the records")
-        objects = np.fromiter([self._parsed(self.head, rest)], np.object_, 1)
+        objects = np.fromiter([self._parsed(self.head, self.data[self.last :])], np.object_, 1)
         return {field: self._text(objects, field, spec) for field, spec in self.layout.envelope.items()}
 
     def _text(self, objects: json_text.Objects, field: str, spec: FieldSpec) -> str:
@@ -149,12 +147,12 @@ class JsonFile:
         except (ValueError, RecursionError):
             raise self._broken("no JSON in UTF-8 around the records") from None
 
-    def _broken_at(self, place: int, found: str) -> Exception:
+    def _broken_at(self, place: int, found: str) -> PermanentError:
         """The error of a document that breaks at a place."""
         line, column = _line_of(self.data, place)
         return self._broken(f"line {line:,}, column {column:,}: {found}")
 
-    def _broken(self, found: str) -> Exception:
+    def _broken(self, found: str) -> PermanentError:
         return broken(self.layout, self.name, found, expected="one JSON document as agreed")
 
 

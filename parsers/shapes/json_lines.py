@@ -3,10 +3,8 @@
 Here: lines, and which of them are blank. Not here: how lines end (``lines``) or what an object holds (``json_text``).
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
 
 import polars as pl
 
@@ -17,8 +15,6 @@ from parsers.shapes import json_text
 from parsers.shapes.cut import Cut, Places, join_codes, with_whole
 from parsers.text import content, read_text
 
-_FILLED: Final = re.compile(rb"[^ \t\r\n]")
-
 
 class JsonLinesFile:
     """A file of JSON lines, opened; FILE_EMPTY, FILE_TOO_LARGE, ENVELOPE_INVALID for other line ends."""
@@ -28,7 +24,7 @@ class JsonLinesFile:
         self.payload = open_payload(path, layout, name)
         self.envelope: Mapping[str, str] = {}
         self.envelope_lines = 0
-        self.empty = _FILLED.search(self.payload.data, self.payload.start, self.payload.end) is None
+        self.empty = json_text.FILLED.search(self.payload.data, self.payload.start, self.payload.end) is None
 
     def cuts(self) -> Iterator[Cut]:
         """The records in blocks; blank lines are counted and passed over."""

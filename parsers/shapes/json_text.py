@@ -26,6 +26,8 @@ STEP_RECORDS: Final = 10_000
 BLANKS: Final = " \t\r\n"
 """What may stand around a value."""
 
+FILLED: Final = re.compile(rb"[^ \t\r\n]")
+
 _LONE_SURROGATE: Final = r"(?i)\\ud[89a-f][0-9a-f]{2}"
 _ESCAPED: Final = r"(?i)\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}"
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+', re.DOTALL)

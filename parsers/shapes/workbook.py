@@ -9,6 +9,7 @@ import posixpath
 import re
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_uppercase
@@ -31,8 +32,8 @@ PARTS_MAX: Final = 10_000
 CELLS_MAX: Final = 25_000_000
 """The reader holds every cell from the first to the last, the absent ones too."""
 
-DIGITS_KEPT: Final = 15
-"""Significant digits of a number that spreadsheets keep."""
+PIECE_BYTES: Final = 8 * 1024 * 1024
+"""Of a sheet's XML, searched at a time."""
 
 _WORKBOOK: Final = "xl/workbook.xml"
 _RELATIONS: Final = "xl/_rels/workbook.xml.rels"
@@ -41,11 +42,13 @@ _READ_WHOLE: Final = (_WORKBOOK, _RELATIONS, "xl/styles.xml", "xl/sharedStrings.
 _BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?!!DOCTYPE)")
 _DOCTYPE: Final = re.compile(rb"<!(?:DOCTYPE|ENTITY)")
 _DECLARED: Final = re.compile(rb"""<\?xml[^<>]*\sencoding\s*=\s*["'](?!utf-8["'])[^"']*["']""", re.IGNORECASE)
+_ROW_END: Final = b"row>"
 _CELL: Final = r"<(?:\w+:)?c(?:\s[^<>]*)?/?>"
 _PLACE: Final = r"""\sr\s*=\s*["']([A-Z]{1,3}[0-9]{1,7})["']"""
 _FORMULA: Final = r"<(?:\w+:)?f[\s/>]"
 _ERROR: Final = r"""\st\s*=\s*["']e["']"""
 _MERGED: Final = r"""<(?:\w+:)?mergeCell\s[^<>]*\bref\s*=\s*["']([A-Z]+[0-9]+:[A-Z]+[0-9]+)["']"""
+# Spreadsheets keep fifteen digits of a number.
 _LONG: Final = r"-?(?:[0-9]{16,}[^<]*|[0-9.]+[eE]\+?(?:1[5-9]|[2-9][0-9]|[0-9]{3,}))"
 _LONG_NUMBER: Final = rf"{_CELL}\s*<(?:\w+:)?v>\s*{_LONG}\s*<"
 _NO_NUMBER: Final = r"""\st\s*=\s*["'][^n"']"""
@@ -73,10 +76,8 @@ def read_sheet(path: Path, name: str, header_row: int) -> Sheet:
             xml = _sheet_xml(parts, name)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise WorkbookError(f"no workbook that can be unpacked ({type(error).__name__})") from None
-    # Bytes that are not UTF-8 are none of those looked for, and the reader refuses them.
-    text = pl.Series([xml.decode("utf-8", "replace")])
+    long_numbers = _checked(xml, name, header_row)
     del xml
-    _check_sheet(text, name, header_row)
     try:
         sheet = fastexcel.read_excel(data).load_sheet(name, header_row=None, skip_rows=0, dtypes="string")
         cells = sheet.to_polars()
@@ -86,7 +87,7 @@ def read_sheet(path: Path, name: str, header_row: int) -> Sheet:
     used = {column.absolute_index: column.name for column in sheet.available_columns()}
     width = max(used, default=-1) + 1
     columns = [(pl.col(used[i]) if i in used else pl.lit(None, pl.String)).alias(letters(i)) for i in range(width)]
-    return Sheet(cells.select(columns) if columns else pl.DataFrame(), _long_numbers(text))
+    return Sheet(cells.select(columns) if columns else pl.DataFrame(), long_numbers)
 
 
 def letters(index: int) -> str:
@@ -141,31 +142,48 @@ def _parsed(content: bytes) -> etree._Element:
         raise WorkbookError("a list of sheets that is no well-formed XML") from None
 
 
-def _check_sheet(text: pl.Series, name: str, header_row: int) -> None:
-    """Refuse cells that do not hold what they show, and more of them than there is room for."""
-    cells = _all(text, _CELL)
-    places = cells.str.extract(_PLACE, 1)
-    if places.null_count():
-        raise WorkbookError(f"cells without a place in sheet {name!r}")
+def _checked(xml: bytes, name: str, header_row: int) -> frozenset[int]:
+    """The rows with long numbers of a sheet none of whose cells are other than they show, or too many."""
+    width = height = 0
+    long_numbers: set[int] = set()
+    for text in _pieces(xml):
+        cells = _all(text, _CELL)
+        places = cells.str.extract(_PLACE, 1)
+        if places.null_count():
+            raise WorkbookError(f"cells without a place in sheet {name!r}")
+        _refuse(text, places.filter(cells.str.contains(_ERROR)), name, header_row)
+        columns = places.str.strip_chars_end("0123456789").unique()
+        width = max(width, *(number_of(column) + 1 for column in columns), 0)
+        height = max(height, *_rows(places).unique(), 0)
+        if width * height > CELLS_MAX:
+            raise WorkbookError(f"cells as far as {letters(width - 1)}{height} in sheet {name!r}")
+        long = _all(text, _LONG_NUMBER)
+        long_numbers.update(_rows(long.filter(~long.str.contains(_NO_NUMBER)).str.extract(_PLACE, 1)))
+    return frozenset(long_numbers)
+
+
+def _refuse(text: pl.Series, errors: pl.Series, name: str, header_row: int) -> None:
+    """Raise for cells that hold something else than a value of their own."""
     if text.str.contains(_FORMULA).any():
         found = _all(text, rf"{_CELL}\s*{_FORMULA}").str.extract(_PLACE, 1)
         raise WorkbookError(f"a formula in {next(iter(found), 'a cell')} of sheet {name!r}; values alone were agreed")
-    errors = places.filter(cells.str.contains(_ERROR))
     if errors.len():
         raise WorkbookError(f"an error for a value in {errors[0]} of sheet {name!r}")
     for merged in _all(text, _MERGED).str.extract(_MERGED, 1):
         if int(merged.rpartition(":")[2].lstrip(ascii_uppercase)) >= header_row:
             raise WorkbookError(f"merged cells {merged} in sheet {name!r}")
-    columns = places.str.strip_chars_end("0123456789").unique()
-    width = max(map(number_of, columns), default=-1) + 1
-    height = max(_rows(places).unique(), default=0)
-    if width * height > CELLS_MAX:
-        raise WorkbookError(f"cells as far as {letters(width - 1)}{height} in sheet {name!r}")
 
 
-def _long_numbers(text: pl.Series) -> frozenset[int]:
-    cells = _all(text, _LONG_NUMBER)
-    return frozenset(_rows(cells.filter(~cells.str.contains(_NO_NUMBER)).str.extract(_PLACE, 1)))
+def _pieces(xml: bytes) -> Iterator[pl.Series]:
+    """The text of a sheet piece by piece, each ending behind a row. Bytes that are not UTF-8 are nothing looked for."""
+    start = 0
+    while start < len(xml):
+        stop = xml.rfind(_ROW_END, start, start + PIECE_BYTES) + len(_ROW_END)
+        if stop < start + len(_ROW_END):
+            found = xml.find(_ROW_END, start)
+            stop = len(xml) if found < 0 else found + len(_ROW_END)
+        yield pl.Series([xml[start:stop].decode("utf-8", "replace")])
+        start = stop
 
 
 def _all(text: pl.Series, pattern: str) -> pl.Series:

@@ -7,10 +7,11 @@ Here: which rows and columns are records and fields. Not here: how a sheet is re
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
-from counterfoil.errors import Code
+from counterfoil.errors import Code, PermanentError
 from counterfoil.schemas.gate import bound_rows
 from parsers.dates import DATE_FORMATS
 from parsers.faults import bound_bytes, broken, empty_file
@@ -21,10 +22,13 @@ from parsers.shapes.cut import RAW, Cut, Places, is_plain, join_codes, strip, wi
 from parsers.shapes.heading import heading
 from parsers.shapes.workbook import FILE_BYTES_MAX, WorkbookError, letters, number_of, read_sheet
 
-_BETWEEN = "\t"
+STEP_ROWS: Final = 100_000
+"""Rows read at a time."""
+
+_BETWEEN: Final = "\t"
 """Between the cells of a row that is kept or shown as it came."""
 
-_MIDNIGHT = " 00:00:00"
+_MIDNIGHT: Final = " 00:00:00"
 """What the reader writes behind a cell that holds a day and no time."""
 
 
@@ -51,9 +55,13 @@ class XlsxFile:
         rows = self._records()
         bound_rows(rows.height, self.layout, self.name)
         passed = max(0, self.sheet.cells.height - self.shape.header_row) - rows.height
-        if not rows.height:
-            yield Cut(rows, pl.Series([], dtype=pl.Binary), passed)
-            return
+        for some in rows.iter_slices(STEP_ROWS):
+            yield self._cut(some, passed)
+            passed = 0
+        if passed:
+            yield Cut(rows.clear(), pl.Series([], dtype=pl.Binary), passed)
+
+    def _cut(self, rows: pl.DataFrame, passed: int) -> Cut:
         fields = {name: spec for name, spec in self.layout.fields.items() if spec.joined is None}
         cells = [pl.col(letters(i)).fill_null("") for i in range(self.sheet.cells.width)]
         raw = rows.select(pl.concat_str(cells, separator=_BETWEEN).cast(pl.Binary)).to_series()
@@ -65,7 +73,7 @@ class XlsxFile:
             *(self._text(spec).alias(RAW + name) for name, spec in fields.items()),
         )
         cut = without_controls(strip(cut, fields), fields)
-        yield Cut(with_whole(join_codes(cut, self.layout.fields)), raw, passed)
+        return Cut(with_whole(join_codes(cut, self.layout.fields)), raw, passed)
 
     def places(self, content: bytes) -> Places:
         """Where the cells of a row lie."""
@@ -114,7 +122,7 @@ class XlsxFile:
             raise self._broken(f"a control character in {cell}")
         return text.removesuffix(_MIDNIGHT) if _is_day(spec) else text
 
-    def _broken(self, found: str) -> Exception:
+    def _broken(self, found: str) -> PermanentError:
         return broken(self.layout, self.name, found, expected=f"a workbook with sheet {self.shape.sheet!r} as agreed")
 
 

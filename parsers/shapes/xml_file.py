@@ -13,6 +13,7 @@ from typing import Final, Literal
 import polars as pl
 from lxml import etree
 
+from counterfoil.errors import PermanentError
 from counterfoil.schemas.gate import bound_rows
 from parsers.faults import bound_bytes, broken, empty_file
 from parsers.fields import FieldSpec
@@ -159,7 +160,7 @@ class XmlFile:
                 raise self._broken(f"{field}, given twice, nested or with a control character")
         return said
 
-    def _broken(self, found: str) -> Exception:
+    def _broken(self, found: str) -> PermanentError:
         return broken(self.layout, self.name, found, expected=f"one {self.names[0]!r} document as agreed")
 
 

@@ -145,6 +145,20 @@ def test_rows_without_a_value_are_passed_and_columns_may_begin_anywhere(parse: P
     assert (parsed.lines, parsed.envelope_lines) == (8, 6)
 
 
+def test_steps_and_pieces_change_nothing(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [(f"R{i}", *GOOD[1:2], 1e15 if i % 7 == 0 else i, *GOOD[3:]) for i in range(1, 60)]
+    whole = parse(book(rows, total=sum(range(60))))
+    monkeypatch.setattr(workbook, "PIECE_BYTES", 500)
+    monkeypatch.setattr("parsers.shapes.xlsx.STEP_ROWS", 7)
+    parts = parse(book(rows, total=sum(range(60))))
+    assert whole.quarantined["line_no"].to_list() == [12 + 7 * i for i in range(8)]
+    assert parts.accepted.equals(whole.accepted)
+    assert parts.quarantined.equals(whole.quarantined)
+    assert (
+        "merged cells A60:A64" in refused(parse, book(rows, more=lambda page: page.merge_range("A60:A64", "x"))).found
+    )
+
+
 def test_columns_of_others_are_passed_over_and_named_ones_may_be_anywhere(parse: Parse) -> None:
     heads = ("Mine", *reversed(HEADS))
     parsed = parse(book([("x", *reversed(GOOD))], heads, total=100))
