@@ -7,6 +7,7 @@ far out that the table between would fill the memory. Not here: which columns ar
 import io
 import posixpath
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -39,6 +40,12 @@ _WORKBOOK: Final = "xl/workbook.xml"
 _RELATIONS: Final = "xl/_rels/workbook.xml.rels"
 _READ_WHOLE: Final = (_WORKBOOK, _RELATIONS, "xl/styles.xml", "xl/sharedStrings.xml")
 
+_UNPACKING: Final = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, LookupError, ArithmeticError,
+    RuntimeError,
+)  # fmt: skip
+"""What zipfile raises for a zip that is damaged, encrypted or of another method: found by damaging some."""
+
 _BEGIN: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?!!DOCTYPE)")
 _DOCTYPE: Final = re.compile(rb"<!(?:DOCTYPE|ENTITY)")
 _DECLARED: Final = re.compile(rb"""<\?xml[^<>]*\sencoding\s*=\s*["'](?!utf-8["'])[^"']*["']""", re.IGNORECASE)
@@ -55,7 +62,7 @@ _NO_NUMBER: Final = r"""\st\s*=\s*["'][^n"']"""
 """Looked for by Polars, whose expressions take a time in proportion to the text whatever it holds."""
 
 
-class WorkbookError(ValueError):
+class WorkbookError(Exception):
     """A workbook that is not read, and why, in words for the partner."""
 
 
@@ -74,7 +81,7 @@ def read_sheet(path: Path, name: str, header_row: int) -> Sheet:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
             xml = _sheet_xml(parts, name)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except _UNPACKING as error:
         raise WorkbookError(f"no workbook that can be unpacked ({type(error).__name__})") from None
     long_numbers = _checked(xml, name, header_row)
     del xml
@@ -109,8 +116,11 @@ def _sheet_xml(parts: zipfile.ZipFile, name: str) -> bytes:
     infos = parts.infolist()
     names = [info.filename for info in infos]
     packed, unpacked = sum(info.compress_size for info in infos), sum(info.file_size for info in infos)
-    if len(infos) > PARTS_MAX or len(set(names)) != len(names):
+    # The reader looks parts up in any case of letters.
+    if len(infos) > PARTS_MAX or len({name.casefold() for name in names}) != len(names):
         raise WorkbookError(f"{len(infos):,} parts, some of one name or too many")
+    if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in infos):
+        raise WorkbookError("parts that are packed in another way than workbooks are")
     if unpacked > PARTS_BYTES_MAX or (unpacked > RATIO_FROM_BYTES and unpacked > packed * RATIO_MAX):
         raise WorkbookError(f"{unpacked:,} bytes unpacked from {packed:,}; at most {RATIO_MAX} times as many")
     if _WORKBOOK not in names or _RELATIONS not in names:

@@ -183,6 +183,7 @@ def test_columns_of_others_are_passed_over_and_named_ones_may_be_anywhere(parse:
         (lambda: edited(book(), SHEET, '<c r="C6"', '<c r="XFD1048576"'), "cells as far as XFD1048576"),
         (lambda: edited(book(), SHEET, '<c r="C6">', '<c r="C6" t="e">'), "an error for a value in C6"),
         (lambda: book()[:-200], "no workbook that can be unpacked"),
+        (lambda: book()[:-6] + b"\0\0\0\xe0" + book()[-2:], "no workbook that can be unpacked (ValueError)"),
         (lambda: b"x" * 500, "no workbook that can be unpacked"),
         (lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 500, "no workbook that can be unpacked"),
     ],
@@ -229,11 +230,22 @@ def test_bombs_are_not_unpacked(parse: Parse, monkeypatch: pytest.MonkeyPatch) -
     assert refused(parse, book()).code is Code.FILE_TOO_LARGE
 
 
+def test_parts_packed_in_another_way_are_refused(parse: Parse) -> None:
+    out = io.BytesIO(book())
+    with zipfile.ZipFile(out, "a", zipfile.ZIP_LZMA) as parts:
+        parts.writestr("xl/more.bin", b"x" * 100)
+    assert "packed in another way" in refused(parse, out.getvalue()).found
+
+
 def test_a_part_that_is_there_twice_is_refused(parse: Parse) -> None:
     out = io.BytesIO(book())
     with zipfile.ZipFile(out, "a") as parts, pytest.warns(UserWarning, match="Duplicate name"):
         parts.writestr(SHEET, "<worksheet/>")
     assert "of one name" in refused(parse, out.getvalue()).found
+    other = io.BytesIO(book())
+    with zipfile.ZipFile(other, "a") as parts:
+        parts.writestr(SHEET.upper(), "<worksheet/>")
+    assert "of one name" in refused(parse, other.getvalue()).found
 
 
 def test_a_day_without_records_is_empty(parse: Parse) -> None:
