@@ -89,12 +89,21 @@ def read_sheet(path: Path, name: str, header_row: int) -> Sheet:
         sheet = fastexcel.read_excel(data).load_sheet(name, header_row=None, skip_rows=0, dtypes="string")
         cells = sheet.to_polars()
     except fastexcel.FastExcelError as error:
-        raise WorkbookError(f"sheet {name!r}, which cannot be read ({type(error).__name__})") from None
+        raise _unreadable(name, error) from None
+    except BaseException as error:
+        # What Rust panics at is no Exception in Python, and says no more than that the workbook is damaged.
+        if type(error).__name__ == "PanicException":
+            raise _unreadable(name, error) from None
+        raise
     # Columns before the first one used are left out by the reader; their places count all the same.
     used = {column.absolute_index: column.name for column in sheet.available_columns()}
     width = max(used, default=-1) + 1
     columns = [(pl.col(used[i]) if i in used else pl.lit(None, pl.String)).alias(letters(i)) for i in range(width)]
     return Sheet(cells.select(columns) if columns else pl.DataFrame(), long_numbers)
+
+
+def _unreadable(name: str, error: BaseException) -> WorkbookError:
+    return WorkbookError(f"sheet {name!r}, which cannot be read ({type(error).__name__})")
 
 
 def letters(index: int) -> str:

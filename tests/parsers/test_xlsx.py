@@ -4,6 +4,7 @@ import io
 import zipfile
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,20 @@ def test_bombs_are_not_unpacked(parse: Parse, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.undo()
     monkeypatch.setattr("parsers.shapes.xlsx.FILE_BYTES_MAX", 1_000)
     assert refused(parse, book()).code is Code.FILE_TOO_LARGE
+
+
+def test_what_the_reader_panics_at_is_refused(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):  # as Rust's is called in Python
+        pass
+
+    def fails(_: object, kind: type[BaseException]) -> None:
+        raise kind
+
+    monkeypatch.setattr("fastexcel.read_excel", partial(fails, kind=PanicException))
+    assert "cannot be read (PanicException)" in refused(parse, book()).found
+    monkeypatch.setattr("fastexcel.read_excel", partial(fails, kind=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        parse(book())
 
 
 def test_parts_packed_in_another_way_are_refused(parse: Parse) -> None:
