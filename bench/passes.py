@@ -139,6 +139,7 @@ def requests(count: int) -> Rows:
         member=pl.format("M{}", (pl.col("number") // 4).cast(pl.String).str.zfill(9)),
         points=POINTS + pl.col("number") % 4 * 7 + pl.col("number") % 1_009,
         value_date=pl.lit(ASKED),
+        record_type=pl.lit(None, pl.String),
     )
 
 
@@ -175,7 +176,8 @@ def mixed(asked: Rows) -> Rows:
 def _shaped(rows: Rows) -> Rows:
     numbered = rows.with_columns(line_no=pl.int_range(2, rows.height + 2, dtype=pl.Int64))
     whole = numbered.with_columns(
-        outcome=pl.lit("accepted"), reason=pl.lit(None, pl.String), to_account=pl.lit(None, pl.String)
+        outcome=pl.lit("accepted"),
+        **dict.fromkeys(("reason", "to_account", "money", "record_type"), pl.lit(None)),
     )
     return whole.select(pl.col(name).cast(kind) for name, kind in ACCEPTED[FeedKind.HANDBACK].items())
 

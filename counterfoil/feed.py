@@ -20,6 +20,7 @@ class FeedKind(StrEnum):
 
     REQUESTS = "requests"
     HANDBACK = "handback"
+    ACTIVITY = "activity"
     OPENING = "opening"
     RATES = "rates"
     CALENDAR = "calendar"
@@ -80,6 +81,17 @@ class Window(Contract):
     holidays: tuple[date, ...] = ()
 
 
+class Tolerance(Contract):
+    """What answers of one record type may be off, in place of the layout's own tolerance and window."""
+
+    points: int = Field(default=0, ge=0)
+    """The largest difference with which an answer still confirms."""
+    basis_points: int = Field(default=0, ge=0, le=10_000)
+    """The same as hundredths of a per cent of the points sent; the wider of the two counts."""
+    window: Window | None = None
+    """When an answer may date. Without it dates are not compared."""
+
+
 class Limits(Contract):
     """Bounds on one file of the feed."""
 
@@ -118,7 +130,7 @@ class Feed(Contract):
     answer_due_days: int = Field(default=3, ge=0)
     """Requests only: calendar days after the value date until an unanswered request is overdue (B02)."""
     tolerance_points: int = Field(default=0, ge=0)
-    """The largest difference with which an answer still confirms. This key and the five below are for hand-backs, and
+    """The largest difference with which an answer still confirms. This key and the six below are for hand-backs, and
     for requests too where answers may come before them: both layouts should say the same."""
     tolerance_basis_points: int = Field(default=0, ge=0, le=10_000)
     """The same as hundredths of a per cent of the points sent; the wider of the two counts."""
@@ -126,10 +138,18 @@ class Feed(Contract):
     """Differences, signs apart, that a month may tolerate; beyond it they are breaks (B04)."""
     answer_window: Window | None = None
     """When an answer may date; one outside it is a break (B06). Without it dates are not compared."""
+    record_tolerances: dict[str, Tolerance] = Field(default_factory=dict)
+    """Points and days that records of a type (their ``record_type``) may be off, where that is not what the keys above
+    say for all. The budget of a month is one for all types."""
     split_max: int = Field(default=1, ge=1, le=5)
     """Answers in which a partner may credit one request, all under its reference."""
     net_max: int = Field(default=1, ge=1, le=5)
     """Requests of one member that a partner may answer as one, under a reference of its own."""
+    tolerance_money: int = Field(default=0, ge=0)
+    """Hand-backs that state a charge: by how many minor units it may be off the points at the partner's landed rate.
+    Beyond it the request is confirmed all the same, and a break opens (B05)."""
+    tolerance_money_basis_points: int = Field(default=0, ge=0, le=10_000)
+    """The same as hundredths of a per cent of the money we expect; the wider of the two counts."""
     reference_lifetime_days: int = Field(default=400, ge=1)
     """How far back a reference is looked up among settled requests."""
     reason_texts: dict[str, str] = Field(default_factory=dict)

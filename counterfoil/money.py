@@ -74,12 +74,6 @@ def decimal_texts(amount: pl.Expr, currency: pl.Expr, currencies: Iterable[str])
     return pl.coalesce(pl.when(currency == code).then(decimal_text(amount, code)) for code in ordered)
 
 
-def whole_units(amount: pl.Expr, currency: pl.Expr, currencies: Iterable[str]) -> pl.Expr:
-    """The size of minor units in whole units of their currency, rounded down; ``currencies`` lists all that occur."""
-    sizes = [pl.when(currency == code).then(amount.abs() // 10 ** exponent(code)) for code in sorted(set(currencies))]
-    return pl.coalesce(*sizes, pl.lit(None, pl.Int64))
-
-
 def value_points_int(points: int, minor: int, per_points: int) -> int:
     """``points`` at ``minor`` minor units per ``per_points`` points, rounded half to even; must fit Int64."""
     require(per_points > 0, "a rate is for a positive number of points", code=Code.RATE_MISSING)
@@ -104,6 +98,12 @@ def value_points(points: pl.Expr, minor: pl.Expr | int, per_points: pl.Expr | in
     # Polars divides by zero into null; a value that cannot be cast makes a bad rate an error instead.
     impossible = pl.lit(2**64, dtype=pl.Int128)
     return pl.when(divisor > 0).then(rounded).otherwise(impossible).cast(pl.Int64, strict=True)
+
+
+def has_value(points: pl.Expr, minor: pl.Expr, per_points: pl.Expr) -> pl.Expr:
+    """Whether ``value_points`` has a value for a row; null where any of the three is."""
+    whole = _wide(points) * _wide(minor) // _wide(per_points)
+    return (per_points > 0) & (whole.abs() < INT64_MAX)
 
 
 def _wide(value: pl.Expr | int) -> pl.Expr:

@@ -72,7 +72,7 @@ class TextField(Place):
 
 
 class IntegerField(Place):
-    """Digits only. ``points`` marks amounts, ``integer`` all other numbers.
+    """Digits only. ``points`` and ``money`` (whole minor units) mark amounts, ``integer`` all other numbers.
 
     ``sign``: ``none``, ``minus`` (a leading minus sign), ``either`` (a leading plus or minus), ``trailing`` (behind the
     digits), ``parentheses`` (around a negative number), ``overpunch`` (the last digit also carries the sign, as in
@@ -80,7 +80,7 @@ class IntegerField(Place):
     width number up on the left; a blank behind it is always a lost digit.
     """
 
-    type: Literal["integer", "points"]
+    type: Literal["integer", "points", "money"]
     required: bool = True
     sign: Literal["none", "minus", "either", "trailing", "parentheses", "overpunch", "packed"] = "minus"
     pad: Literal["zeros", "blanks"] = "zeros"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _IDENTITY: Final = re.compile(r"(\w+) = (?:(count|sum) of (\w+)|(\w+(?: \+ \w+)+))")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _KINDS: Final = {pl.String: (TextField, CodeField, FlagsField), pl.Int64: (IntegerField,), pl.Date: (DateField,)}
+_AMOUNTS: Final = ("points", "money")
+"""Columns whose fields are of the type of the same name."""
 
 
 def check(layout: "Layout") -> None:
@@ -181,6 +183,21 @@ def _check_record(layout: "Layout") -> None:
             _check_origin(layout, column, origin, dtype, nullable=nullable)
     for column in layout.record_key:
         _need(column in layout.record, f"record_key: {column} is not in record")
+    _check_types(layout)
+
+
+def _check_types(layout: "Layout") -> None:
+    """A tolerance for a record type that no record can have would be a slip that nobody sees."""
+    if not layout.record_tolerances:
+        return
+    origin = layout.record.get("record_type")
+    if origin is None:
+        raise ValueError("record_tolerances: record.record_type is needed")
+    specs = [layout.fields[name] for name in origin.fields]
+    known = {origin.constant} | {told for spec in specs if isinstance(spec, CodeField) for told in spec.codes.values()}
+    closed = origin.constant is not None or (bool(specs) and all(isinstance(spec, CodeField) for spec in specs))
+    for name in layout.record_tolerances:
+        _need(name in known or not closed, f"record_tolerances: {name} is no type that record.record_type can be")
 
 
 def _check_origin(layout: "Layout", column: str, origin: Origin, dtype: type[pl.DataType], *, nullable: bool) -> None:
@@ -202,7 +219,7 @@ def _check_origin(layout: "Layout", column: str, origin: Origin, dtype: type[pl.
         _need(fits, f"{where}: no envelope field {origin.envelope} of the column's type")
         _check_meaning(where, spec, allowed)
     else:
-        _check_fields(layout, where, origin, dtype, nullable=nullable, points=column == "points")
+        _check_fields(layout, where, origin, dtype, nullable=nullable, amount=column if column in _AMOUNTS else None)
         for name in origin.fields:
             _check_meaning(where, layout.fields[name], allowed)
     for other in origin.when or ():
@@ -211,7 +228,7 @@ def _check_origin(layout: "Layout", column: str, origin: Origin, dtype: type[pl.
 
 
 def _check_fields(
-    layout: "Layout", where: str, origin: Origin, dtype: type[pl.DataType], *, nullable: bool, points: bool
+    layout: "Layout", where: str, origin: Origin, dtype: type[pl.DataType], *, nullable: bool, amount: str | None
 ) -> None:
     """The fields that a column comes from; one of ``first_of`` must be filled where the column may not be null."""
     for name in origin.fields:
@@ -225,7 +242,7 @@ def _check_fields(
             told or nullable,
             f"{where}: may not be null, so its field must be required, on every record, without when",
         )
-        _need(not points or getattr(spec, "type", "") == "points", f"{where}: its field is of type points")
+        _need(amount is None or getattr(spec, "type", "") == amount, f"{where}: its field is of type {amount}")
 
 
 def _of_some_details(layout: "Layout", spec: FieldSpec) -> bool:

@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.plugins.books",
     "tests.plugins.partners",
     "tests.plugins.stores",
+    "tests.plugins.commands",
 ]
 
 

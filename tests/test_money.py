@@ -17,7 +17,6 @@ from counterfoil.money import (
     plain_minor,
     value_points,
     value_points_int,
-    whole_units,
 )
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -63,13 +62,6 @@ def test_a_column_of_several_currencies_is_written_row_by_row() -> None:
     texts = frame.select(text=decimal_texts(pl.col("amount"), pl.col("currency"), frame["currency"]))
     assert texts["text"].to_list() == ["12.34", "1234", "1.234"]
     assert frame.clear().select(text=decimal_texts(pl.col("amount"), pl.col("currency"), [])).height == 0
-
-
-def test_whole_units_are_rounded_down_and_have_no_sign() -> None:
-    rows = pl.DataFrame({"minor": [199, -250, 7, None, 5], "code": ["EUR", "EUR", "JPY", "EUR", None]})
-    found = rows.select(whole_units(pl.col("minor"), pl.col("code"), ["EUR", "JPY"])).to_series().to_list()
-    assert found == [1, 2, 7, None, None]
-    assert rows.select(whole_units(pl.col("minor"), pl.col("code"), [])).to_series().to_list() == [None]
 
 
 @given(st.lists(st.tuples(st.integers(-(2**62), 2**62), st.integers(-(10**6), 10**6)), max_size=20), st.data())

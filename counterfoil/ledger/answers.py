@@ -9,7 +9,7 @@ from typing import Protocol
 
 import polars as pl
 
-from counterfoil.ledger import later_passes, merged, posting
+from counterfoil.ledger import charges, later_passes, merged, posting
 from counterfoil.ledger.model import BreakCode, Disposition, Event, ItemKind, MatchPass, Outcome, Side, State
 from counterfoil.ledger.names import Dimensions, Names
 from counterfoil.ledger.work import Work, month_of
@@ -65,6 +65,11 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
         agreed = book.late_rejections(partner_id).filter(pl.col("item_id").is_in(taken_back.implode()))
         clearing = pl.concat([clearing, agreed])
     emptied = clearing.filter(pl.col("theirs_id").is_not_null())
+    charge = charges.of_answers(decided, work, book, partner_id)
+    money = [
+        charges.opening(charge, decided),
+        charges.opening_after(charges.parts_met(later.matches, decided, waiting), book),
+    ]
     return posting.changes(
         {
             "alias": aliases,
@@ -83,12 +88,13 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
                 remaining=pl.col("sent").abs(),
                 file_id=pl.lit(work.file_id),
             ),
+            "charge": charge,
             **names.rows(),
         },
         opened=theirs.filter(~pl.col("item_id").is_in(netted["theirs_id"].implode())),
         closed=pl.concat([ended.filter("was_open").select("item_id"), emptied.select(item_id="theirs_id")]),
-        breaking=pl.concat([_breaks(decided, partner_id), moved]),
-        clearing=clearing,
+        breaking=pl.concat([_breaks(decided, partner_id), moved, *money]),
+        clearing=pl.concat([clearing.select(*posting.CLEARING), charges.clearing(decided, taken_back, book)]),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import polars as pl
 
 from counterfoil.feed import FeedKind
-from counterfoil.ledger import posting
+from counterfoil.ledger import charged, charges, posting
 from counterfoil.ledger.chart import Chart
 from counterfoil.ledger.fitting import ACTIONS
 from counterfoil.ledger.lookups import Lookups
@@ -83,14 +83,24 @@ def _stakes(
     rate = book.programme_rate(policy.currency, sent.day)
     gross = accepted.group_by(cause=cause).agg(pl.col("points").abs().sum())
     minor = value_points(pl.col("points"), *rate) if rate else pl.lit(0, pl.Int64)
-    return gross.with_columns(minor=minor).select(*STAKES)
+    valued = gross.with_columns(minor=minor).select(*STAKES)
+    return pl.concat([valued, _claims(accepted, book)]) if kind is FeedKind.DECISIONS else valued
+
+
+def _claims(accepted: pl.DataFrame, book: Lookups) -> pl.DataFrame:
+    """STAKES of breaks about money that are resolved: whoever closes one gives up, or accepts, what it is about."""
+    resolved = accepted.filter(pl.col("action") == Action.RESOLVE.name.lower())
+    found = charged.at_stake(book, resolved["subject"])
+    return found.select(
+        pl.lit(Action.RESOLVE.name.lower()).alias("cause"), pl.lit(0, pl.Int64).alias("points"), "minor"
+    )
 
 
 def _revalued(
     accepted: pl.DataFrame, book: Lookups, policy: ProgrammeSettings, chart: Chart, sent: Sent
 ) -> pl.DataFrame:
     """What new rates add to or take from the value of the points that stand open, against the rates there were before
-    this sender's of the same day."""
+    this sender's of the same day; and what the breaks about charges are about that they close."""
     kinds = {kind: known.basis for kind, known in chart.accounts.items() if known.open}
     standing = _standing(book, kinds)
     before = book.rates_before(sent.by, sent.day, policy.currency)
@@ -101,6 +111,7 @@ def _revalued(
         .with_columns(new=_value("minor", "per_points"), old=_value("minor_before", "per_points_before"))
     )
     minor = int(pairs.select((pl.col("new") - pl.col("old")).abs().sum()).item())
+    minor += charges.conceded(accepted, policy.currency, book)
     return pl.DataFrame({"cause": [FeedKind.RATES.value], "points": [0], "minor": [minor]}, schema=STAKES)
 
 

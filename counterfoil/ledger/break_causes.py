@@ -11,12 +11,12 @@ from typing import Final
 import polars as pl
 
 from counterfoil.feed import Feed, FeedKind
-from counterfoil.ledger import decided, open_breaks
+from counterfoil.ledger import break_money, decided, open_breaks
 from counterfoil.ledger.figures import made_at, made_in, open_at, reasons_in_words
 from counterfoil.ledger.known import Known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import Agreed, BreakCode, MatchPass, MatchRole, Side, State
-from counterfoil.reconcile import causes, near_misses
+from counterfoil.reconcile import breaks, causes, near_misses
 
 NO_REFERENCE: Final = "?"
 """Begins the subject of an answer to which its partner gave no reference."""
@@ -29,16 +29,19 @@ def of_breaks(
     at: Known,
     partner: str | None = None,
     *,
+    among: Sequence[str] | None = None,
     feeds: Sequence[Feed] = (),
     of_gl: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """The cause of each open break of a day: break_id, cause (``Cause``), change, candidate_item_id Int64?.
 
-    One row a break of ``open_breaks``, sorted by break_id. ``candidate_item_id`` is the one request that an unknown
-    answer would meet. ``feeds`` are those in force: they say whose answers come in parts, and what reasons mean.
-    ``of_gl`` are the causes of B15 (``gl_causes``), which nobody knows without our journals.
+    One row a break of ``open_breaks``, or of those named in ``among``, sorted by break_id. ``candidate_item_id`` is the
+    one request that an unknown answer would meet. ``feeds`` are those in force: they say whose answers come in parts,
+    and what reasons mean. ``of_gl`` are the causes of B15 (``gl_causes``), which nobody knows without our journals.
     """
-    return _told(book, at, partner, feeds, of_gl).select("break_id", "cause", "change", "candidate_item_id")
+    told = _told(book, at, partner, feeds, of_gl, "true" if among is None else _beside(book, among))
+    named = told if among is None else told.filter(pl.col("break_id").is_in(list(among)))
+    return named.select("break_id", "cause", "change", "candidate_item_id")
 
 
 def grouped(
@@ -53,14 +56,28 @@ def grouped(
     return causes.grouped(_told(book, at, partner, feeds, of_gl))
 
 
+def _beside(book: Lookups, among: Sequence[str]) -> str:
+    """A condition on rows of ``break``: these, and all that their causes show in."""
+    named = pl.DataFrame({"break_id": among}, schema={"break_id": pl.String})
+    told = book.frame("SELECT DISTINCT b.code FROM book.break b SEMI JOIN named USING (break_id)", named=named)["code"]
+    codes = [*breaks.OF_FILES, *(code for code in causes.TOGETHER if code.value in told.to_list())]
+    ids = ", ".join(f"'{break_id}'" for break_id in among)
+    return f"(code IN ({', '.join(f'{code:d}' for code in codes)}) OR break_id IN ({ids or 'NULL'}))"
+
+
 def _told(
-    book: Lookups, at: Known, partner: str | None, feeds: Sequence[Feed], of_gl: pl.DataFrame | None
+    book: Lookups,
+    at: Known,
+    partner: str | None,
+    feeds: Sequence[Feed],
+    of_gl: pl.DataFrame | None,
+    wanted: str = "true",
 ) -> pl.DataFrame:
     """All breaks are told, whoever is asked about: two partners' answers can want the same request."""
-    standing = open_breaks.open_breaks(book, at).select(
+    standing = open_breaks.open_breaks(book, at, wanted=wanted).select(
         "break_id", "partner", "age_days", file=pl.format("{} (posting {})", "file", "posting")
     )
-    broken = _broken(book, standing, feeds)
+    broken = _broken(book, at, standing, feeds)
     declined = decided.declined(book, at.counts()).select("break_id", "item_id")
     near = near_misses.nearest(broken, _requests(book, at, broken), _listed(book, at, standing), declined=declined)
     told = causes.told(broken, near)
@@ -69,7 +86,7 @@ def _told(
     return told if partner is None else told.filter(pl.col("partner") == partner)
 
 
-def _broken(book: Lookups, standing: pl.DataFrame, feeds: Sequence[Feed]) -> pl.DataFrame:
+def _broken(book: Lookups, at: Known, standing: pl.DataFrame, feeds: Sequence[Feed]) -> pl.DataFrame:
     """``causes.BROKEN`` of the breaks that stand."""
     found = book.frame(
         f"""WITH told AS (SELECT b.* FROM book.break b SEMI JOIN standing USING (break_id)), named AS (
@@ -79,8 +96,9 @@ def _broken(book: Lookups, standing: pl.DataFrame, feeds: Sequence[Feed]) -> pl.
                    CASE WHEN NOT starts_with(b.subject, '{NO_REFERENCE}') THEN b.subject END AS ref,
                    i.value_date AS asked_on, i.due_date, t.value_date AS answered_on, p.feed AS their_feed,
                    split_part(b.subject, ':', 1) AS late_feed, regexp_replace(b.subject, ':', ' ') AS missing,
-                   b.value_date AS missing_on
+                   b.value_date AS missing_on, m.* EXCLUDE (break_id)
             FROM standing s JOIN told b ON b.break_id = s.break_id
+            LEFT JOIN ({break_money.of_breaks("SELECT * FROM told", at.counts())}) m ON m.break_id = b.break_id
             LEFT JOIN named i ON i.item_id = b.item_id AND i.side = {Side.OURS:d}
             LEFT JOIN named t ON t.item_id = b.theirs_id
             LEFT JOIN book.posting p ON p.n = {made_in("t.item_id")}""",

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from counterfoil.contract import Contract
 from counterfoil.errors import Code, PermanentError
-from counterfoil.ledger.model import FIRST_OF_VERSION_TWO, WITHOUT_RULES, Event
+from counterfoil.ledger.model import FIRST_OF_VERSION, WITHOUT_RULES, Event
 
 Model = TypeVar("Model", bound=Contract)
 
@@ -48,8 +48,9 @@ class PostingRules(Contract):
 
     @model_validator(mode="after")
     def _complete(self) -> "PostingRules":
-        known = [event for event in Event if self.version > 1 or event < FIRST_OF_VERSION_TWO]
-        expected = {event.name.lower() for event in known if event not in WITHOUT_RULES}
+        unknown_from = FIRST_OF_VERSION.get(self.version + 1, max(Event) + 1)
+        known = [event for event in Event if event < unknown_from and event not in WITHOUT_RULES]
+        expected = {event.name.lower() for event in known}
         if set(self.events) != expected:
             raise ValueError(f"events differ from the program's: {sorted(set(self.events) ^ expected)}")
         return self

@@ -13,6 +13,7 @@ import polars as pl
 from counterfoil.feed import FeedKind
 from counterfoil.invariants import require
 from counterfoil.ledger import (
+    activity,
     answers,
     approvals,
     corrections,
@@ -35,6 +36,7 @@ from counterfoil.reconcile import breaks
 COMPOSERS: Final[Mapping[FeedKind, Callable[[Work, Lookups], Changes]]] = {
     FeedKind.REQUESTS: requests.compose,
     FeedKind.HANDBACK: answers.compose,
+    FeedKind.ACTIVITY: activity.compose,
     FeedKind.OPENING: own_feeds.compose_opening,
     FeedKind.RATES: own_feeds.compose_rates,
     FeedKind.CALENDAR: own_feeds.compose_calendar,
@@ -44,7 +46,7 @@ COMPOSERS: Final[Mapping[FeedKind, Callable[[Work, Lookups], Changes]]] = {
     FeedKind.GL_BALANCES: gl_balances.compose,
 }
 
-_POINTS_MAX: Final = 1 << 62
+_GROSS_MAX: Final = 1 << 62
 
 
 def stages(work: Work, book: Lookups, *, identity: str, skipped: Sequence[str]) -> list[Callable[[], Changes]]:
@@ -52,10 +54,10 @@ def stages(work: Work, book: Lookups, *, identity: str, skipped: Sequence[str]) 
 
     ``skipped`` are identities that should have come before it, where the layout lets a gap pass with a warning.
     """
-    if "points" in work.accepted.columns:
-        gross = work.accepted["points"].cast(pl.Int128).abs().sum()
+    for amount in {"points", "money"} & set(work.accepted.columns):
+        gross = work.accepted[amount].cast(pl.Int128).abs().sum()
         # So that no sum in the book can overflow.
-        require(gross < _POINTS_MAX, "the points of one file add up within 62 bits")
+        require(gross < _GROSS_MAX, f"the {amount} of one file add up within 62 bits")
     do = COMPOSERS[work.feed.kind]
     undone = pl.DataFrame(schema=undoing.RECORDS)
     if work.former is not None:

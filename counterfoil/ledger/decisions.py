@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger import break_life, matched_by_hand, periods, posting, undoing
+from counterfoil.ledger import break_life, charged, charges, matched_by_hand, periods, posting, undoing
 from counterfoil.ledger.fitting import ACTIONS, WAITING, acting, plain, require_fit
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import (
@@ -115,6 +115,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
             **names.rows(),
         },
         closed=pl.concat([ended.filter("was_open").select("item_id"), emptied.select("item_id")]),
+        breaking=charges.opening_after(_waited(concerned), book),
         clearing=_cleared(concerned, emptied, book),
     )
 
@@ -135,19 +136,22 @@ def moves(book: Lookups, rows: pl.DataFrame) -> pl.Series:
 def _alone(work: Work, book: Lookups) -> pl.DataFrame:
     """Decisions on one break and at most one request, with what they concern and the event that each one is."""
     rows = acting(work, *ENDING)
-    judged = _judged(rows, book)
+    judged = _judged(rows, book).join(
+        charged.at_stake(book, rows["subject"]), on="break_id", how="left", maintain_order="left"
+    )
     fitting = judged.filter((pl.col("points") == pl.col("moves")) & pl.col("line_no").is_unique())["line_no"]
     require_fit(rows, rows["line_no"].is_in(fitting.implode()), "an open break that the action fits, and its points")
-    next_state = pl.col("event").replace_strict(
+    ends = pl.col("event").replace_strict(
         {event.value: state.value for event, state in _ENDING.items()}, default=None, return_dtype=pl.Int16
     )
+    next_state = pl.when(pl.col("item_id").is_not_null()).then(ends)
     confirmed = next_state == State.CONFIRMED.value
     return judged.with_columns(
         next_state=next_state,
         confirmed=pl.when(confirmed).then("their_amount").otherwise(pl.lit(0, pl.Int64)),
         was_open=pl.col("open_state").is_not_null(),
         action=pl.col("action").replace_strict(ACTIONS, return_dtype=pl.Int16),
-        minor=_value(work, book),
+        minor=pl.coalesce("minor", _value(work, book)),
         disposition=pl.when(pl.col("points") == 0)
         .then(pl.lit(Disposition.INFORMATION.value))
         .otherwise(pl.lit(Disposition.SETTLED.value)),
@@ -194,7 +198,8 @@ def _judged(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
         rows=rows,
     )
     found = book.frame(
-        """SELECT k.*, i.kind, i.amount, i.source_account, o.state AS open_state, e.state AS end_state,
+        """SELECT k.*, i.kind, i.amount, coalesce(i.source_account, t.source_account) AS source_account,
+                  o.state AS open_state, e.state AS end_state,
                   t.kind AS their_kind, t.amount AS their_amount, w.remaining AS in_suspense, t.value_date AS their_date
            FROM known k LEFT JOIN book.item i ON i.item_id = k.item_id
            LEFT JOIN book.open_item o ON o.item_id = k.item_id
@@ -231,6 +236,8 @@ def _event() -> pl.Expr:
         .then(pl.lit(Event.TAKEN_FROM_SUSPENSE.value, pl.Int16))
         .when((action == "take") & accepted & ~booked & waits & asked & (pl.col("their_amount") > 0))
         .then(pl.lit(Event.TAKEN.value, pl.Int16))
+        .when((action == "take") & (pl.col("their_kind") == ItemKind.THEIR_ACTIVITY.value) & booked)
+        .then(pl.lit(Event.TAKEN_AFTER_END.value, pl.Int16))
         .when((action == "take") & accepted & booked & asked & pl.col("end_state").is_in(_GAVE_BACK)
               & pl.col("open_state").is_null() & (pl.col("their_amount") > 0))
         .then(pl.lit(Event.TAKEN_AFTER_END.value, pl.Int16))
@@ -250,6 +257,17 @@ def _moves() -> pl.Expr:
         .when(event.is_not_null())
         .then("their_amount")
     )
+
+
+def _waited(concerned: pl.DataFrame) -> pl.DataFrame:
+    """Answers that the decisions settle: ``charges.WAITED``."""
+    taking = [*_AT_THEIR_DATE, Event.MATCHED.value]
+    by_answer = (
+        concerned.filter(pl.col("event").is_in(taking))
+        .group_by("line_no", "theirs_id")
+        .agg(item_id=pl.when(pl.col("item_id").n_unique() == 1).then(pl.col("item_id").first()))
+    )
+    return posting.shaped(by_answer, charges.WAITED)
 
 
 def _effects(done: pl.DataFrame) -> pl.DataFrame:

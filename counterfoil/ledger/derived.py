@@ -236,6 +236,25 @@ _STATEMENTS: Final = (
     ),
 )
 
+_CHARGES: Final = (
+    _Rule(
+        "charge",
+        "charge",
+        "an expected charge that is not its points at the rate it names",
+        "points times the rate, rounded half even",
+        """WITH valued AS (
+               SELECT c.*, CAST(c.points AS HUGEINT) * r.minor AS product, CAST(r.per_points AS HUGEINT) AS per
+               FROM book.charge c LEFT JOIN book.rate r ON r.file_id = c.rate_file AND r.line_no = c.rate_line
+               WHERE c.rate_file IS NOT NULL
+           ), split AS (
+               SELECT *, abs(product) // per AS whole, abs(product) % per AS rest FROM valued
+           )
+           SELECT CAST(file_id AS BIGINT) AS n, CAST(line_no AS BIGINT) AS line, concat('answer_id ', answer_id) AS row
+           FROM split WHERE ours IS DISTINCT FROM sign(product) * (
+               whole + CASE WHEN 2 * rest > per OR (2 * rest = per AND whole % 2 = 1) THEN 1 ELSE 0 END)""",
+    ),
+)
+
 # What migration 0002 told of postings of schema 1, whose digests do not cover it.
 _TOLD_SINCE: Final = f"""
     SELECT d.item_id, CAST({State.HELD:d} AS SMALLINT) AS state, {unsigned("i.amount")} AS remaining,
@@ -313,7 +332,7 @@ _WORKING_SETS: Final = (
     ),
 )
 
-RULES: Final = (*_ENTRIES, *_RECORDS, *_LOTS, *_BREAKS, *_STATEMENTS, *_WORKING_SETS)
+RULES: Final = (*_ENTRIES, *_RECORDS, *_LOTS, *_BREAKS, *_STATEMENTS, *_CHARGES, *_WORKING_SETS)
 
 
 def contradictions(book: Lookups, say: Callable[[int, int], None]) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from counterfoil.feed import Feed, FeedKind
+from counterfoil.ledger import break_money, charged
 from counterfoil.ledger.figures import made_at, made_in, reasons_in_words
 from counterfoil.ledger.known import Known
 from counterfoil.ledger.lookups import Lookups
@@ -37,9 +38,11 @@ DISPUTED: Final = {
     "opened_on": pl.Date,
     "age_days": pl.Int64,
     "at_stake": pl.Int64,
+    **break_money.AMOUNTS,
 }
 """``asked_*`` is our request, ``said_*`` the partner's answer with its ``outcome`` (null where the book does not keep
-it), its reason code and what that means, file and line; what does not exist is null. ``ref`` is null where the partner
+it), its reason code and what that means, file and line; ``amount_*`` the money that it charged beside what we expected;
+what does not exist is null. ``ref`` is null where the partner
 gave none, and for a file, which ``subject`` names."""
 
 _NAMELESS: Final = r"\?[0-9]+:[0-9]+"
@@ -53,6 +56,9 @@ _SAYS: Final = {
 }
 _DID: Final = {
     Event.ACCEPTED: "accepted",
+    Event.ACCEPTED_PART: "accepted",
+    Event.NETTED: "accepted",
+    Event.RECALL_ACCEPTED: "accepted",
     Event.LATE_ACCEPT: "accepted",
     Event.REJECTED: "rejected",
     Event.LATE_REJECT: "rejected",
@@ -98,8 +104,10 @@ def disputed(book: Lookups, at: Known, partner: str, feeds: Sequence[Feed]) -> p
                    coalesce(t.member, i.member) AS member, i.value_date AS asked_on, i.amount AS asked_points,
                    i.due_date AS due, a.value_date AS said_on, a.points AS said_points, a.reason, t.kind AS their_kind,
                    a.event, f.name AS file, {made_at("b.record")} AS line, b.opened_on, b.points_ours, b.points_theirs,
-                   coalesce(b.value_date, b.opened_on) AS since
-            FROM told b LEFT JOIN named i ON i.item_id = b.item_id LEFT JOIN named t ON t.item_id = b.theirs_id
+                   coalesce(b.value_date, b.opened_on) AS since, m.* EXCLUDE (break_id)
+            FROM told b LEFT JOIN ({charged.of_breaks("SELECT * FROM disputed", at.counts())}) m
+                ON m.break_id = b.break_id
+            LEFT JOIN named i ON i.item_id = b.item_id LEFT JOIN named t ON t.item_id = b.theirs_id
             LEFT JOIN answered a ON a.record = b.record
             LEFT JOIN book.posting f ON f.n = {made_in("b.record")}""",
         asked=pl.DataFrame({"partner": [partner]}),

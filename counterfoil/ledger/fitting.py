@@ -27,7 +27,8 @@ NEEDS: Final[Mapping[Action, str]] = {
     Action.REFUSE: "an open break with an answer in suspense",
     Action.REFUND: "an open break of a request that waits for its answer, with nothing in suspense",
     Action.WRITE_OFF: "an open break of a request that waits for its answer, with nothing in suspense",
-    Action.TAKE: "an acceptance of other points, or one in suspense whose request had given its points back",
+    Action.TAKE: "an acceptance of other points, one in suspense whose request had given its points back, or a "
+    "redemption in suspense, beyond its member's balance",
     Action.MATCH: "an open B03 or B11 with an acceptance in suspense, and different requests of ours at that partner, "
     f"none of them answered, at most {PARTS_MAX}, whose points add up to the answer's; or several answers that name "
     "one request and add up to its points",

@@ -22,7 +22,7 @@ ENDS: Final = ", ".join(
 )
 """States in which an item is open no more."""
 
-_BOOKS_SUSPENSE: Final = f"({Event.UNKNOWN_ACCEPTED:d}, {Event.ACCEPTED_AFTER_END:d})"
+_BOOKS_SUSPENSE: Final = f"({Event.UNKNOWN_ACCEPTED:d}, {Event.ACCEPTED_AFTER_END:d}, {Event.REDEEMED_BEYOND:d})"
 
 
 def unsigned(amount: str) -> str:

@@ -189,8 +189,11 @@ class Lookups:
         return int(row[0]) if row else 0
 
     def open_items(self, partner_id: int, side: Side) -> pl.DataFrame:
-        """Open items of one side, columns OPEN_ITEM."""
-        return self.frame(f"SELECT {_OPEN} FROM book.open_item WHERE partner_id = {partner_id} AND side = {side:d}")
+        """Open items of one side that the other may answer, columns OPEN_ITEM."""
+        return self.frame(
+            f"""SELECT {_OPEN} FROM book.open_item
+                WHERE partner_id = {partner_id} AND side = {side:d} AND kind <> {ItemKind.THEIR_ACTIVITY:d}"""
+        )
 
     def named_items(self, partner_id: int, refs: pl.Series, members: pl.Series) -> pl.DataFrame:
         """Our open items that answers name by reference, the member being the same or not said, in any order: row (of

@@ -36,7 +36,7 @@ MOVEMENTS: Final = {
 """What a record does to a member's account; ``turn`` orders draws, ``expires`` is given where the record itself says
 when what it brings does."""
 
-_GAINS: Final = (Event.OPENING_BALANCE, Event.RECALL_ACCEPTED)
+_GAINS: Final = (Event.OPENING_BALANCE, Event.RECALL_ACCEPTED, Event.ACCRUED)
 """Events that bring points which no item has drawn before."""
 
 _APART: Final = (Event.EXPIRED, Event.MERGED)

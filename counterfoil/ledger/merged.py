@@ -98,6 +98,12 @@ def standing(accounts: pl.DataFrame, book: Reads) -> pl.DataFrame:
     )
 
 
+def paid_from(rows: pl.DataFrame, accounts: pl.DataFrame) -> pl.DataFrame:
+    """Rows with the account (``source_account``) of each one's member, of ``standing``."""
+    owned = accounts.select(member="owner", source_account="account_id")
+    return rows.join(owned, on="member", how="left", maintain_order="left")
+
+
 def forwarded(changes: posting.Changes, work: Work, book: Reads) -> posting.Changes:
     """Changes in which nothing stays on an account that was merged away: what mirrors an old transfer books there, and
     a transfer of its own sends it on to the survivor."""

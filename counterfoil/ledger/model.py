@@ -26,6 +26,7 @@ class ItemKind(IntEnum):
     THEIR_REJECT = 4
     THEIR_HOLD = 5
     THEIR_REVERSAL = 6
+    THEIR_ACTIVITY = 7
 
 
 class State(IntEnum):
@@ -116,11 +117,15 @@ class Event(IntEnum):
     ASSIGNED = 105
     POSTPONED = 106
     DECLINED = 107
+    ACCRUED = 110
+    REDEEMED = 111
+    REDEEMED_BEYOND = 112
+    ACTIVITY_KNOWN = 113
     GL_STATED = 120
 
 
-FIRST_OF_VERSION_TWO: Final = 70
-"""Version 1 of the posting rules knew the events below this number."""
+FIRST_OF_VERSION: Final = {2: 70, 3: 110}
+"""The first event that each version of the posting rules but the first brought; earlier ones know those below it."""
 
 WITHOUT_RULES: Final = (Event.GL_STATED,)
 """Events that by their nature book nothing, so that no version of the posting rules names them."""
@@ -324,19 +329,23 @@ TABLES: Final[dict[str, dict[str, type[pl.DataType]]]] = {
     "gl_by_hand": {
         "account": TEXT, "currency": TEXT, "reference": TEXT, "minor": I64, "file_id": I32, "line_no": I32,
     },
+    "charge": {
+        "answer_id": I64, "item_id": I64, "partner_id": I32, "points": I64, "rated_on": DAY, "currency": TEXT,
+        "ours": I64, "theirs": I64, "tolerance": I64, "basis_points": I32, "rate_file": I32, "rate_line": I32,
+        "file_id": I32, "line_no": I32,
+    },
 }
 # fmt: on
 """Every append-only table in the order of the digest; columns in schema order."""
 
 SINCE: Final[dict[str, int]] = {
-    **dict.fromkeys(
-        ("item_change", "reversal", "decision", "lot", "lot_use", "merge", "match", "break_state"), 2
-    ),
+    **dict.fromkeys(("item_change", "reversal", "decision", "lot", "lot_use", "merge", "match", "break_state"), 2),
     **dict.fromkeys(("gl_statement", "gl_by_hand"), 3),
-}  # fmt: skip
+    "charge": 4,
+}
 """The schema that brought a table; a posting of an earlier one does not seal it."""
 
-BOOK_SCHEMA: Final = 3
+BOOK_SCHEMA: Final = 4
 """The newest schema: which tables a posting's digest covers and in which order their rows lie."""
 
 ORDER: Final[dict[str, tuple[str, ...]]] = {
@@ -363,6 +372,7 @@ ORDER: Final[dict[str, tuple[str, ...]]] = {
     "break_state": ("line_no", "break_id"),
     "gl_statement": ("line_no",),
     "gl_by_hand": ("line_no",),
+    "charge": ("line_no", "answer_id"),
 }
 """The canonical order of one posting's rows in each table, since schema 2; before, they lay as they were composed."""
 
@@ -377,7 +387,6 @@ OPEN_ITEM: Final[dict[str, type[pl.DataType]]] = {
     "source_account": I32, "amount": I64, "remaining": I64, "value_date": DAY, "due_date": DAY,
 }  # fmt: skip
 """The working set: items still open. ``remaining`` is what the item keeps in flight (ours) or in suspense (theirs)."""
-
 
 OPEN_LOT: Final[dict[str, type[pl.DataType]]] = {
     "lot_id": I64, "account_id": I32, "remaining": I64, "earned": DAY, "expires": DAY,

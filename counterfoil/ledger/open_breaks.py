@@ -9,14 +9,12 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger import break_life
+from counterfoil.ledger import break_life, break_money
 from counterfoil.ledger.extracts import code_and_title, masked
 from counterfoil.ledger.figures import made_at, made_in, open_at, open_requests
-from counterfoil.ledger.gl_balances import unexplained
 from counterfoil.ledger.known import Known, known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import BreakCode, BreakEvent, Side, State
-from counterfoil.money import whole_units
 from counterfoil.reconcile import breaks
 
 LISTED: Final = (
@@ -31,6 +29,7 @@ LISTED: Final = (
     "points_ours",
     "points_theirs",
     "difference",
+    *break_money.AMOUNTS,
     "value_date",
     "opened_on",
     "age_days",
@@ -65,21 +64,24 @@ _BREAK_ID: Final = f"""substr(sha256(concat_ws('|', w.partner_id, w.ref, {BreakC
                                               1 + coalesce(e.times, 0))), 1, 16)"""
 """The id that a request in transit will have as a break, as ``Lookups.with_break_ids`` gives it."""
 
+_AMOUNTS: Final = ", ".join(f"m.{name}" for name in break_money.AMOUNTS)
+
 _OURS_ONLY: Final = (BreakCode.IN_TRANSIT, BreakCode.OVERDUE, BreakCode.DUPLICATE_OURS, BreakCode.BALANCE_SHORT)
-"""Codes under which the partner has said nothing."""
+"""Codes under which the partner has said nothing, unless only it has said how many points."""
 
 
-def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.DataFrame:
+def open_breaks(book: Lookups, at: Known, partner: str | None = None, *, wanted: str = "true") -> pl.DataFrame:
     """Breaks opened by the end of a day and not cleared by it, or opened again: LISTED, oldest first.
 
     What is only in transit is not among them (``in_transit``). ``member`` is masked; difference = ours less theirs
-    where both are known; ages count calendar days from value date to the day; ``due`` counts from the day it opened.
-    ``file`` and ``line`` lead to the record: for an overdue request its own. For a missing file ``their_ref`` names
-    feed and day, and file is the one that found it missing. ``state`` is open, assigned (``owner`` is then the person)
-    or pending through the day that ``next_step`` names; whoever was asked before keeps one that waits.
+    where both are known, of money as of points; ages count calendar days from value date to the day; ``due`` counts
+    from the day it opened. ``file`` and ``line`` lead to the record: for an overdue request its own. For a missing file
+    ``their_ref`` names feed and day, and file is the one that found it missing. ``state`` is open, assigned (``owner``
+    is then the person) or pending through the day that ``next_step`` names; whoever was asked before keeps one that
+    waits. ``wanted`` is a condition on rows of ``break``.
     """
     found = book.frame(
-        f"""WITH standing AS ({standing(at)}), named AS (
+        f"""WITH standing AS (SELECT * FROM ({standing(at)}) WHERE {wanted}), named AS (
                 SELECT i.item_id, i.member FROM book.item i WHERE i.item_id IN (
                     SELECT unnest([item_id, theirs_id]) FROM standing)
             )
@@ -87,10 +89,10 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.Data
                    coalesce(i.member, t.member) AS member, s.points_ours, s.points_theirs, s.value_date, s.opened_on,
                    CASE WHEN l.until >= DATE '{at.day}' THEN 'pending'
                         WHEN l.owner IS NOT NULL THEN 'assigned' ELSE 'open' END AS state,
-                   l.owner AS person, l.until, coalesce(own.name, f.name) AS file,
+                   l.owner AS person, l.until, coalesce(own.name, f.name) AS file, {_AMOUNTS},
                    CASE WHEN s.code IN ({_OF_FILES}) THEN split_part(s.subject, ':', 1)
                         ELSE coalesce(own.feed, f.feed) END AS feed,
-                   CAST(coalesce(own.n, f.n) AS BIGINT) AS posting, g.currency, {unexplained("g")} AS minor,
+                   CAST(coalesce(own.n, f.n) AS BIGINT) AS posting,
                    CASE WHEN own.n IS NOT NULL THEN {made_at("s.item_id")}
                         WHEN s.line_no > 0 THEN CAST(s.line_no AS BIGINT) END AS line
             FROM standing s JOIN book.partner p ON p.partner_id = s.partner_id
@@ -99,11 +101,10 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.Data
             LEFT JOIN named t ON t.item_id = s.theirs_id
             LEFT JOIN book.posting own ON s.line_no = 0 AND own.n = {made_in("s.item_id")}
             LEFT JOIN ({break_life.latest(at.counts())}) l ON l.break_id = s.break_id
-            LEFT JOIN book.gl_statement g ON s.code = {BreakCode.LEDGER_DIFFERS:d} AND g.file_id = s.file_id
-                AND g.line_no = s.line_no
+            LEFT JOIN ({break_money.of_breaks("SELECT * FROM standing", at.counts())}) m ON m.break_id = s.break_id
             ORDER BY coalesce(s.value_date, s.opened_on), s.code, p.partner, s.break_id"""
     )
-    only_ours = pl.col("code").is_in([kind.value for kind in _OURS_ONLY])
+    only_ours = pl.col("code").is_in([kind.value for kind in _OURS_ONLY]) & pl.col("points_ours").is_not_null()
     described = (
         _of(found, partner)
         .join(_KINDS, on="code", how="left", maintain_order="left")
@@ -118,9 +119,7 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None) -> pl.Data
             due=pl.col("opened_on") + pl.duration(days="due_days"),
         )
     )
-    # Of an account that differs from the general ledger money is at stake, and a whole unit of it weighs as a point.
-    money = whole_units(pl.col("minor"), pl.col("currency"), found["currency"].drop_nulls().unique())
-    return _aged(described, at.day, weight=pl.max_horizontal(breaks.at_stake(), money))
+    return _aged(described, at.day)
 
 
 def in_transit(book: Lookups, at: Known, partner: str | None = None) -> pl.DataFrame:
@@ -157,8 +156,9 @@ def in_transit(book: Lookups, at: Known, partner: str | None = None) -> pl.DataF
         our_ref="subject",
         their_ref=pl.lit(None, pl.String),
         points_theirs=pl.lit(None, pl.Int64),
+        **{name: pl.lit(None, kind) for name, kind in break_money.AMOUNTS.items()},
     )
-    return _aged(_of(described, partner), at.day, weight=breaks.at_stake())
+    return _aged(_of(described, partner), at.day)
 
 
 def movements(book: Lookups, at: Known) -> pl.DataFrame:
@@ -228,8 +228,8 @@ def _of(found: pl.DataFrame, partner: str | None) -> pl.DataFrame:
     return found if partner is None else found.filter(pl.col("partner") == partner)
 
 
-def _aged(found: pl.DataFrame, day: date, *, weight: pl.Expr) -> pl.DataFrame:
-    """LISTED: what is missing of it follows from the dates and points that are there; ``weight``: what is at stake."""
+def _aged(found: pl.DataFrame, day: date) -> pl.DataFrame:
+    """LISTED: what is missing of it follows from the dates and points that are there."""
     ours, theirs, age = pl.col("points_ours"), pl.col("points_theirs"), pl.col("age_days")
     since = pl.coalesce("value_date", "opened_on")
     return (
@@ -238,7 +238,7 @@ def _aged(found: pl.DataFrame, day: date, *, weight: pl.Expr) -> pl.DataFrame:
             masked("member"),
             difference=ours - theirs,
             bucket=breaks.bucket(age),
-            severity=breaks.severity(weight, age),
+            severity=breaks.severity(breaks.heft(), age),
         )
         .select(LISTED)
     )

@@ -100,6 +100,10 @@ OUTLETS: Final[Mapping[Event, Outlet]] = MappingProxyType(
         Event.ASSIGNED: Outlet(_NO_POINTS, _NO_POINTS),
         Event.POSTPONED: Outlet(_NO_POINTS, _NO_POINTS),
         Event.DECLINED: Outlet(_NO_POINTS, _NO_POINTS),
+        Event.ACCRUED: Outlet(None, None),
+        Event.REDEEMED: Outlet(None, None),
+        Event.REDEEMED_BEYOND: Outlet("beyond the member's balance, a decision is due", None),
+        Event.ACTIVITY_KNOWN: Outlet("the same activity again", "the same activity again"),
         Event.GL_STATED: Outlet(_STATED, _STATED),
     }
 )

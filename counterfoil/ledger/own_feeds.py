@@ -10,7 +10,7 @@ import polars as pl
 
 from counterfoil.errors import Code, PermanentError
 from counterfoil.invariants import require
-from counterfoil.ledger import lots, posting
+from counterfoil.ledger import charges, lots, posting
 from counterfoil.ledger.answers import Lookups
 from counterfoil.ledger.model import BreakCode, Disposition, Event, ItemKind, MatchPass, Side, State
 from counterfoil.ledger.names import HOUSE, HOUSE_NAME, Names
@@ -83,11 +83,18 @@ def compose_opening(work: Work, book: Days) -> posting.Changes:
 
 
 def compose_rates(work: Work, book: Days) -> posting.Changes:
-    """Rates that value points from a day on."""
+    """Rates that value points from a day on, and the breaks about money (B05) that they settle."""
     names = Names(book, file_id=work.file_id, unit=work.unit)
+    charge, agreed = charges.rejudged(work, book)
     rows = work.accepted.with_columns(file_id=pl.lit(work.file_id), value_date="effective_from")
     return posting.changes(
-        {"rate": rows, "disposition": _plain(rows, pl.lit(Event.RATE.value), work.file_id), **names.rows()}
+        {
+            "rate": rows,
+            "disposition": _plain(rows, pl.lit(Event.RATE.value), work.file_id),
+            "charge": charge,
+            **names.rows(),
+        },
+        clearing=agreed,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger import merged, posting
+from counterfoil.ledger import charges, merged, posting
 from counterfoil.ledger.answers import Lookups
 from counterfoil.ledger.model import (
     TABLES,
@@ -60,7 +60,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
         },
         opened=items.filter(~pl.col("state").is_in(ENDS)),
         closed=answered.select(item_id="theirs_id"),
-        breaking=_breaks(asked, met, partner_id),
+        breaking=pl.concat([_breaks(asked, met, partner_id), charges.opening_after(_waited(taken, parts, work), book)]),
         clearing=book.clearable_breaks(partner_id).filter(
             (pl.col("code") == BreakCode.UNKNOWN_THEIRS.value)
             & pl.col("theirs_id").is_in(pl.concat([met["theirs_id"], parts["theirs_id"]]).drop_nulls().implode())
@@ -82,19 +82,11 @@ def _sourced(asked: pl.DataFrame, work: Work, names: Names, partner_id: int, boo
     """Add the account each request is paid from, and refuse what that account cannot pay."""
     if work.feed.source == "issued":
         return asked.with_columns(source_account=pl.lit(names.role("issued", HOUSE), pl.Int32))
-    accounts = merged.standing(names.members(partner_id, asked["member"]), book).rename(
-        {"account_id": "source_account"}
-    )
-    sourced = asked.join(
-        accounts.select("owner", "source_account"),
-        left_on="member",
-        right_on="owner",
-        how="left",
-        maintain_order="left",
-    )
+    accounts = merged.standing(names.members(partner_id, asked["member"]), book)
+    sourced = merged.paid_from(asked, accounts)
     if work.feed.beyond_balance == "already_gone":
         return sourced
-    return passes.within_balance(sourced, accounts.unique("source_account"))
+    return passes.within_balance(sourced, accounts.select("balance", source_account="account_id").unique())
 
 
 def _met(
@@ -107,7 +99,7 @@ def _met(
         .otherwise(pl.lit(ItemKind.REQUEST.value, pl.Int16))
     )
     asking = asked.filter(pl.col("event").is_in(ASKS)).select(
-        "line_no", "item_id", "ref", "member", "points", "value_date", "source_account", kind=kind
+        "line_no", "item_id", "ref", "member", "points", "value_date", "source_account", "record_type", kind=kind
     )
     met = passes.answered_before(asking, theirs, aliases, Terms.of(work.feed))
     if work.feed.split_max == 1:
@@ -152,6 +144,13 @@ def _in_parts(
         file_id=pl.lit(work.file_id),
     )
     return life.advance(pending), posting.shaped(parts, _PARTS)
+
+
+def _waited(taken: pl.DataFrame, parts: pl.DataFrame, work: Work) -> pl.DataFrame:
+    """Answers that had waited and whose request this file brings: ``charges.WAITED``."""
+    accepted = taken.filter(pl.col("next_state") == State.CONFIRMED.value)
+    both = pl.concat([accepted.select("line_no", "theirs_id"), parts.select("line_no", "theirs_id")]).drop_nulls()
+    return posting.shaped(both.with_columns(item_id=posting.record_id(work.file_id, "line_no")), charges.WAITED)
 
 
 def _relation(relation: Relation) -> pl.Expr:

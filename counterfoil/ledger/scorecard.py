@@ -14,6 +14,7 @@ import polars as pl
 
 from counterfoil.feed import Feed, FeedKind
 from counterfoil.landing.index import ArrivalIndex
+from counterfoil.ledger import charged
 from counterfoil.ledger.extracts import code_and_title
 from counterfoil.ledger.figures import reasons_in_words
 from counterfoil.ledger.known import Known, Moment, known
@@ -212,8 +213,10 @@ def _breaks(
                 WHERE {at.counts()} GROUP BY break_id
             )
             SELECT p.partner, b.code, b.points_ours, b.points_theirs, coalesce(b.value_date, b.opened_on) AS since,
-                   t.* EXCLUDE (break_id)
+                   m.amount_ours_minor, m.amount_theirs_minor, t.* EXCLUDE (break_id)
             FROM told t JOIN book.break b ON b.break_id = t.break_id
+            LEFT JOIN ({charged.of_breaks("SELECT * FROM book.break SEMI JOIN told USING (break_id)", at.counts())}) m
+                ON m.break_id = b.break_id
             JOIN book.partner p ON p.partner_id = b.partner_id
             WHERE p.partner IN (SELECT partner FROM theirs) AND {asked_of_partner("b")}""",
         theirs=pl.DataFrame(
@@ -224,7 +227,7 @@ def _breaks(
     standing = (
         told.unpivot(
             [str(end) for end in ends],
-            index=["partner", "code", "points_ours", "points_theirs", "since"],
+            index=[name for name in told.columns if name not in map(str, ends)],
             variable_name="as_of",
             value_name="last",
         )
@@ -245,9 +248,9 @@ def _aged(standing: pl.DataFrame) -> pl.DataFrame:
     """BREAKS without their value, from one break a row."""
     age = (pl.col("as_of") - pl.col("since")).dt.total_days().clip(lower_bound=0)
     return (
-        standing.with_columns(age_days=age, points=breaks.at_stake())
+        standing.with_columns(age_days=age, points=breaks.at_stake(), charged_minor=breaks.money_at_stake())
         .group_by("partner", "as_of", "code", "age_days")
-        .agg(count=pl.len(), points=pl.col("points").sum())
+        .agg(pl.col("points", "charged_minor").sum(), count=pl.len())
         .with_columns(*code_and_title(), bucket=breaks.bucket(pl.col("age_days")))
         .sort("partner", "as_of", "code", "age_days")
     )

@@ -205,7 +205,9 @@ class TieOut:
 @dataclass(frozen=True)
 class BreakTold:
     """A break of the story. ``cleared_on`` and ``why`` are null while it is open, and when it is not; ``cleared_line``
-    and ``decision`` say by which record of that posting it was cleared. ``tie_out`` is the statement behind a B15."""
+    and ``decision`` say by which record of that posting it was cleared. ``amount_*`` are what a break about money is
+    about, in minor units of ``currency``; ours is null where no rate was in force. ``tie_out`` is the statement behind
+    a B15."""
 
     break_id: str
     code: str
@@ -217,6 +219,9 @@ class BreakTold:
     theirs_id: int | None
     points_ours: int | None
     points_theirs: int | None
+    amount_ours_minor: int | None
+    amount_theirs_minor: int | None
+    currency: str | None
     value_date: str | None
     opened_on: str
     opened_by: int

@@ -12,6 +12,7 @@ import polars as pl
 
 from counterfoil.feed import FeedKind
 from counterfoil.identity import Verdict
+from counterfoil.ledger import charged
 from counterfoil.ledger.extracts import code_and_title, masked
 from counterfoil.ledger.figures import made_at, made_in
 from counterfoil.ledger.histories import last_events
@@ -194,7 +195,8 @@ def _named(record_id: int | None) -> str | None:
 
 def breaks(book: Lookups, at: Known, break_ids: pl.DataFrame) -> pl.DataFrame:
     """Breaks in the order in which they opened: columns of ``BreakTold`` that lie in the book, and code_no,
-    partner_id, opened_event and opened_pass (of the record that opened it)."""
+    partner_id, opened_event and opened_pass (of the record that opened it), charged_points, rated_on, rate_minor and
+    rate_per (of the charge it is about)."""
     return book.frame(
         f"""WITH chosen AS MATERIALIZED (
                 SELECT b.* FROM book.break b SEMI JOIN named USING (break_id) WHERE {at.counts("b.file_id")}
@@ -203,11 +205,14 @@ def breaks(book: Lookups, at: Known, break_ids: pl.DataFrame) -> pl.DataFrame:
                 SEMI JOIN chosen c ON c.file_id = d.file_id AND c.line_no = d.line_no WHERE d.line_no > 0
             )
             SELECT b.break_id, b.code AS code_no, b.code, b.partner_id, p.partner, b.subject, b.item_id, b.theirs_id,
-                   b.points_ours, b.points_theirs, CAST(b.value_date AS VARCHAR) AS value_date,
+                   b.points_ours, b.points_theirs, m.amount_ours_minor, m.amount_theirs_minor, m.currency,
+                   m.charged_points, CAST(m.rated_on AS VARCHAR) AS rated_on, m.rate_minor, m.rate_per,
+                   CAST(b.value_date AS VARCHAR) AS value_date,
                    CAST(b.opened_on AS VARCHAR) AS opened_on, b.file_id AS opened_by, nullif(b.line_no, 0) AS line,
                    d.event AS opened_event, d.match_pass AS opened_pass
             FROM chosen b JOIN book.partner p ON p.partner_id = b.partner_id
             LEFT JOIN opening d ON d.file_id = b.file_id AND d.line_no = b.line_no
+            LEFT JOIN ({charged.of_breaks("SELECT * FROM chosen", at.counts())}) m ON m.break_id = b.break_id
             ORDER BY b.file_id, b.line_no, b.code, b.break_id""",
         named=break_ids,
     ).with_columns(*code_and_title())

@@ -34,7 +34,9 @@ from counterfoil.ledger.story_parts import Place
 from counterfoil.ledger.story_scope import Scope
 from counterfoil.reconcile.breaks import KINDS
 
-_OF_THE_READ: Final = {"code_no", "partner_id", "opened_event", "opened_pass"}
+_OF_THE_READ: Final = {
+    "code_no", "partner_id", "opened_event", "opened_pass", "charged_points", "rated_on", "rate_minor", "rate_per",
+}  # fmt: skip
 """Columns of ``story_parts.breaks`` that say why a break stands, and no more."""
 
 

@@ -15,6 +15,7 @@ from counterfoil.ledger.known import Known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import BreakCode, Event, MatchPass, Side
 from counterfoil.ledger.story import Compared, NearMiss, Why
+from counterfoil.money import format_minor
 from counterfoil.reconcile.lookalikes import HEAD, SIDE, near_misses
 
 EQUALS_MAX: Final = 2000
@@ -76,12 +77,32 @@ def _why(row: Mapping[str, Any], nearest: tuple[NearMiss, ...]) -> Why:
     text = _TEXTS[code]
     if row["opened_event"] is not None:
         text = _BY_EVENT.get(Event(row["opened_event"]), text)
+    if row["amount_theirs_minor"] is not None:
+        text = _of_money(row)
     if code is BreakCode.UNKNOWN_THEIRS and row["opened_pass"] is not None:
         text = _BY_PASS.get(MatchPass(row["opened_pass"]), text)
     paired = bool(nearest) and nearest[0].item_id == row["item_id"]
     own = _OWN_FIELD.get(code, ()) if paired else ()
     settles = own or (nearest[0].differing() if nearest else ())
     return Why(text, code in _LOOKED_FOR, settles, None, nearest)
+
+
+def _of_money(row: Mapping[str, Any]) -> str:
+    """What the partner charged, and what we expected and by which rate."""
+    currency = row["currency"]
+    theirs, points = format_minor(row["amount_theirs_minor"], currency), f"{row['charged_points']:,} points"
+    if row["amount_ours_minor"] is None:
+        return (
+            f"The partner charged {theirs} {currency} for {points}, and no rate of {row['partner']} was in force on "
+            f"{row['rated_on']} to judge it by."
+        )
+    expected = (
+        f"The partner charged {theirs} {currency} for {points}; {format_minor(row['amount_ours_minor'], currency)}"
+    )
+    if row["rate_minor"] is None:
+        return f"{expected} {currency} is what it had charged for them before it gave them back."
+    rate = f"{format_minor(row['rate_minor'], currency)} {currency} per {row['rate_per']:,} points"
+    return f"{expected} {currency} were expected, at {rate} on {row['rated_on']}."
 
 
 def _nearest(book: Lookups, at: Known, breaks: pl.DataFrame) -> dict[str, tuple[NearMiss, ...]]:

@@ -44,7 +44,7 @@ CLEARABLE: Final = (
     BreakCode.OVERDUE, BreakCode.UNKNOWN_THEIRS, BreakCode.POINTS_DIFFER, BreakCode.DATE_DIFFERS, BreakCode.SEQUENCE,
     BreakCode.CONTROL_WRONG, BreakCode.LEDGER_DIFFERS,
 )  # fmt: skip
-"""Codes that a later file can close; the others wait for a decision."""
+"""Codes that a later answer, request or file can close. A later rate can close B05; the others wait for a decision."""
 
 ANSWERED: Final = (BreakCode.OVERDUE, BreakCode.POINTS_DIFFER, BreakCode.DATE_DIFFERS, BreakCode.CONFLICT)
 """Codes of a request that say more of it than that it waits: it is no longer listed as in transit as well."""
@@ -56,7 +56,7 @@ BUCKETS: Final = ((1, "0-1"), (3, "2-3"), (7, "4-7"), (30, "8-30"), (60, "31-60"
 OLDEST_BUCKET: Final = "over 90"
 
 SEVERITIES: Final = (("critical", 100_000, 5), ("high", 10_000, 3), ("medium", 1_000, 1))
-"""Name, points from which, age in days from which: either is enough."""
+"""Name, points or minor units from which, age in days from which: any is enough."""
 
 OPENING: Final = {
     "line_no": pl.Int64,
@@ -126,12 +126,12 @@ def bucket(age_days: pl.Expr) -> pl.Expr:
     return expression
 
 
-def severity(points: pl.Expr, age_days: pl.Expr) -> pl.Expr:
+def severity(amount: pl.Expr, age_days: pl.Expr) -> pl.Expr:
     """critical, high, medium or low, by amount or by age, whichever is worse."""
     expression = pl.lit("low")
-    for name, from_points, from_days in reversed(SEVERITIES):
+    for name, from_amount, from_days in reversed(SEVERITIES):
         expression = (
-            pl.when((points.abs() >= from_points) | (age_days >= from_days)).then(pl.lit(name)).otherwise(expression)
+            pl.when((amount.abs() >= from_amount) | (age_days >= from_days)).then(pl.lit(name)).otherwise(expression)
         )
     return expression
 
@@ -143,3 +143,16 @@ def at_stake() -> pl.Expr:
     """
     ours, theirs = pl.col("points_ours").fill_null(0), pl.col("points_theirs").fill_null(0)
     return pl.when(ours != theirs).then((ours - theirs).abs()).otherwise(ours.abs())
+
+
+def money_at_stake() -> pl.Expr:
+    """Minor units a break is about, never negative: the difference or, where no rate says what we expect, the charge.
+
+    Reads ``amount_ours_minor`` and ``amount_theirs_minor``.
+    """
+    return (pl.col("amount_ours_minor").fill_null(0) - pl.col("amount_theirs_minor").fill_null(0)).abs()
+
+
+def heft() -> pl.Expr:
+    """What severity and weight go by: points or, of a break about money, minor units. No amount to show or to sum."""
+    return pl.max_horizontal(at_stake(), money_at_stake())

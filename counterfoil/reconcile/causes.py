@@ -1,82 +1,16 @@
 """Causes, not rows: the smallest change that would clear each open break, and equal changes as one line. Pure.
 
-Here: the cause of a break by its code, what people read about it, and the grouping. Not here: which request an unknown
-answer almost met (``near_misses``) or where the frames come from (``ledger.break_causes``).
+Here: the cause of a break by its code, and the grouping. Not here: the words for causes (``cause``), which request an
+unknown answer almost met (``near_misses``) or where the frames come from (``ledger.break_causes``).
 """
 
-from enum import StrEnum
 from typing import Final
 
 import polars as pl
 
 from counterfoil.ledger.model import BreakCode, ItemKind
-from counterfoil.reconcile import breaks
-
-
-class Cause(StrEnum):
-    """What is wrong. Of two changes that are equally small and meet the same request, the first of these is told."""
-
-    POINTS_OFF = "points_off"
-    POINTS_RATIO = "points_ratio"
-    SIGN_FLIPPED = "sign_flipped"
-    PART_MISSING = "part_missing"
-    DATE_SHIFTED = "date_shifted"
-    REF_SPELLED = "ref_spelled"
-    REF_TRUNCATED = "ref_truncated"
-    REF_TYPED = "ref_typed"
-    OTHER_MEMBER = "other_member"
-    OTHER_PARTNER = "other_partner"
-    NO_REFERENCE = "no_reference"
-    AMBIGUOUS = "ambiguous"
-    ANSWERED_AGAIN = "answered_again"
-    REJECTED = "rejected"
-    FILE_MISSING = "file_missing"
-    SILENT = "silent"
-    REFUSED_TWICE = "refused_twice"
-    DUPLICATE_REQUEST = "duplicate_request"
-    MERGED_ELSEWHERE = "merged_elsewhere"
-    CONFLICT = "conflict"
-    SHORT_BALANCE = "short_balance"
-    LATER_PERIOD = "later_period"
-    NOT_JOURNALLED = "not_journalled"
-    JOURNAL_MISSING = "journal_missing"
-    JOURNAL_TWICE = "journal_twice"
-    JOURNAL_EARLY = "journal_early"
-    BY_HAND_OFF = "by_hand_off"
-    NONE = "none"
-
-
-TITLES: Final[dict[Cause, str]] = {
-    Cause.POINTS_OFF: "Points off by the same number",
-    Cause.POINTS_RATIO: "Points off by the same ratio",
-    Cause.SIGN_FLIPPED: "Sign flipped",
-    Cause.PART_MISSING: "Part of the points missing",
-    Cause.DATE_SHIFTED: "Date shifted",
-    Cause.REF_SPELLED: "Reference spelled another way",
-    Cause.REF_TRUNCATED: "Reference cut short",
-    Cause.REF_TYPED: "Reference mistyped",
-    Cause.OTHER_MEMBER: "Answered for another member",
-    Cause.OTHER_PARTNER: "Answered by another partner",
-    Cause.NO_REFERENCE: "Reference missing or unknown, one request fits",
-    Cause.AMBIGUOUS: "More than one request or answer fits",
-    Cause.ANSWERED_AGAIN: "Answered again",
-    Cause.REJECTED: "Rejected by partner",
-    Cause.FILE_MISSING: "File missing or damaged",
-    Cause.SILENT: "Partner silent",
-    Cause.REFUSED_TWICE: "Requests that differ under one reference",
-    Cause.DUPLICATE_REQUEST: "Requested again",
-    Cause.MERGED_ELSEWHERE: "Credited to another account",
-    Cause.CONFLICT: "Answers conflict",
-    Cause.SHORT_BALANCE: "Sent without cover",
-    Cause.LATER_PERIOD: "Counts for a locked period",
-    Cause.NOT_JOURNALLED: "Account or currency that we do not journal",
-    Cause.JOURNAL_MISSING: "Journal missing in the GL",
-    Cause.JOURNAL_TWICE: "Journal twice in the GL",
-    Cause.JOURNAL_EARLY: "Journal in the GL that the extract does not name",
-    Cause.BY_HAND_OFF: "Entry by hand not as listed",
-    Cause.NONE: "No single change",
-}
-"""Each cause for people."""
+from counterfoil.reconcile import breaks, tariffs
+from counterfoil.reconcile.cause import Cause
 
 BROKEN: Final[dict[str, type[pl.DataType]]] = {
     "break_id": pl.String,
@@ -101,6 +35,7 @@ BROKEN: Final[dict[str, type[pl.DataType]]] = {
     "missing": pl.String,
     "missing_on": pl.Date,
     "refused": pl.Boolean,
+    **tariffs.CHARGED,
 }
 """An open break with what its cause shows in; columns that its code has no use for may be null.
 
@@ -108,7 +43,7 @@ BROKEN: Final[dict[str, type[pl.DataType]]] = {
 ``kind`` (``ItemKind``), ``answered_on``: the answer that waits. ``in_parts``: its feed credits a request in several
 answers. ``file``: where the record lies; ``earlier_file``: where the request was answered first; ``before``: the state
 that the request had come to. ``missing``: feed and identity of a missing or damaged file; ``missing_on``: its day, of
-hand-backs only. ``refused``: none of the requests under its reference was booked.
+hand-backs only. ``refused``: none of the requests under its reference was booked. A break about money: see ``tariffs``.
 """
 
 NEAR: Final[dict[str, type[pl.DataType]]] = {
@@ -125,6 +60,8 @@ GROUPED: Final = (
     "partner",
     "breaks",
     "points",
+    "minor",
+    "currency",
     "oldest_days",
     "weight",
     "codes",
@@ -133,8 +70,9 @@ GROUPED: Final = (
 )
 """Columns of the grouped table, in order."""
 
-SEVERAL: Final = 3
-"""Different amounts that must agree before a difference or a ratio is a rule and not a chance."""
+TOGETHER: Final = (BreakCode.UNKNOWN_THEIRS, BreakCode.POINTS_DIFFER, BreakCode.MONEY_DIFFERS)
+"""Codes of which one break's cause shows in all of the same code; that of any other shows in itself and in breaks of
+files."""
 
 _NO_CHANGE: Final = "no change of one thing would clear it"
 
@@ -153,9 +91,16 @@ def told(broken: pl.DataFrame, near: pl.DataFrame) -> pl.DataFrame:
     """The cause of every break of BROKEN, sorted by break_id; ``near``: NEAR, at most one row a break.
 
     break_id, code, partner, cause, change (text; equal where one change clears several), candidate_item_id Int64? (the
-    request that an unknown answer would meet), at_stake (points), age_days.
+    request that an unknown answer would meet), at_stake (points), minor? (money at stake), currency?, heft, age_days.
     """
-    parts = (_differing(broken), _dated(broken), _unanswered(broken), _unknown(broken, near), _plain(broken))
+    parts = (
+        _differing(broken),
+        _dated(broken),
+        _unanswered(broken),
+        _unknown(broken, near),
+        _charged(broken),
+        _plain(broken),
+    )
     return (
         broken.join(pl.concat(parts), on="break_id", how="left", validate="1:1")
         .select(
@@ -166,7 +111,10 @@ def told(broken: pl.DataFrame, near: pl.DataFrame) -> pl.DataFrame:
             pl.col("change").fill_null(_NO_CHANGE),
             "candidate_item_id",
             "age_days",
+            "currency",
             at_stake=breaks.at_stake(),
+            minor=pl.when(pl.col("amount_theirs_minor").is_not_null()).then(breaks.money_at_stake()),
+            heft=breaks.heft(),
         )
         .sort("break_id")
     )
@@ -175,8 +123,9 @@ def told(broken: pl.DataFrame, near: pl.DataFrame) -> pl.DataFrame:
 def grouped(causes: pl.DataFrame) -> pl.DataFrame:
     """Breaks of ``told`` by cause, change and partner: GROUPED, heaviest first.
 
-    ``points`` are at stake; ``weight`` sums points times days, counting the day it began; ``codes`` are the break codes
-    (``B02, B13``); ``example`` is the oldest break, of those the largest; ``break_ids`` are all, sorted.
+    ``points`` and ``minor`` (units of ``currency``) are at stake; ``weight`` sums ``breaks.heft`` times days, counting
+    the day it began; ``codes`` are the break codes (``B02, B13``); ``example`` is the oldest break, of those the
+    largest; ``break_ids`` are all, sorted.
     """
     label = pl.format("B{}", pl.col("code").cast(pl.String).str.zfill(2))
     return (
@@ -184,10 +133,12 @@ def grouped(causes: pl.DataFrame) -> pl.DataFrame:
         .agg(
             breaks=pl.len().cast(pl.Int64),
             points=pl.col("at_stake").sum(),
+            minor=pl.when(pl.col("minor").is_not_null().any()).then(pl.col("minor").sum()),
+            currency=pl.col("currency").min(),
             oldest_days=pl.col("age_days").max(),
-            weight=(pl.col("at_stake") * (pl.col("age_days") + 1)).sum(),
+            weight=(pl.col("heft") * (pl.col("age_days") + 1)).sum(),
             codes=label.unique().sort().str.join(", "),
-            example=pl.col("break_id").sort_by(-pl.col("age_days"), -pl.col("at_stake"), "break_id").first(),
+            example=pl.col("break_id").sort_by(-pl.col("age_days"), -pl.col("heft"), "break_id").first(),
             break_ids=pl.col("break_id").sort(),
         )
         .sort(-pl.col("weight"), "cause", "partner", "change")
@@ -196,70 +147,20 @@ def grouped(causes: pl.DataFrame) -> pl.DataFrame:
 
 
 def _differing(broken: pl.DataFrame) -> pl.DataFrame:
-    """B04: a tariff where several amounts say so, else what this one amount says.
-
-    Amounts are compared as magnitudes, so that a recall tells of the same tariff as a request.
-    """
-    sign = pl.when(pl.col("points_ours") < 0).then(-1).otherwise(1)
-    amounts = (
-        _of(broken, BreakCode.POINTS_DIFFER)
-        .with_columns(sent=pl.col("points_ours").abs(), answered=pl.col("points_theirs") * sign)
-        .drop_nulls(["sent", "answered"])
-    )
-    flipped = pl.col("answered") == -pl.col("sent")
-    return pl.concat(
-        [
-            _caused(amounts.filter(flipped), Cause.SIGN_FLIPPED, _SIGN),
-            _tariffs(amounts.filter(~flipped)),
-        ]
-    )
-
-
-def _tariffs(amounts: pl.DataFrame) -> pl.DataFrame:
-    divisor = _common_divisor(amounts.select(a="sent", b=pl.col("answered").abs()))
-    off = ["partner", "off"]
-    ratio = ["partner", "times", "per"]
-    compared = amounts.with_columns(
-        off=pl.col("answered") - pl.col("sent"), times=pl.col("answered") // divisor, per=pl.col("sent") // divisor
-    ).with_columns(
-        waits=(pl.col("in_parts").fill_null(value=False) & (pl.col("answered") > 0)).all().over("item_id")
-        & (pl.col("answered").sum().over("item_id") < pl.col("sent")),
-        same_off=pl.len().over(off),
-        same_ratio=pl.len().over(ratio),
-        off_is_rule=pl.col("sent").n_unique().over(off) >= SEVERAL,
-        ratio_is_rule=pl.col("sent").n_unique().over(ratio) >= SEVERAL,
-    )
-    by_ratio = pl.col("ratio_is_rule") & (pl.col("same_ratio") > pl.col("same_off"))
-    in_part = ~by_ratio & ~pl.col("off_is_rule") & pl.col("waits")
+    """B04: a tariff where several amounts say so, else what this one amount says."""
+    told = tariffs.compared(_of(broken, BreakCode.POINTS_DIFFER).drop_nulls(["points_ours", "points_theirs"]))
     way = pl.when(pl.col("off") < 0).then(pl.lit("less")).otherwise(pl.lit("plus"))
+    changes = {
+        Cause.SIGN_FLIPPED: _SIGN,
+        Cause.POINTS_RATIO: pl.format(
+            "our points times {}/{} at {}: check the tariff or the rate", "times", "per", "partner"
+        ),
+        Cause.PART_MISSING: pl.format("the rest of the points at {}: ask for the missing part", "partner"),
+        Cause.POINTS_OFF: pl.format("our points {} {} at {}: check the tariff", way, pl.col("off").abs(), "partner"),
+    }
     return pl.concat(
-        [
-            _caused(
-                compared.filter(by_ratio),
-                Cause.POINTS_RATIO,
-                pl.format("our points times {}/{} at {}: check the tariff or the rate", "times", "per", "partner"),
-            ),
-            _caused(
-                compared.filter(in_part),
-                Cause.PART_MISSING,
-                pl.format("the rest of the points at {}: ask for the missing part", "partner"),
-            ),
-            _caused(
-                compared.filter(~by_ratio & ~in_part),
-                Cause.POINTS_OFF,
-                pl.format("our points {} {} at {}: check the tariff", way, pl.col("off").abs(), "partner"),
-            ),
-        ]
+        [_caused(told.filter(pl.col("rule") == cause.value), cause, text) for cause, text in changes.items()]
     )
-
-
-def _common_divisor(pairs: pl.DataFrame) -> pl.Series:
-    """The greatest common divisor of ``a`` and ``b``, neither negative nor both 0; Euclid's steps for all rows at
-    once, of which 64-bit numbers need fewer than a hundred."""
-    a, b = pl.col("a"), pl.col("b")
-    while (pairs["b"] != 0).any():
-        pairs = pairs.select(a=pl.when(b == 0).then(a).otherwise(b), b=(a % b).fill_null(0))
-    return pairs["a"]
 
 
 def _dated(broken: pl.DataFrame) -> pl.DataFrame:
@@ -342,6 +243,35 @@ def _unknown(broken: pl.DataFrame, near: pl.DataFrame) -> pl.DataFrame:
             _caused(unknown.filter(pl.col("item_id").is_not_null()), Cause.SHORT_BALANCE, _COVER),
         ]
     )
+
+
+def _charged(broken: pl.DataFrame) -> pl.DataFrame:
+    """B05: no rate to judge by, another price, or the same amount more or less on each."""
+    charged = _of(broken, BreakCode.MONEY_DIFFERS).drop_nulls("amount_theirs_minor")
+    unrated = charged.filter(pl.col("amount_ours_minor").is_null())
+    priced = tariffs.priced(charged.filter(pl.col("amount_ours_minor").is_not_null()))
+    return pl.concat(
+        [
+            _caused(
+                unrated.with_columns(since=pl.col("rated_on").min().over("partner")),
+                Cause.RATE_MISSING,
+                pl.format("a rate of {} in force from {} on: land it", "partner", "since"),
+            ),
+            _caused(
+                priced.drop_nulls("price"),
+                Cause.PRICE_CHANGED,
+                pl.format(
+                    "priced at {} {} per {} points at {} instead of {}: check the rate card",
+                    "price", "currency", "per", "partner", "our_price",
+                ),
+            ),
+            _caused(
+                priced.filter(pl.col("price").is_null()),
+                Cause.MONEY_OFF,
+                pl.format("our price {} {} {} on each at {}: ask what for", "way", "off", "currency", "partner"),
+            ),
+        ]
+    )  # fmt: skip
 
 
 def _plain(broken: pl.DataFrame) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.reconcile.causes import Cause
+from counterfoil.reconcile.cause import Cause
 
 DIFFERING: Final[dict[str, type[pl.DataType]]] = {
     "break_id": pl.String,

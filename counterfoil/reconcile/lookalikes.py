@@ -10,12 +10,10 @@ from typing import Final
 
 import polars as pl
 
+from counterfoil.reconcile.terms import NEAR_DAYS
+
 SHOWN_MAX: Final = 5
 """Near misses of one item: as many candidates as the book keeps of a record."""
-
-NEAR_DAYS: Final = 7
-"""Value dates no further apart agree: request and answer are of different days, and this is how far an answer without a
-reference is looked for."""
 
 HEAD: Final = 6
 """Characters with which references that differ in their end begin."""

@@ -9,7 +9,9 @@ from typing import Final
 import polars as pl
 
 from counterfoil.ledger.model import BreakCode, ItemKind
-from counterfoil.reconcile.causes import NEAR, Cause
+from counterfoil.reconcile.cause import Cause
+from counterfoil.reconcile.causes import NEAR
+from counterfoil.reconcile.terms import NEAR_DAYS
 
 REQUESTS: Final[dict[str, type[pl.DataType]]] = {
     "item_id": pl.Int64,
@@ -43,9 +45,6 @@ CUT_MAX: Final = 4
 
 TYPED_MAX: Final = 64
 """Longest reference that is looked at for a mistyped character: the work grows with its length."""
-
-WINDOW_DAYS: Final = 7
-"""Days, either way, in which a request of the member with equal points may be meant."""
 
 _MEET: Final = ("partner", "points", "slot")
 """What an answer and a request must share; ``slot`` says whose request it is, as far as both name a member."""
@@ -273,9 +272,9 @@ def _in_window(rows: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
         until = rows.select("id", *key, day=pl.col("day") + pl.duration(days=offset)).sort("day", "id")
         return until.join_asof(days, on="day", by=key, strategy="backward", check_sortedness=False)
 
-    before = reached(-WINDOW_DAYS - 1).select("id", below=pl.col("number").fill_null(0))
+    before = reached(-NEAR_DAYS - 1).select("id", below=pl.col("number").fill_null(0))
     return (
-        reached(WINDOW_DAYS)
+        reached(NEAR_DAYS)
         .join(before, on="id", validate="1:1")
         .select("id", "other", fits=pl.col("number") - pl.col("below"))
         .filter(pl.col("fits") > 0)

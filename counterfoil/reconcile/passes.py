@@ -9,11 +9,10 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.feed import Window
 from counterfoil.invariants import require
 from counterfoil.ledger.model import Event, ItemKind, MatchPass, Outcome, Relation, State
 from counterfoil.reconcile import life
-from counterfoil.reconcile.terms import Terms, inside, within_budget
+from counterfoil.reconcile.terms import Terms, within_budget
 
 OUTCOMES = {
     "accepted": Outcome.ACCEPTED.value,
@@ -147,8 +146,8 @@ def limited(decided: pl.DataFrame, terms: Terms) -> pl.DataFrame:
     """
     if terms.tolerant:
         decided = _within_budget(decided, terms)
-    if terms.window is not None:
-        decided = _within_window(decided, terms.window)
+    if terms.timed:
+        decided = _within_window(decided, terms)
     return decided
 
 
@@ -160,9 +159,10 @@ def _within_budget(decided: pl.DataFrame, terms: Terms) -> pl.DataFrame:
     return with_verdicts(decided, off.with_columns(match_pass=pl.lit(MatchPass.TOLERANCE.value, pl.Int16)))
 
 
-def _within_window(decided: pl.DataFrame, window: Window) -> pl.DataFrame:
+def _within_window(decided: pl.DataFrame, terms: Terms) -> pl.DataFrame:
     moved = decided.filter(pl.col("event").is_in(_SETTLING) & (pl.col("asked_on") != pl.col("value_date")))
-    fits = moved.select(inside(window, pl.col("asked_on"), pl.col("value_date"))).to_series()
+    fits = moved.select(terms.in_time(pl.col("asked_on"), pl.col("value_date"))).to_series()
+    moved, fits = moved.filter(fits.is_not_null()), fits.drop_nulls()
     timed = moved.filter(fits & (moved["match_pass"] == MatchPass.EXACT.value))
     return with_verdicts(
         overrule(decided, {life.OTHER_DATE: moved.filter(~fits)}),
@@ -182,7 +182,7 @@ def _repeats(decided: pl.DataFrame) -> pl.DataFrame:
         | (nobodys & pl.col("ref").is_in(refs.implode()))
     )
     group = ["item_id", "ref"]
-    says = pl.struct("outcome", "points", "reason", "to_account", "member")
+    says = pl.struct("outcome", "points", "reason", "to_account", "member", "money")
     judged = repeated.select(
         "line_no",
         first=pl.col("line_no") == pl.col("line_no").min().over(group),
@@ -272,16 +272,16 @@ THEIR_OUTCOMES = {kind: outcome for outcome, kind in THEIR_KINDS.items()}
 def answered_before(requests: pl.DataFrame, theirs: pl.DataFrame, aliases: pl.DataFrame, terms: Terms) -> pl.DataFrame:
     """Requests whose answer already waits as *theirs*, in the shape of ``decide``.
 
-    ``requests``: line_no, ref, member, points, kind, value_date; ``theirs``: open items. A reference under which
-    several answers wait is left alone; merges count on the answer's value date. Adds ``theirs_id, their_points,
+    ``requests``: line_no, ref, member, points, kind, value_date, record_type; ``theirs``: open items. A reference under
+    which several answers wait is left alone; merges count on the answer's value date. Adds ``theirs_id, their_points,
     booked`` (what waits in suspense) and ``their_date``.
     """
     met = waiting_for(requests, theirs.filter(pl.len().over("ref") == 1), aliases)
     relation = terms.relation(pl.col("their_points"), pl.col("points"))
     advanced = life.advance(met.with_columns(state=pl.lit(State.PENDING.value, pl.Int16), relation=relation))
-    if terms.window is None:
+    if not terms.timed:
         return advanced
-    outside = ~inside(terms.window, pl.col("value_date"), pl.col("their_date")) & pl.col("event").is_in(_SETTLING)
+    outside = ~terms.in_time(pl.col("value_date"), pl.col("their_date")) & pl.col("event").is_in(_SETTLING)
     return overrule(advanced, {life.OTHER_DATE: advanced.filter(outside)})
 
 

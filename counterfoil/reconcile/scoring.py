@@ -63,9 +63,10 @@ BREAKS: Final = {
     "count": pl.Int64,
     "points": pl.Int64,
     "minor": pl.Int64,
+    "charged_minor": pl.Int64,
 }
 """Breaks that were open at the end of a day and that the partner must act on, by type and age. ``points`` are at stake,
-``minor`` is their value, null without a rate."""
+``minor`` is their value, null without a rate; ``charged_minor`` is what charges are about (B05)."""
 
 FIGURES: Final = {
     "partner": pl.String,
@@ -130,6 +131,7 @@ LINES: Final = (
     Figure("Open breaks", "break_age_oldest", "Age, oldest", "days", "breaks_open", standing=True),
     Figure("Open breaks", "points_at_risk", "Points at stake", "points", "points_sent", standing=True),
     Figure("Open breaks", "money_at_risk", "Their value", "minor", "money_sent", standing=True),
+    Figure("Open breaks", "charges_at_risk", "Charges in dispute", "minor", "money_sent", standing=True),
 )
 """Every figure, in order. ``break_age_median`` is the lower of the two in the middle; ages are days, not parts."""
 
@@ -286,6 +288,7 @@ def _of_breaks(breaks: pl.DataFrame) -> list[pl.DataFrame]:
         _counted(dated, pl.lit("breaks_by_age"), pl.col("count"), pl.col("bucket")),
         _counted(dated, pl.lit("points_at_risk"), pl.col("points"), pl.col("code")),
         _counted(dated, pl.lit("money_at_risk"), pl.col("minor").fill_null(0)),
+        _counted(dated, pl.lit("charges_at_risk"), pl.col("charged_minor")),
     ]
 
 

@@ -4,50 +4,61 @@ Here: comparing an answer's points and date with what was asked. Not here: which
 a comparison leads to (``life``).
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, Self
 
 import polars as pl
 
-from counterfoil.feed import Feed, Window
+from counterfoil.feed import Feed, Tolerance, Window
 from counterfoil.ledger.model import Relation
 
 BASIS: Final = 10_000
 """Basis points in one."""
 
-SUGGESTING: Final = Window(early_days=7, late_days=7)
+NEAR_DAYS: Final = 7
+"""Days between a request and an answer that may still speak of it, by what else they say."""
+
+SUGGESTING: Final = Window(early_days=NEAR_DAYS, late_days=NEAR_DAYS)
 """The window in which candidates are looked for where a layout names none."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What a layout lets pass. ``budget``: points of difference that the month may still tolerate, None for any."""
+    """What a layout lets pass: of records of a type, and of all others. ``budget``: points of difference that the month
+    may still tolerate, None for any. Rows that are compared by type have a ``record_type``."""
 
-    points: int = 0
-    basis_points: int = 0
+    usual: Tolerance = field(default_factory=Tolerance)
+    by_type: Mapping[str, Tolerance] = field(default_factory=dict)
     budget: int | None = None
-    window: Window | None = None
 
     @classmethod
     def of(cls, feed: Feed, used: int = 0) -> Self:
         """The terms of a layout, of whose month so many points have been tolerated already."""
         monthly = feed.tolerance_monthly_points
         budget = None if monthly is None else max(monthly - used, 0)
-        return cls(feed.tolerance_points, feed.tolerance_basis_points, budget, feed.answer_window)
+        usual = Tolerance(
+            points=feed.tolerance_points, basis_points=feed.tolerance_basis_points, window=feed.answer_window
+        )
+        return cls(usual, feed.record_tolerances, budget)
 
     @property
     def tolerant(self) -> bool:
         """Whether any difference at all can settle."""
-        return self.points > 0 or self.basis_points > 0
+        return any(one.points > 0 or one.basis_points > 0 for one in self._all())
+
+    @property
+    def timed(self) -> bool:
+        """Whether any answer's date is compared."""
+        return any(one.window is not None for one in self._all())
 
     def relation(self, points: pl.Expr, base: pl.Expr) -> pl.Expr:
         """EQUAL, WITHIN or BEYOND as Int16; a base that is null is nobody's and agrees with anything."""
         off = (points - base).abs()
-        allowed = pl.lit(self.points, pl.Int64)
-        if self.basis_points:
-            # Split so that no product leaves 64 bits.
-            whole, rest = base.abs() // BASIS, base.abs() % BASIS
-            allowed = pl.max_horizontal(allowed, whole * self.basis_points + rest * self.basis_points // BASIS)
+        allowed = self._of_type(lambda one: pl.lit(one.points, pl.Int64))
+        if any(one.basis_points for one in self._all()):
+            basis_points = self._of_type(lambda one: pl.lit(one.basis_points, pl.Int64))
+            allowed = pl.max_horizontal(allowed, share(base, basis_points))
         return (
             pl.when(base.is_null() | (off == 0))
             .then(pl.lit(Relation.EQUAL.value, pl.Int16))
@@ -55,6 +66,31 @@ class Terms:
             .then(pl.lit(Relation.WITHIN.value, pl.Int16))
             .otherwise(pl.lit(Relation.BEYOND.value, pl.Int16))
         )
+
+    def in_time(self, asked: pl.Expr, answered: pl.Expr) -> pl.Expr:
+        """Whether an answer dates inside the window of its request; null where dates are not compared."""
+
+        def of(one: Tolerance) -> pl.Expr:
+            return pl.lit(None, pl.Boolean) if one.window is None else inside(one.window, asked, answered)
+
+        return self._of_type(of)
+
+    def _all(self) -> tuple[Tolerance, ...]:
+        return self.usual, *self.by_type.values()
+
+    def _of_type(self, of: Callable[[Tolerance], pl.Expr]) -> pl.Expr:
+        """What applies to each row by its record type; the column is not asked for where types have no terms."""
+        expression = of(self.usual)
+        for name, one in self.by_type.items():
+            expression = pl.when(pl.col("record_type") == name).then(of(one)).otherwise(expression)
+        return expression
+
+
+def share(base: pl.Expr, basis_points: int | pl.Expr) -> pl.Expr:
+    """So many hundredths of a per cent of an amount, signs apart, rounded down."""
+    # Split so that no product leaves 64 bits.
+    whole, rest = base.abs() // BASIS, base.abs() % BASIS
+    return whole * basis_points + rest * basis_points // BASIS
 
 
 def within_budget(tolerated: pl.DataFrame, budget: int) -> pl.Series:

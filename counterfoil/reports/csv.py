@@ -36,9 +36,8 @@ def tables(facts: ReportFacts) -> dict[str, bytes]:
     """
     found = {**cover(facts), "ties.csv": _ties(facts)}
     for name in SCHEMAS:
-        if name != "breaks":
-            found[f"{name}.csv"] = _table(facts.table(name), facts.cover["currency"])
-    found["breaks.csv"] = csv_bytes(worst_first(facts.breaks))
+        table = worst_first(facts.breaks) if name == "breaks" else facts.table(name)
+        found[f"{name}.csv"] = _table(table, facts.cover["currency"])
     return dict(sorted(found.items()))
 
 
@@ -74,7 +73,7 @@ def _table(frame: pl.DataFrame, currency: str) -> bytes:
         frame = frame if "currency" in frame.columns else frame.with_columns(currency=pl.lit(currency))
     if not major:
         return csv_bytes(frame)
-    codes = frame["currency"].unique()
+    codes = frame["currency"].drop_nulls().unique()
     texts = [decimal_texts(pl.col(name), pl.col("currency"), codes).cast(pl.String).alias(name) for name in major]
     return csv_bytes(frame.with_columns(texts).rename(major), numbers=major.values())
 

@@ -9,8 +9,9 @@ from typing import Final, Literal
 
 import polars as pl
 
+from counterfoil.money import decimal_texts
 from counterfoil.protocols import Term, Terms
-from counterfoil.reconcile.breaks import OF_FILES, label
+from counterfoil.reconcile.breaks import OF_FILES, label, money_at_stake
 from counterfoil.reconcile.questions import QUESTIONS
 from counterfoil.reports.csv import csv_bytes
 
@@ -21,12 +22,13 @@ _PLAIN: Final = {
     "value_date": "Date",
     "outcome": "Outcome",
     "reason": "Reason",
+    "money": "Charge",
 }
 """What a column is called whose partner has no name for it."""
 
 OURS, THEIRS = "our request", "your answer"
 
-ASKED: Final = ("question", "code", "ask", "breaks", "points")
+ASKED: Final = ("question", "code", "ask", "breaks", "points", "minor", "currency")
 
 _NEVER_SUMMED: Final = ("Question", "Line", "Days open")
 """Columns of whole numbers that are no amounts."""
@@ -53,23 +55,35 @@ class Wording:
 
 
 def asked(disputed: pl.DataFrame) -> pl.DataFrame:
-    """What a partner is asked: question (a number), code, ask, breaks, points (at stake); holds no member and no
-    reference. ``disputed``: rows of ``ledger.disputes``."""
-    counted = disputed.group_by("code").agg(breaks=pl.len().cast(pl.Int64), points=pl.col("at_stake").sum())
+    """What a partner is asked: question (a number), code, ask, breaks, points, minor and currency? (at stake); holds no
+    member and no reference. ``disputed``: rows of ``ledger.disputes``."""
+    counted = disputed.group_by("code").agg(
+        breaks=pl.len().cast(pl.Int64),
+        points=pl.col("at_stake").sum(),
+        minor=money_at_stake().sum(),
+        currency=pl.col("currency").min(),
+    )
     found = counted.with_columns(question=_question(), ask=_by_code("ask"), label=_labels()).sort("question")
-    return found.select("question", "ask", "breaks", "points", code="label").select(ASKED)
+    return found.select("question", "ask", "breaks", "points", "minor", "currency", code="label").select(ASKED)
 
 
 def pack(disputed: pl.DataFrame, wording: Wording) -> bytes:
     """The CSV file: a row a break, grouped by question, oldest first; below each question its totals, at the end
-    those of all. Text that a spreadsheet would take for a formula is neutralised. Same rows, same bytes."""
+    those of all. Charges are in major units, and in the pack only where one is asked about. Text that a spreadsheet
+    would take for a formula is neutralised. Same rows, same bytes."""
     rows = _rows(disputed, wording)
     sums = [name for name, kind in rows.schema.items() if kind == pl.Int64() and name not in _NEVER_SUMMED]
     groups = [
         pl.concat([group, _total(group, sums, group["Question"][0], f"Total of question {group['Question'][0]}")])
         for group in rows.partition_by("Question", maintain_order=True)
     ]
-    return csv_bytes(pl.concat([*groups, _total(rows, sums, None, "Total of all questions")]))
+    whole = pl.concat([*groups, _total(rows, sums, None, "Total of all questions")])
+    money = [name for name in _charges(disputed, wording) if name != "Currency"]
+    codes = disputed["currency"].drop_nulls().unique()
+    # A total has the currency of the rows above it.
+    currency = pl.col("Currency").forward_fill()
+    written = (decimal_texts(pl.col(name), currency, codes).cast(pl.String).alias(name) for name in money)
+    return csv_bytes(whole.with_columns(written), numbers=money)
 
 
 def _rows(disputed: pl.DataFrame, wording: Wording) -> pl.DataFrame:
@@ -91,6 +105,7 @@ def _rows(disputed: pl.DataFrame, wording: Wording) -> pl.DataFrame:
         "In words": pl.col("text"),
         "Difference": pl.col("asked_points") - pl.col("said_points"),
         "In dispute": pl.col("at_stake"),
+        **_charges(disputed, wording),
         "Your file": pl.when(pl.col("code").is_in(OF_FILES)).then(file).otherwise("file"),
         "Line": pl.col("line"),
         "Open since": pl.col("opened_on").dt.strftime(date_said.date_format),
@@ -98,6 +113,19 @@ def _rows(disputed: pl.DataFrame, wording: Wording) -> pl.DataFrame:
         "Our break": pl.col("break_id"),
     }
     return disputed.select(value.alias(name) for name, value in columns.items())
+
+
+def _charges(disputed: pl.DataFrame, wording: Wording) -> dict[str, pl.Expr]:
+    """What was charged, what we expected, and how much more was charged; nothing in a pack without breaks about it."""
+    if disputed["currency"].null_count() == disputed.height:
+        return {}
+    name = wording.of_answer("money").name
+    return {
+        f"{name} ({THEIRS})": pl.col("amount_theirs_minor"),
+        f"{name} (as we expected)": pl.col("amount_ours_minor"),
+        f"{name} (too much)": -pl.col("amount_difference_minor"),
+        "Currency": pl.col("currency"),
+    }
 
 
 def _outcome(wording: Wording) -> dict[str, pl.Expr]:

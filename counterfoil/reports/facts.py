@@ -82,7 +82,8 @@ _COLUMNS: Final[dict[str, str]] = {
     "matches": """partner text, match_pass text, count whole, points_ours whole, points_theirs whole,
         difference whole""",
     "breaks": """break_id text, code text, title text, severity text, partner text, our_ref text?, their_ref text?,
-        member text?, points_ours whole?, points_theirs whole?, difference whole?, value_date date?, opened_on date,
+        member text?, points_ours whole?, points_theirs whole?, difference whole?, amount_ours_minor whole?,
+        amount_theirs_minor whole?, amount_difference_minor whole?, currency text?, value_date date?, opened_on date,
         age_days whole, bucket text, state text, owner text, next_step text, due date?, file text, line whole?""",
     "movements": "code text, title text, opened whole, cleared whole, carried whole",
     "quarantine": "order whole, feed text, name text, code text, summary text, count whole",
@@ -103,7 +104,7 @@ _COLUMNS: Final[dict[str, str]] = {
     "scorecard_records": """partner text, feed text, day date, posting whole, side text, found text, became text,
         reason text?, count whole, points whole, tolerated whole""",
     "scorecard_breaks": """partner text, as_of date, code text, title text, bucket text, age_days whole, count whole,
-        points whole, minor whole?""",
+        points whole, minor whole?, charged_minor whole""",
 }
 
 
@@ -141,7 +142,8 @@ class ReportFacts:
     - tie_out: the newest statement of each account that the general ledger has stated, lines A to H; accounts of the
       chart that it has not stated have no amounts. tie_out_by_hand breaks down ``by_hand_minor``.
     - breaks: open ones, B01 (in transit) among them; ``member`` is masked before it comes here; difference = ours less
-      theirs where both are known; ``bucket``: ``counterfoil.reconcile.breaks.BUCKETS``.
+      theirs where both are known, ``amount_*`` the same of money in ``currency``; ``bucket``:
+      ``counterfoil.reconcile.breaks.BUCKETS``.
     - movements: per code since the last report; ``carried`` is what is carried forward, so it equals the rows of
       ``breaks``; brought forward = carried - opened + cleared.
     - decisions: those posted on the day, in order; ``minor`` is null without a rate.

@@ -9,10 +9,10 @@ from counterfoil.reports.charts import breaks_by_age, outcome_by_partner, points
 from counterfoil.reports.facts import KNOWN_AT, ReportFacts
 from counterfoil.reports.pages import css_text, environment, font
 from counterfoil.reports.sections import outcome_table, sections, tie_tables
-from counterfoil.reports.tables import grouped, instant, percent
+from counterfoil.reports.tables import amount, grouped, instant, percent
 from counterfoil.reports.ties import self_check
 from counterfoil.reports.trends import partner_trends
-from counterfoil.reports.verdict import headline, judge
+from counterfoil.reports.verdict import Headline, headline, judge
 
 WORDS: Final = {"pass": "Pass", "remarks": "Pass with remarks", "fail": "Fail"}
 SENTENCES: Final = {
@@ -80,8 +80,14 @@ def _figures(facts: ReportFacts) -> list[tuple[str, str, str]]:
         ),
         ("Matched, by count", percent(found.match_rate_count), "answers that found their request, section 5.2"),
         ("Matched, by points", percent(found.match_rate_points), "the same by value, section 5.2"),
-        ("Open breaks", grouped(found.breaks), f"{grouped(found.breaks_points)} points at stake, sections 6 and 7"),
+        ("Open breaks", grouped(found.breaks), f"{_at_stake(found)} at stake, sections 6 and 7"),
         ("In transit", grouped(found.in_transit), f"{grouped(found.in_transit_points)} points, answer not due"),
         ("Quarantined rows", grouped(found.quarantined), "in files of the book, section 2.7"),
         ("Files", grouped(found.files), f"{grouped(found.files_outside)} of them not in the book, section 2.1"),
     ]
+
+
+def _at_stake(found: Headline) -> str:
+    """``1,236 points and 12.50 EUR``."""
+    money = (f"{amount(minor, currency)} {currency}" for currency, minor in found.breaks_money)
+    return " and ".join((f"{grouped(found.breaks_points)} points", *money))

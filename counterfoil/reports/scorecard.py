@@ -42,7 +42,7 @@ NOTE: Final = (
 
 _BY_NAME: Final[dict[str, Figure]] = {line.name: line for line in LINES}
 
-AMOUNTS: Final = ("break_age_median", "break_age_oldest", "points_at_risk", "money_at_risk")
+AMOUNTS: Final = ("break_age_median", "break_age_oldest", "points_at_risk", "money_at_risk", "charges_at_risk")
 """Figures whose amount says more than its rate. Days, points and money each have a table of their own."""
 
 
@@ -108,7 +108,7 @@ def tables(facts: ReportFacts) -> tuple[Table, ...]:
         for caption, figures in (
             ("Age of open breaks, in days", ("break_age_median", "break_age_oldest")),
             ("Points at stake in open breaks", ("points_at_risk",)),
-            (f"Value of the points at stake, {currency}", ("money_at_risk",)),
+            (f"Value of the points at stake, and charges in dispute, {currency}", ("money_at_risk", "charges_at_risk")),
         )
     ]
     every = [*grids, *_lists(facts, currency)]
@@ -148,7 +148,7 @@ def _lists(facts: ReportFacts, currency: str) -> tuple[Table, ...]:
         facts.scorecard_breaks.filter(pl.col("as_of").dt.to_string() == facts.cover["business_date"])
         .group_by("partner", "code", "title")
         .agg(
-            pl.col("count", "points").sum(),
+            pl.col("count", "points", "charged_minor").sum(),
             oldest=pl.col("age_days").max(),
             minor=pl.when(pl.col("minor").is_not_null().any()).then(pl.col("minor").sum()),
         )
@@ -173,6 +173,7 @@ def _lists(facts: ReportFacts, currency: str) -> tuple[Table, ...]:
         make_table("Open breaks that a partner must act on", open_now, [
             text("Partner", "partner"), text("Type", "code"), text("", "title"), count("Breaks", "count"),
             count("Oldest, days", "oldest", total=False), points("Points at stake", "points"),
+            money(f"Charges, {currency}", "charged_minor", currency=currency, total=True),
             money(f"Value, {currency}", "minor", currency=currency, total=True),
         ], note="The partner's dispute pack has each of them.", csv="scorecard_breaks.csv"),
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.reconcile.breaks import BUCKETS, OLDEST_BUCKET, at_stake
+from counterfoil.reconcile.breaks import BUCKETS, OLDEST_BUCKET, at_stake, money_at_stake
 from counterfoil.reconcile.tie_out import LINES
 from counterfoil.reports import scorecard
 from counterfoil.reports.facts import DISPOSITIONS, STATES, ReportFacts
@@ -200,7 +200,7 @@ def _matches(facts: ReportFacts) -> tuple[Table, ...]:
 def _bases(facts: ReportFacts) -> str:
     return (
         f"Ages are {facts.cover['clock']}. Points at stake: the difference or, where there is none, the points of the "
-        "item; never netted. In transit is not a break."
+        "item; never netted. Money at stake: the difference or, without a rate, the charge. In transit is not a break."
     )
 
 
@@ -232,6 +232,26 @@ def _breaks(facts: ReportFacts) -> tuple[Table, ...]:
             count("Cleared", "cleared"), count("Carried forward", "carried"),
         ], note="Brought forward + opened − cleared = carried forward, which is the break list.",
             csv="movements.csv"),
+        *_money_by_age(staked, in_bucket, labels),
+    )  # fmt: skip
+
+
+def _money_by_age(
+    staked: pl.DataFrame, in_bucket: dict[str, pl.Expr], labels: list[tuple[str, str]]
+) -> tuple[Table, ...]:
+    """Each currency for itself; no table on a day without a break about money."""
+    about = staked.filter(pl.col("currency").is_not_null())
+    if about.is_empty():
+        return ()
+    stake = money_at_stake()
+    columns = {name: stake.filter(here).sum() for name, here in in_bucket.items()}
+    by_age = about.group_by("currency", "code", "title").agg(**columns, total=stake.sum()).sort("currency", "code")
+    return (
+        make_table("6.4 Money at stake by type and age in days", by_age, [
+            text("Type", "code"), text("", "title"), text("Currency", "currency"),
+            *(money(label, name, currency="currency") for name, label in labels),
+            money("All", "total", currency="currency"),
+        ], csv="breaks.csv"),
     )  # fmt: skip
 
 
@@ -245,10 +265,22 @@ def _break_list(facts: ReportFacts) -> Table:
         Column("Type, next step", ("type", "next_step"), "wordy"), text("Partner", "partner"),
         text("Our ref., their ref.", "our_ref", "their_ref"), text("Member", "member"),
         points("Points, ours", "points_ours", total=False), points("Points, theirs", "points_theirs", total=False),
-        points("Difference", "difference", total=False), day("Value date, opened", "value_date", "opened_on"),
+        points("Difference", "difference", total=False), *_amounts(facts),
+        day("Value date, opened", "value_date", "opened_on"),
         count("Age, days", "age_days", total=False), words("State, owner", "state", "owner"),
         day("Due", "due"), Column("File, line", ("file", "line"), "file"),
     ], note="The worst lead to their stories.", csv="breaks.csv", css="dense")  # fmt: skip
+
+
+def _amounts(facts: ReportFacts) -> list[Column]:
+    """Columns of money, on a day with breaks about it."""
+    if facts.breaks["currency"].null_count() == facts.breaks.height:
+        return []
+    return [
+        money("Amount, ours", "amount_ours_minor", currency="currency"),
+        money("Amount, theirs", "amount_theirs_minor", currency="currency"),
+        money("Difference", "amount_difference_minor", currency="currency"), text("Currency", "currency"),
+    ]  # fmt: skip
 
 
 def _rejects(facts: ReportFacts) -> Table:

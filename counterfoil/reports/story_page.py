@@ -239,19 +239,26 @@ def _breaks(story: Story) -> Table:
             "owner": one.owner,
             "points_ours": one.points_ours,
             "points_theirs": one.points_theirs,
+            "amount_ours": one.amount_ours_minor,
+            "amount_theirs": one.amount_theirs_minor,
+            "currency": one.currency,
             "opened": one.opened_on,
             "cleared": one.cleared_on,
             "by": next((_by(one, step.line, step.decision) for step in one.life[-1:] if one.cleared_on), None),
         }
         for one in story.breaks
     ]
-    whole = {"points_ours": pl.Int64, "points_theirs": pl.Int64}
-    keys = ("break_id", "type", "state", "owner", "points_ours", "points_theirs", "opened", "cleared", "by")
+    whole = dict.fromkeys(("points_ours", "points_theirs", "amount_ours", "amount_theirs"), pl.Int64)
+    keys = ("break_id", "type", "state", "owner", *whole, "currency", "opened", "cleared", "by")
     frame = pl.DataFrame(rows, schema={key: whole.get(key, pl.String) for key in keys})
+    amounts = [
+        money("Amount, ours", "amount_ours", currency="currency"),
+        money("Amount, theirs", "amount_theirs", currency="currency"), text("Currency", "currency"),
+    ] if any(one.currency for one in story.breaks) else []  # fmt: skip
     return make_table("Breaks", frame, [
         Column("Break", ("break_id",), "hash"), text("Type", "type"), words("State, owner", "state", "owner"),
         points("Points, ours", "points_ours", total=False), points("Points, theirs", "points_theirs", total=False),
-        day("Opened", "opened"), day("Cleared", "cleared"), text("By", "by"),
+        *amounts, day("Opened", "opened"), day("Cleared", "cleared"), text("By", "by"),
     ])  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.reconcile.breaks import OF_FILES, at_stake, label
+from counterfoil.reconcile.breaks import OF_FILES, at_stake, label, money_at_stake
 from counterfoil.reconcile.questions import QUESTIONS
 from counterfoil.reconcile.scoring import DUE_STATES, PARTS_ONLY
 from counterfoil.reconcile.tie_out import LINES
@@ -175,17 +175,21 @@ def _tie_out(facts: ReportFacts) -> list[pl.DataFrame]:
 
 
 def _breaks(facts: ReportFacts) -> list[pl.DataFrame]:
-    """Breaks by code against the list; differences of matches; clearing accounts."""
+    """Breaks by code against the list, and their money; differences of matches; clearing accounts."""
     listed = facts.breaks.group_by(subject="code").agg(rows=pl.len())
     carried = facts.movements.group_by(subject="code").agg(pl.col("carried").sum())
     matches = facts.matches.with_columns(subject=pl.format("{} {}", "partner", "match_pass"))
     clearing = facts.clearing.with_columns(subject=pl.format("{} {}", "account", "partner"))
     ours, theirs = pl.col("points_ours"), pl.col("points_theirs")
+    charged = facts.breaks.filter(pl.col("amount_difference_minor").is_not_null()).rename({"break_id": "subject"})
     return [
         _tie(matches, "5", "Difference = ours \N{MINUS SIGN} theirs", POINTS, stated=pl.col("difference"),
              summed=ours - theirs),
         _tie(_beside(carried, listed), "6", "Breaks carried forward = the break list", RECORDS,
              stated=pl.col("carried"), summed=pl.col("rows")),
+        _tie(charged, "7", "Difference in money = ours \N{MINUS SIGN} theirs", pl.col("currency"),
+             stated=pl.col("amount_difference_minor"),
+             summed=pl.col("amount_ours_minor") - pl.col("amount_theirs_minor")),
         _tie(clearing, "10", "Closing = opening + in \N{MINUS SIGN} out", POINTS, stated=pl.col("closing"),
              summed=pl.col("opening") + pl.col("points_in") - pl.col("points_out")),
     ]  # fmt: skip
@@ -210,13 +214,14 @@ def _scorecard(facts: ReportFacts) -> list[pl.DataFrame]:
     ).agg(stated=pl.col("numerator").filter(~part).sum(), summed=pl.col("numerator").filter(part).sum())  # fmt: skip
     answers = facts.scorecard_records.filter(pl.col("side") == "theirs").group_by("posting").agg(pl.col("count").sum())
     booked = facts.stage1.join(answers, on="posting").with_columns(subject=pl.format("posting {}", "posting"))
-    listed = _must_act(facts.breaks.with_columns(at_stake=at_stake()))
+    listed = _must_act(facts.breaks.with_columns(at_stake=at_stake(), money=money_at_stake()))
     listed = listed.join(facts.scorecard.select("partner").unique(), on="partner", how="semi")
     today = facts.scorecard_breaks.filter(pl.col("as_of").dt.to_string() == facts.cover["business_date"])
     both = _beside(
-        _must_act(today).group_by(subject="partner").agg(pl.col("count", "points").sum()),
-        listed.group_by(subject="partner").agg(rows=pl.len(), at_stake=pl.col("at_stake").sum()),
+        _must_act(today).group_by(subject="partner").agg(pl.col("count", "points", "charged_minor").sum()),
+        listed.group_by(subject="partner").agg(pl.col("at_stake", "money").sum(), rows=pl.len()),
     )
+    charged, currency = both.filter((pl.col("charged_minor") > 0) | (pl.col("money") > 0)), facts.cover["currency"]
     stated, summed = pl.col("stated"), pl.col("summed")
     open_ones = "Open breaks that a partner must act on = the break list, but for files"
     units = pl.when(pl.col("unit") == "points").then(pl.lit(POINTS)).otherwise(pl.lit(RECORDS))
@@ -227,6 +232,7 @@ def _scorecard(facts: ReportFacts) -> list[pl.DataFrame]:
              summed=pl.col("accepted")),
         _tie(both, "14", open_ones, RECORDS, stated=pl.col("count"), summed=pl.col("rows")),
         _tie(both, "14", open_ones, POINTS, stated=pl.col("points"), summed=pl.col("at_stake")),
+        _tie(charged, "14", open_ones, currency, stated=pl.col("charged_minor"), summed=pl.col("money")),
     ]  # fmt: skip
 
 

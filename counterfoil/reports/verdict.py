@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import polars as pl
 
-from counterfoil.reconcile.breaks import at_stake
+from counterfoil.reconcile.breaks import at_stake, heft, money_at_stake
 from counterfoil.reconcile.tie_out import DIFFERS, NOT_STATED, TIED
 from counterfoil.reports.facts import IN_TRANSIT, UNMATCHED_PASSES, ReportFacts
 from counterfoil.reports.ties import broken, ties
@@ -39,6 +39,8 @@ class Headline:
     unexplained_points: int
     breaks: int
     breaks_points: int
+    breaks_money: tuple[tuple[str, int], ...]
+    """Minor units at stake by currency; none where no break is about money."""
     in_transit: int
     in_transit_points: int
     quarantined: int
@@ -61,6 +63,7 @@ def headline(facts: ReportFacts) -> Headline:
     stage1, breaks = facts.stage1, facts.breaks.with_columns(at_stake=at_stake())
     transit = breaks.filter(pl.col("code") == IN_TRANSIT)
     real = breaks.filter(pl.col("code") != IN_TRANSIT)
+    money = real.drop_nulls("currency").group_by("currency").agg(minor=money_at_stake().sum()).sort("currency")
     matched = ~pl.col("match_pass").is_in(UNMATCHED_PASSES)
     value = pl.when(pl.col("points_ours") != 0).then("points_ours").otherwise("points_theirs").abs()
     matches = facts.matches.select("count", matched=matched, value=value)
@@ -69,6 +72,7 @@ def headline(facts: ReportFacts) -> Headline:
         unexplained_points=int(stage1["unexplained_points"].abs().sum()),
         breaks=real.height,
         breaks_points=int(real["at_stake"].sum()),
+        breaks_money=tuple(money.rows()),
         in_transit=transit.height,
         in_transit_points=int(transit["at_stake"].sum()),
         quarantined=int(facts.files.filter(pl.col("posting").is_not_null())["quarantined"].sum()),
@@ -85,7 +89,7 @@ def worst_first(breaks: pl.DataFrame) -> pl.DataFrame:
     """Breaks in the order in which people should look: by severity, oldest first; what is in transit comes last."""
     ranks = dict(zip(SEVERITIES, range(len(SEVERITIES)), strict=True))
     rank = pl.col("severity").str.to_lowercase().replace_strict(ranks, default=len(ranks), return_dtype=pl.Int64)
-    return breaks.sort(pl.col("code") == IN_TRANSIT, rank, -pl.col("age_days"), -at_stake(), pl.col("break_id"))
+    return breaks.sort(pl.col("code") == IN_TRANSIT, rank, -pl.col("age_days"), -heft(), pl.col("break_id"))
 
 
 def told_breaks(breaks: pl.DataFrame) -> pl.Series:

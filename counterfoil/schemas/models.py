@@ -13,7 +13,7 @@ from pandera.api.polars.types import PolarsData
 
 from counterfoil.feed import FeedKind
 from counterfoil.schemas.rules import FIRST_DAY, JOURNAL_ID, LAST_DAY, NUMBER_ABS_MAX, Rule
-from counterfoil.schemas.tables import ACTIONS, DAY_STATUSES, ENTRIES, GL_KINDS, OUTCOMES, RAW_BYTES_MAX
+from counterfoil.schemas.tables import ACTIONS, ACTIVITIES, DAY_STATUSES, ENTRIES, GL_KINDS, OUTCOMES, RAW_BYTES_MAX
 
 CASES_MAX: Final = 100
 """Failing cells kept of one check: with all of 1 M rows failing, unbounded cases cost 5.9 s and 1.4 GB."""
@@ -66,12 +66,13 @@ class Records(Table):
 
 
 class Requests(Records):
-    """What we asked of a partner; negative points are a recall."""
+    """What we asked of a partner; negative points are a recall. ``record_type``: what terms it is compared by."""
 
     ref: str = _text()
     member: str = _text()
     points: int = _points()
     value_date: pl.Date = _day()
+    record_type: str = _text(nullable=True)
 
     @pa.check("points", name="points_move", n_failure_cases=CASES_MAX)
     def points_move(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
@@ -79,7 +80,8 @@ class Requests(Records):
 
 
 class Handback(Records):
-    """What a partner answered; ``ref`` is null where the partner names none."""
+    """What a partner answered; ``ref`` is null where the partner names none, ``money`` where it states no charge,
+    ``record_type`` where answers of all types are compared by the same terms."""
 
     ref: str = _text(nullable=True)
     member: str = _text(nullable=True)
@@ -87,6 +89,18 @@ class Handback(Records):
     outcome: str = _one_of(OUTCOMES)
     reason: str = _text(nullable=True)
     to_account: str = _text(nullable=True)
+    value_date: pl.Date = _day()
+    money: int = _points(nullable=True)
+    record_type: str = _text(nullable=True)
+
+
+class Activity(Records):
+    """What members did at a partner of their own accord; negative points take it back."""
+
+    ref: str = _text(nullable=True)
+    member: str = _text()
+    activity: str = _one_of(ACTIVITIES)
+    points: int = _points()
     value_date: pl.Date = _day()
 
 
@@ -212,6 +226,7 @@ class Control(Table):
 MODELS: Final[dict[FeedKind, type[Table]]] = {
     FeedKind.REQUESTS: Requests,
     FeedKind.HANDBACK: Handback,
+    FeedKind.ACTIVITY: Activity,
     FeedKind.OPENING: Opening,
     FeedKind.CALENDAR: Calendar,
     FeedKind.RATES: Rates,

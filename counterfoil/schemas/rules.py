@@ -84,7 +84,7 @@ def kind_checks(kind: FeedKind, fields: dict[str, str]) -> tuple[Check, ...]:
         return Check(rule, fields.get(column), fails)
 
     match kind:
-        case FeedKind.REQUESTS:
+        case FeedKind.REQUESTS | FeedKind.ACTIVITY:
             return (check(Rule.POINTS_ZERO, "points", pl.col("points") == 0),)
         case FeedKind.OPENING:
             item = pl.col("entry") == "item"

@@ -17,7 +17,14 @@ Columns = Mapping[str, type[pl.DataType]]
 ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
     {
         FeedKind.REQUESTS: MappingProxyType(
-            {"line_no": pl.Int64, "ref": pl.String, "member": pl.String, "points": pl.Int64, "value_date": pl.Date}
+            {
+                "line_no": pl.Int64,
+                "ref": pl.String,
+                "member": pl.String,
+                "points": pl.Int64,
+                "value_date": pl.Date,
+                "record_type": pl.String,
+            }
         ),
         FeedKind.HANDBACK: MappingProxyType(
             {
@@ -28,6 +35,18 @@ ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
                 "outcome": pl.String,
                 "reason": pl.String,
                 "to_account": pl.String,
+                "value_date": pl.Date,
+                "money": pl.Int64,
+                "record_type": pl.String,
+            }
+        ),
+        FeedKind.ACTIVITY: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "ref": pl.String,
+                "member": pl.String,
+                "activity": pl.String,
+                "points": pl.Int64,
                 "value_date": pl.Date,
             }
         ),
@@ -105,8 +124,9 @@ ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
 
 NULLABLE: Final[Mapping[FeedKind, frozenset[str]]] = MappingProxyType(
     {
-        FeedKind.REQUESTS: frozenset(),
-        FeedKind.HANDBACK: frozenset({"ref", "member", "reason", "to_account"}),
+        FeedKind.REQUESTS: frozenset({"record_type"}),
+        FeedKind.HANDBACK: frozenset({"ref", "member", "reason", "to_account", "money", "record_type"}),
+        FeedKind.ACTIVITY: frozenset({"ref"}),
         FeedKind.OPENING: frozenset({"owner", "partner", "ref", "expires"}),
         FeedKind.CALENDAR: frozenset({"name"}),
         FeedKind.RATES: frozenset(),
@@ -118,7 +138,13 @@ NULLABLE: Final[Mapping[FeedKind, frozenset[str]]] = MappingProxyType(
 )
 """Columns of accepted rows that may be null."""
 
-ADDED_LATER: Final[Mapping[FeedKind, tuple[str, ...]]] = MappingProxyType({FeedKind.OPENING: ("expires",)})
+ADDED_LATER: Final[Mapping[FeedKind, tuple[str, ...]]] = MappingProxyType(
+    {
+        FeedKind.OPENING: ("expires",),
+        FeedKind.HANDBACK: ("money", "record_type"),
+        FeedKind.REQUESTS: ("record_type",),
+    }
+)
 """Columns that the first tables of a kind did not have. A file that leaves them blank says no more than one of then."""
 
 QUARANTINED: Final[Columns] = MappingProxyType(
@@ -136,6 +162,8 @@ DECLARED_POINTS: Final = "points_declared"
 """Begins the name of an identity between declared sums alone, which no unreadable amount excuses."""
 
 OUTCOMES: Final = ("accepted", "rejected", "held", "reversed")
+ACTIVITIES: Final = ("accrual", "redemption")
+"""What a member did at a partner; negative points take it back."""
 ENTRIES: Final = ("balance", "item")
 GL_KINDS: Final = ("balance", "by_hand")
 """What a row of an extract of the general ledger states: an account's balance, or a journal posted there by hand."""
@@ -162,6 +190,7 @@ DAY_STATUSES: Final = ("received", "empty", "missing", "held", "rejected", "not_
 CLOSED_SETS: Final[Mapping[tuple[FeedKind, str], tuple[str, ...]]] = MappingProxyType(
     {
         (FeedKind.HANDBACK, "outcome"): OUTCOMES,
+        (FeedKind.ACTIVITY, "activity"): ACTIVITIES,
         (FeedKind.OPENING, "entry"): ENTRIES,
         (FeedKind.CALENDAR, "status"): DAY_STATUSES,
         (FeedKind.DECISIONS, "action"): ACTIONS,

@@ -22,7 +22,7 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done and how much there is."""
 
 
-PARTNER_KINDS = (FeedKind.REQUESTS, FeedKind.HANDBACK)
+PARTNER_KINDS = (FeedKind.ACTIVITY, FeedKind.REQUESTS, FeedKind.HANDBACK)
 """What partners send, in the order in which one night posts it: an answer then finds the request of its own day."""
 
 

@@ -21,7 +21,7 @@ from counterfoil.ledger.known import Known, Moment, known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.story import Story, Told
 from counterfoil.masking import masked_line
-from counterfoil.reconcile.causes import Cause
+from counterfoil.reconcile.cause import Cause
 from counterfoil.steps.desk import Desk
 
 _BREAK_ID: Final = re.compile(r"[0-9a-f]{16}")
@@ -36,30 +36,32 @@ def explain(desk: Desk, book: Lookups, subject: str, partner: str | None) -> Sto
     ranges = _ranges(desk, Moment(None, now.n))
     of_break = telling.of_breaks(book, now, [subject], ranges=ranges) if _BREAK_ID.fullmatch(subject) else []
     told = [story for story in of_break if partner in {None, *(one.partner for one in story.breaks)}]
-    (story,) = _with_lines(desk, told or [telling.of_reference(book, now, subject, partner, ranges=ranges)])
-    return _with_causes(desk, book, now, story)
+    stories = _with_lines(desk, told or [telling.of_reference(book, now, subject, partner, ranges=ranges)])
+    (story,) = _with_causes(desk, book, now, stories)
+    return story
 
 
-def _with_causes(desk: Desk, book: Lookups, at: Known, story: Story) -> Story:
-    """The story with the smallest change that would clear each break that stands open. A cause shows in all breaks
-    together, so they are all looked at; a story without an open break spares that."""
-    if all(one.why is None for one in story.breaks):
-        return story
-    told = break_causes.of_breaks(book, at, feeds=desk.feeds(), of_gl=of_gl(desk, book, at))
+def _with_causes(desk: Desk, book: Lookups, at: Known, stories: Sequence[Story]) -> list[Story]:
+    """The stories with the smallest change that would clear each break that stands open."""
+    open_ones = sorted({one.break_id for story in stories for one in story.breaks if one.why is not None})
+    if not open_ones:
+        return list(stories)
+    told = break_causes.of_breaks(book, at, among=open_ones, feeds=desk.feeds(), of_gl=of_gl(desk, book, at))
     found = told.filter(pl.col("cause") != Cause.NONE.value)
-    return telling.with_causes(story, dict(found.select("break_id", "change").iter_rows()))
+    causes = dict(found.select("break_id", "change").iter_rows())
+    return [telling.with_causes(story, causes) for story in stories]
 
 
 def of_gl(desk: Desk, book: Lookups, at: Known) -> pl.DataFrame:
     """Why accounts differ from the general ledger: ``gl_causes.of_breaks`` by our journals and today's chart."""
-    return gl_causes.of_breaks(
-        book, at, journals=desk.index.journals(JOURNALS), policy=desk.settings, chart=desk.rulebook.chart
-    )
+    made = [one for one in desk.index.journals(JOURNALS) if one.to_n <= at.n]
+    return gl_causes.of_breaks(book, at, journals=made, policy=desk.settings, chart=desk.rulebook.chart)
 
 
 def explain_breaks(desk: Desk, book: Lookups, at: Known, moment: Moment, break_ids: Sequence[str]) -> list[Story]:
-    """The stories of breaks as they stood at the end of a day, as known at a moment, in their order, without causes."""
-    return _with_lines(desk, telling.of_breaks(book, at, break_ids, ranges=_ranges(desk, moment)))
+    """The stories of breaks as they stood at the end of a day, as known at a moment, in their order."""
+    stories = _with_lines(desk, telling.of_breaks(book, at, break_ids, ranges=_ranges(desk, moment)))
+    return _with_causes(desk, book, at, stories)
 
 
 def _ranges(desk: Desk, moment: Moment) -> list[Range]:

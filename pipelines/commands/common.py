@@ -23,6 +23,7 @@ from rich.table import Table
 from counterfoil.errors import Code, UsageError
 from counterfoil.ledger.known import Reach
 from counterfoil.ledger.periods import last_day
+from counterfoil.money import decimal_texts
 from counterfoil.schemas.rules import FIRST_DAY, LAST_DAY
 from counterfoil.steps.desk import Desk
 from counterfoil.steps.desk import Progress as Say
@@ -142,6 +143,19 @@ def emit_frame(frame: pl.DataFrame, output: Format, *, title: str) -> None:
         emit_json(frame.to_dicts())
         return
     emit_rows(frame.iter_rows(), frame.columns, title=title, numeric=[kind.is_numeric() for kind in frame.dtypes])
+
+
+def with_money(frame: pl.DataFrame, shown: Sequence[str]) -> pl.DataFrame:
+    """The columns that people see; with breaks about money those of money beside them, in major units."""
+    codes = frame["currency"].drop_nulls().unique()
+    if codes.is_empty():
+        return frame.select(shown)
+    minor = [name for name in frame.columns if name.endswith("minor")]
+    texts = frame.with_columns(decimal_texts(pl.col(name), pl.col("currency"), codes).alias(name) for name in minor)
+    named = {name: name.removesuffix("_minor").replace("minor", "money") for name in minor}
+    beside = "points" if "points" in shown else "difference"
+    at = shown.index(beside) + 1
+    return texts.rename(named).select(*shown[:at], *named.values(), "currency", *shown[at:])
 
 
 def emit_rows(

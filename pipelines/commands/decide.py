@@ -22,6 +22,7 @@ from pipelines.commands.common import (
     parse_period,
     stdout,
 )
+from pipelines.commands.rehearsal import DryRunOption, show_rehearsed
 from pipelines.wiring import desk_at
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it stays with the decision for ever.")]
@@ -50,6 +51,7 @@ def undo(
         typer.Argument(help="The decision as posting:line, or several for one file; see counterfoil decisions."),
     ],
     reason: ReasonOption,
+    dry_run: DryRunOption = False,
     home: HomeOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
@@ -58,6 +60,9 @@ def undo(
         with desk.book.reading() as book:
             points = {decision: decided.points_of(book, decision) for decision in decisions}
         told = [{"action": "undo", "subject": decision, "points": moved} for decision, moved in points.items()]
+        if dry_run:
+            show_rehearsed(desk, told, reason=reason, output=output)
+            return
         tell(decide_all(desk, told, reason=reason), sum(points.values()), output)
 
 

@@ -94,10 +94,10 @@ def _say_tables(story: Story) -> None:
     )
     emit_rows(
         [
-            (one.break_id, one.code, one.title, one.state, one.owner, one.opened_on, one.cleared_on)
+            (one.break_id, one.code, one.title, _amounts(one), one.state, one.owner, one.opened_on, one.cleared_on)
             for one in story.breaks
         ],
-        ("break", "code", "title", "state", "owner", "opened", "cleared"),
+        ("break", "code", "title", "charged, expected", "state", "owner", "opened", "cleared"),
         title="Breaks",
     )
     emit_rows(
@@ -119,6 +119,14 @@ def _say_tables(story: Story) -> None:
         ("posting", "posted at", "actor", "software", "chain head"),
         title="Sealed by",
     )
+
+
+def _amounts(one: BreakTold) -> str:
+    """``11.00, 10.00 EUR``: what a break about money is about; empty for any other."""
+    if one.currency is None or one.amount_theirs_minor is None:
+        return ""
+    ours = "no rate" if one.amount_ours_minor is None else format_minor(one.amount_ours_minor, one.currency)
+    return f"{format_minor(one.amount_theirs_minor, one.currency)}, {ours} {one.currency}"
 
 
 def _say_why(one: BreakTold) -> None:

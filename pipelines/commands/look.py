@@ -37,6 +37,7 @@ from pipelines.commands.common import (
     parse_reach,
     require_known,
     require_partner,
+    with_money,
 )
 from pipelines.wiring import desk_at
 
@@ -50,7 +51,7 @@ SHOWN_OF_BREAKS = (
     "owner", "next_step",
 )  # fmt: skip
 SHOWN_OF_CAUSES = ("cause", "change", "partner", "breaks", "points", "oldest_days", "weight", "codes", "example")
-"""Columns that people see; machines get all."""
+"""Columns that people see, and those of money where there is any; machines get all."""
 
 
 class By(StrEnum):
@@ -157,7 +158,7 @@ def show_breaks(
         else:
             frame = open_breaks.open_breaks(book, at, partner)
     if output is Format.TABLE:
-        frame = frame.select(SHOWN_OF_CAUSES if by is By.CAUSE else SHOWN_OF_BREAKS)
+        frame = with_money(frame, SHOWN_OF_CAUSES if by is By.CAUSE else SHOWN_OF_BREAKS)
     emit_frame(frame, output, title=f"{'What would clear the open breaks' if by else 'Open breaks'} on {day}")
 
 

@@ -1,10 +1,10 @@
 """The verb that decides on breaks, one or all of a cause, and the one that lists what answers may be for.
 
-Here: from options to the rows of a decisions file, and what it did or would do, shown. Not here: decisions on files and
+Here: from options to the rows of a decisions file. Not here: what it would do (``rehearsal``), decisions on files and
 periods (``decide``), or what fits (``ledger.decisions``).
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Final
 
@@ -13,27 +13,24 @@ import typer
 
 from counterfoil.clock import local_date
 from counterfoil.errors import Code, UsageError
-from counterfoil.ledger import break_causes, decisions, fitting, suggested
+from counterfoil.ledger import break_causes, charged, decisions, fitting, suggested
 from counterfoil.ledger.known import known
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.money import format_minor
-from counterfoil.reconcile.causes import Cause
+from counterfoil.reconcile.cause import Cause
 from counterfoil.steps.decide import decide_all
 from counterfoil.steps.desk import Desk
 from counterfoil.steps.explain import of_gl
-from counterfoil.steps.rehearse import Rehearsed, rehearsed
 from pipelines.commands.common import (
     Format,
     FormatOption,
     HomeOption,
     PartnerOption,
     emit_frame,
-    emit_json,
     parse_day,
     require_partner,
-    stdout,
 )
 from pipelines.commands.decide import ReasonOption, tell
+from pipelines.commands.rehearsal import DryRunOption, show_rehearsed
 from pipelines.wiring import desk_at
 
 ON_BREAKS: Final = tuple(action.name.lower() for action in decisions.ON_BREAKS)
@@ -48,8 +45,6 @@ RefOption = Annotated[
 OwnerOption = Annotated[str | None, typer.Option("--owner", help="Who sees to the break, to assign it.")]
 UntilOption = Annotated[str | None, typer.Option("--until", help="A date to wait until.")]
 AcceptOption = Annotated[bool, typer.Option("--accept", help="Identify with the only suggestion.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what it would do, and do nothing.")]
-
 
 _CHOSEN: Final = {"subject": pl.String, "candidate": pl.String}
 """Breaks to decide on; ``candidate``: the reference of the one request that would clear it, where its cause says so."""
@@ -100,9 +95,9 @@ def resolve(
             chosen = _named(break_ids or []) if cause is None else _of_cause(desk, book, cause, partner)
             rows = _stated(book, _rows(desk, book, chosen, asked))
             unfit = fitting.misfits(rows, book)
+            charges = int(charged.at_stake(book, rows["subject"])["minor"].sum()) if asked.action == "resolve" else 0
         if dry_run:
-            would = rehearsed(desk, _told(rows), reason=reason)
-            _show(would, rows, unfit=unfit, limits=_limits(desk), output=output)
+            show_rehearsed(desk, _told(rows), reason=reason, minor=charges, unfit=unfit, output=output)
             return
         _require_fit(rows, asked.action)
         tell(decide_all(desk, _told(rows), reason=reason), int(rows["points"].sum()), output)
@@ -215,57 +210,3 @@ def _require_fit(rows: pl.DataFrame, action: str) -> None:
 def _told(rows: pl.DataFrame) -> list[dict[str, Any]]:
     """For a file; one that does not fit states no points, and is refused with the reason."""
     return rows.with_columns(pl.col("points").fill_null(0)).to_dicts()
-
-
-@dataclass(frozen=True)
-class _Limits:
-    """What one person may decide alone, of one cause on one programme day: beyond it a second person approves."""
-
-    points: int
-    minor: int
-    currency: str
-
-
-def _limits(desk: Desk) -> _Limits:
-    settings = desk.settings
-    return _Limits(settings.approval_points, settings.approval_minor, settings.currency)
-
-
-def _show(would: Rehearsed, rows: pl.DataFrame, *, unfit: pl.DataFrame, limits: _Limits, output: Format) -> None:
-    """What decisions would do, or which breaks they do not fit; exit status 1 then."""
-    points = int(rows["points"].sum())
-    if output is Format.JSON:
-        emit_json(
-            {
-                "dry_run": True,
-                "decisions": rows.height,
-                "points": points,
-                "booked": would.booked.to_dicts(),
-                "breaks": would.breaks.to_dicts(),
-                "items": would.items.to_dicts(),
-                "second_person": list(would.second_person),
-                "limits": asdict(limits),
-                "unfit": unfit.to_dicts(),
-                "why_not": would.why_not,
-            }
-        )
-    elif would.why_not is not None:
-        if unfit.height:
-            emit_frame(unfit, output, title="Do not fit")
-        stdout.print(would.why_not, soft_wrap=True, highlight=False, markup=False)
-    else:
-        emit_frame(would.booked, output, title="Would book")
-        emit_frame(would.items, output, title="Requests and answers that would change")
-        emit_frame(would.breaks, output, title="Breaks that would change")
-        who = f"yes: {', '.join(would.second_person)}" if would.second_person else "no"
-        many = f"{rows.height} decision{'s' if rows.height > 1 else ''}, {points:,} points"
-        money = f"{format_minor(limits.minor, limits.currency)} {limits.currency}"
-        stdout.print(
-            f"{many}. A second person must approve: {who} (beyond {limits.points:,} points or {money} of one person, "
-            "action and day). Nothing was done.",
-            soft_wrap=True,
-            highlight=False,
-            markup=False,
-        )
-    if would.why_not is not None:
-        raise typer.Exit(1)

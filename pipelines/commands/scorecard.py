@@ -15,10 +15,12 @@ from pipelines.commands.common import (
     FormatOption,
     HomeOption,
     PartnerOption,
+    emit_frame,
     emit_json,
     emit_rows,
     parse_day,
     stdout,
+    with_money,
 )
 from pipelines.wiring import desk_at
 
@@ -91,12 +93,8 @@ def dispute(
     if output is Format.JSON:
         emit_json(_told(written))
         return
-    emit_rows(
-        written.asked.iter_rows(),
-        written.asked.columns,
-        title=f"Asked of {partner} on {day}",
-        numeric=[kind.is_numeric() for kind in written.asked.dtypes],
-    )
+    shown = with_money(written.asked, ("question", "code", "ask", "breaks", "points"))
+    emit_frame(shown, output, title=f"Asked of {partner} on {day}")
     stdout.print(f"{written.asked['breaks'].sum():,} breaks: {written.path}", soft_wrap=True)
 
 

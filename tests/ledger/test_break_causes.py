@@ -12,7 +12,8 @@ from counterfoil.ledger import break_causes, open_breaks
 from counterfoil.ledger.known import known
 from counterfoil.ledger.store import Book
 from counterfoil.reconcile import breaks
-from counterfoil.reconcile.causes import GROUPED, Cause
+from counterfoil.reconcile.cause import Cause
+from counterfoil.reconcile.causes import GROUPED
 from tests.plugins.books import MON, TUE, WED, MakeBook, MakeFeed, PostRows
 
 DAY = date(2026, 11, 20)
@@ -161,6 +162,15 @@ def test_one_partner_is_told_as_among_all(everything: Standing) -> None:
     of = {partner: everything.told(partner=partner) for partner in ("p", "q", "nobody")}
     assert {**of["p"], **of["q"]} == everything.told()
     assert of["nobody"] == {}
+
+
+def test_one_break_is_told_as_among_all(everything: Standing) -> None:
+    with everything.book.reading() as book:
+        at = known(book, DAY)
+        whole = break_causes.of_breaks(book, at, feeds=everything.feeds)
+        for row in whole.iter_slices(1):
+            assert break_causes.of_breaks(book, at, among=row["break_id"].to_list(), feeds=everything.feeds).equals(row)
+        assert break_causes.of_breaks(book, at, among=[], feeds=everything.feeds).is_empty()
 
 
 def test_a_past_day_keeps_its_causes(stand: Stand, everything: Standing) -> None:

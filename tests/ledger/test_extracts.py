@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from counterfoil.errors import CounterfoilError
+from counterfoil.feed import FeedKind
 from counterfoil.ledger import extracts
 from counterfoil.ledger.chart import Rulebook
 from counterfoil.ledger.compose import stages
@@ -21,7 +22,7 @@ from counterfoil.ledger.writing import Entitled, Writer
 from counterfoil.protocols import Marks, Parsed
 from counterfoil.reconcile import balance
 from counterfoil.reports.facts import SCHEMAS
-from counterfoil.schemas.tables import CONTROL, QUARANTINED, empty
+from counterfoil.schemas.tables import ACCEPTED, CONTROL, QUARANTINED, empty
 from counterfoil.settings import ProgrammeSettings
 from tests.ledger.weeks import DAYS, MONDAY, TUESDAY, WEDNESDAY
 
@@ -96,7 +97,9 @@ def test_a_file_shows_its_figures_controls_and_quarantine(
     book = make_book()
     feed = make_feed("requests")
     accepted = pl.DataFrame(
-        {"line_no": [2, 3], "ref": ["A", "B"], "member": ["M1", "M1"], "points": [10, -4], "value_date": [MONDAY] * 2}
+        [(2, "A", "M1", 10, MONDAY, None), (3, "B", "M1", -4, MONDAY, None)],
+        orient="row",
+        schema=dict(ACCEPTED[FeedKind.REQUESTS]),
     )
     bad = pl.DataFrame(
         [(4, "NUL_BYTE", None, b"\0", None), (5, "LINE_LENGTH", None, b"", None)],

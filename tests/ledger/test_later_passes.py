@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from counterfoil.feed import Window
+from counterfoil.feed import Tolerance, Window
 from counterfoil.ledger import undoing
 from counterfoil.ledger.model import Event, MatchPass, MatchRole, State
 from counterfoil.ledger.updates import updates
@@ -33,11 +33,11 @@ class Desk:
 
     def ask(self, *rows: tuple[Any, ...], day: date = MON) -> int:
         return self._posted(
-            "requests", [dict(zip(("ref", "points", "member"), row, strict=False)) for row in rows], day
+            "requests", [dict(zip(("ref", "points", "member", "record_type"), row, strict=False)) for row in rows], day
         )
 
     def answer(self, *rows: tuple[Any, ...], day: date = MON) -> int:
-        names = ("ref", "points", "member", "outcome")
+        names = ("ref", "points", "member", "outcome", "record_type")
         return self._posted("handback", [dict(zip(names, row, strict=False)) for row in rows], day)
 
     def _posted(self, kind: str, rows: list[dict[str, Any]], day: date) -> int:
@@ -133,6 +133,39 @@ def test_business_days_leave_out_weekends_and_the_partners_holidays(
     desk.ask(("a", 10))
     desk.answer(("a", 10), day=day)
     assert desk.codes() == ([] if inside else [6])
+
+
+BY_TYPE = {
+    "bonus": Tolerance(points=5),
+    "flight": Tolerance(basis_points=100, window=Window(late_days=1)),
+}
+
+
+def test_each_record_type_has_its_own_tolerance_and_window(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(record_tolerances=BY_TYPE, tolerance_points=1)
+    desk.ask(*((ref, 1000) for ref in "abcdefgh"))
+    told = [
+        ("a", 995, "M1", "accepted", "bonus"),
+        ("b", 994, "M1", "accepted", "bonus"),
+        ("c", 990, "M1", "accepted", "flight"),
+        ("d", 989, "M1", "accepted", "flight"),
+        ("e", 999, "M1", "accepted", "another"),
+        ("f", 998, "M1", "accepted"),
+    ]
+    n = desk.answer(*told, day=TUE)
+    off = [desk.passes(n)[place] for place in (0, 2, 4)]
+    assert off == [MatchPass.TOLERANCE] * 3
+    assert (desk.codes(), desk.balance("payable")) == ([4, 4, 4], 995 + 990 + 999)
+    desk.answer(("g", 1000, "M1", "accepted", "bonus"), ("h", 1000, "M1", "accepted", "flight"), day=FRI)
+    assert desk.codes() == [4, 4, 4, 6], "only flights have a window"
+
+
+def test_the_types_of_requests_judge_answers_that_came_before_them(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(record_tolerances=BY_TYPE)
+    desk.answer(("a", 995), ("b", 995), ("c", 1000), day=FRI)
+    desk.ask(("a", 1000, "M1", "bonus"), ("b", 1000, "M1", "flight"), ("c", 1000, "M1", "flight"), day=MON)
+    assert desk.states()["a"] is State.CONFIRMED
+    assert desk.codes() == [6, 6]
 
 
 def test_a_weekend_is_no_business_day(open_desk: Callable[..., Desk]) -> None:

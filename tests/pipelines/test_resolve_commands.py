@@ -162,6 +162,20 @@ def test_a_rehearsal_shows_what_the_decision_then_does_and_leaves_nothing(office
     assert booked.to_dicts() == would["booked"]
 
 
+def test_an_undoing_is_rehearsed_like_any_decision(office: Office) -> None:
+    resolve(breaks()["X"]["break_id"], "--action", "match", "--ref", "A B")
+    before = standing(office)
+    undoing = ("undo", f"{before[0][0]}:2", "--reason", "r")
+    would = json.loads(invoke(*undoing, "--dry-run").stdout)
+    assert standing(office) == before
+    assert (would["decisions"], would["points"], would["why_not"]) == (1, 30, None)
+    assert [(row["kind"], row["points"]) for row in would["booked"]] == [("in_flight", 30), ("suspense", -30)]
+    assert [(row["ref"], row["becomes"]) for row in would["breaks"]] == [("X", "opened")]
+    assert invoke(*undoing).exit_code == 0
+    again = invoke(*undoing, "--dry-run")
+    assert (again.exit_code, "DECISION_UNFIT" in json.loads(again.stdout)["why_not"]) == (1, True)
+
+
 def test_a_rehearsal_first_finishes_what_a_crash_left_half_done(office: Office, tmp_path: Path) -> None:
     (book,) = office.home.rglob("book.duckdb")
     shutil.copytree(book.parent, tmp_path / "before")

@@ -104,6 +104,7 @@ def in_shape(kind: FeedKind, rows: Iterable[Row] | pl.DataFrame, day: date) -> p
     ordinary: dict[FeedKind, dict[str, Any]] = {
         FeedKind.REQUESTS: {"member": "M1", "value_date": day},
         FeedKind.HANDBACK: {"outcome": "accepted", "value_date": day},
+        FeedKind.ACTIVITY: {"member": "M1", "activity": "accrual", "value_date": day},
         FeedKind.OPENING: {"entry": "balance", "account": "member", "partner": "p", "value_date": day},
         FeedKind.CALENDAR: {"day": day, "feed": "p_handback", "partner": "p", "status": "received", "files": 1},
         FeedKind.RATES: {"basis": "programme", "currency": "EUR", "per_points": 100, "effective_from": day},

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterfoil.ledger.model import BreakCode, ItemKind
-from counterfoil.reconcile.causes import BROKEN, GROUPED, NEAR, TITLES, Cause, grouped, told
+from counterfoil.money import value_points_int
+from counterfoil.reconcile.cause import TITLES, Cause
+from counterfoil.reconcile.causes import BROKEN, GROUPED, NEAR, grouped, told
 
 DAY = date(2026, 11, 16)
 
@@ -66,6 +68,64 @@ def test_a_break_that_nothing_here_explains_has_no_cause(code: BreakCode) -> Non
     row = told(broken({"code": code, "points_ours": 40, "points_theirs": 50}), near()).row(0, named=True)
     assert (row["cause"], row["change"]) == (Cause.NONE, "no change of one thing would clear it")
     assert row["at_stake"] == 10
+
+
+def charge(points: int, theirs: int, ours: int | None, rate: int | None = 100, **more: Any) -> dict[str, Any]:
+    return {
+        "code": BreakCode.MONEY_DIFFERS, "charged_points": points, "amount_theirs_minor": theirs, "currency": "EUR",
+        "amount_ours_minor": ours, "rate_minor": rate, "rate_per": rate and 100, "rated_on": DAY,
+    } | more  # fmt: skip
+
+
+def test_charges_that_one_price_explains_to_the_cent_have_one_cause() -> None:
+    at_110 = [charge(points, value_points_int(points, 110, 100), points) for points in (5, 15, 33, 450, 1234)]
+    found = told(broken(*at_110, charge(1000, 1200, 1000)), near())
+    change = "priced at {} EUR per 100 points at p instead of 1.00: check the rate card"
+    assert found["change"].to_list() == [change.format("1.10")] * 5 + [change.format("1.20")]
+    assert found["minor"].to_list() == [1, 1, 3, 45, 123, 200]
+
+
+def test_small_charges_do_not_hide_the_price() -> None:
+    small = [
+        charge(points, value_points_int(points, 110, 100), points) for points in (5, 6, 7, 8, 9, 11, 12, 13, 14) * 6
+    ]
+    found = told(broken(*small, charge(90_000, 99_000, 90_000)), near())
+    assert found["change"].unique().to_list() == [
+        "priced at 1.10 EUR per 100 points at p instead of 1.00: check the rate card"
+    ]
+
+
+def test_a_price_may_be_finer_than_the_rate_card() -> None:
+    charges = [charge(points, value_points_int(points, 10_837, 10_000), points) for points in (777, 4_500, 98_765)]
+    found = told(broken(*charges), near())
+    assert found["change"].unique().to_list() == [
+        "priced at 108.37 EUR per 10000 points at p instead of 100.00: check the rate card"
+    ]
+
+
+def test_an_absurd_charge_is_told_like_any_other() -> None:
+    found = told(broken(charge(1, 10**15, 1), charge(10**15, 5, 10**15), charge(0, 7, 0)), near())
+    assert found["cause"].to_list() == [Cause.PRICE_CHANGED, Cause.MONEY_OFF, Cause.MONEY_OFF]
+
+
+def test_a_fee_on_every_charge_is_no_price() -> None:
+    charges = [charge(points, points + 25, points) for points in (100, 200, 300)]
+    found = told(broken(*charges, charge(-100, -90, -110, None)), near())
+    assert found["cause"].to_list() == [Cause.MONEY_OFF] * 4
+    assert found["change"].unique().sort().to_list() == [
+        "our price plus 0.20 EUR on each at p: ask what for",
+        "our price plus 0.25 EUR on each at p: ask what for",
+    ]
+
+
+def test_a_rate_that_is_missing_is_asked_for_from_its_first_day_on() -> None:
+    charges = [charge(100, 100, None, None, rated_on=DAY + timedelta(days=days)) for days in (2, 0)]
+    found = told(broken(*charges, charges[0] | {"partner": "q"}), near())
+    assert set(found["cause"]) == {Cause.RATE_MISSING}
+    assert found["change"].to_list() == [
+        *[f"a rate of p in force from {DAY} on: land it"] * 2,
+        f"a rate of q in force from {DAY + timedelta(days=2)} on: land it",
+    ]
 
 
 def test_the_parts_of_a_request_are_judged_together() -> None:
@@ -177,9 +237,9 @@ def test_equal_changes_are_one_line_and_the_heaviest_comes_first() -> None:
     table = grouped(told(broken(*rows), near()))
     assert table.columns == list(GROUPED)
     assert table.drop("cause", "change").rows() == [
-        ("q", 1, 5, 30, 5 * 31, "B04", "b003", ["b003"]),
-        ("p", 3, 9, 9, 3 * 10 + 3 * 3 + 3 * 10, "B04", "b000", ["b000", "b001", "b002"]),
-        ("p", 2, 5, 0, 5, "B03, B16", "b005", ["b004", "b005"]),
+        ("q", 1, 5, None, None, 30, 5 * 31, "B04", "b003", ["b003"]),
+        ("p", 3, 9, None, None, 9, 3 * 10 + 3 * 3 + 3 * 10, "B04", "b000", ["b000", "b001", "b002"]),
+        ("p", 2, 5, None, None, 0, 5, "B03, B16", "b005", ["b004", "b005"]),
     ]
 
 
@@ -209,8 +269,22 @@ ROW = st.fixed_dictionaries(
 )
 
 
+CHARGE = st.fixed_dictionaries(
+    {
+        "charged_points": st.integers(-300, 300),
+        "rated_on": st.just(DAY),
+        "currency": st.just("EUR"),
+        "amount_ours_minor": st.none() | st.integers(-300, 300),
+        "amount_theirs_minor": st.integers(-300, 300),
+        "rate_minor": st.just(100),
+        "rate_per": st.just(100),
+    }
+)
+ROWS = st.lists(st.builds(lambda row, charge: row | charge, ROW, st.just({}) | CHARGE), max_size=12)
+
+
 @settings(max_examples=60, deadline=None)
-@given(rows=st.lists(ROW, max_size=12), seed=st.integers(0, 9))
+@given(rows=ROWS, seed=st.integers(0, 9))
 def test_each_break_has_one_cause_whatever_the_order_of_rows(rows: list[dict[str, Any]], seed: int) -> None:
     named = [row | {"break_id": f"b{place:03}"} for place, row in enumerate(rows)]
     found = told(broken(*named), near())

@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from counterfoil.reconcile.causes import TITLES, Cause
+from counterfoil.reconcile.cause import TITLES, Cause
 from counterfoil.reconcile.gl_misses import DIFFERING, ENTRIES, FOUND, JOURNALS, nearest
 
 Told = list[tuple[str, str]]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterfoil.reconcile.lookalikes import NEAR, NEAR_DAYS, SHOWN_MAX, SIDE, near_misses
+from counterfoil.reconcile.lookalikes import NEAR, SHOWN_MAX, SIDE, near_misses
+from counterfoil.reconcile.terms import NEAR_DAYS
 
 DAY = date(2026, 11, 18)
 

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterfoil.ledger.model import BreakCode, ItemKind
-from counterfoil.reconcile.causes import BROKEN, Cause
-from counterfoil.reconcile.near_misses import CUT_MAX, LISTED, REQUESTS, WINDOW_DAYS, claims, nearest
+from counterfoil.reconcile.cause import Cause
+from counterfoil.reconcile.causes import BROKEN
+from counterfoil.reconcile.near_misses import CUT_MAX, LISTED, REQUESTS, claims, nearest
+from counterfoil.reconcile.terms import NEAR_DAYS
 
 DAY = date(2026, 11, 16)
 
@@ -171,7 +173,7 @@ def compared(answer: Answer, request: Request) -> list[tuple[int, Cause]]:
         met.append((1, Cause.OTHER_MEMBER))
     if answer.ref == request.ref and equal and not home:
         met.append((1, Cause.OTHER_PARTNER))
-    if answer.member is not None and answer.member == request.member and home and equal and days <= WINDOW_DAYS:
+    if answer.member is not None and answer.member == request.member and home and equal and days <= NEAR_DAYS:
         met.append((2, Cause.NO_REFERENCE))
     return met
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from counterfoil.feed import Tolerance
 from counterfoil.ledger.model import Event, ItemKind, MatchPass, Outcome, State
 from counterfoil.reconcile import passes
 from counterfoil.reconcile.terms import Terms
@@ -20,6 +21,7 @@ ANSWER = {
     "reason": pl.String,
     "to_account": pl.String,
     "value_date": pl.Date,
+    "money": pl.Int64,
 }
 ITEM = {
     "ref": pl.String,
@@ -38,7 +40,7 @@ ITEM = {
 def answers(*rows: tuple[str, int, Outcome] | tuple[str, int, Outcome, str]) -> pl.DataFrame:
     return pl.DataFrame(
         [
-            (number, ref, rest[0] if rest else None, points, outcome, None, None, DAY)
+            (number, ref, rest[0] if rest else None, points, outcome, None, None, DAY, None)
             for number, (ref, points, outcome, *rest) in enumerate(rows, start=2)
         ],
         schema=ANSWER,
@@ -64,7 +66,9 @@ def aliases(*hops: tuple[str, str, date]) -> pl.DataFrame:
 def decided(given: pl.DataFrame, known: pl.DataFrame, merged: pl.DataFrame = NO_ALIASES, **options: Any) -> list[Event]:
     found, rest = passes.by_reference(given, known, merged, MatchPass.EXACT)
     both = pl.concat([found, passes.unknown(rest).select(found.columns)]).sort("line_no")
-    return [Event(event) for event in passes.decide(both, Terms(points=options.get("tolerance", 0)))["event"]]
+    return [
+        Event(event) for event in passes.decide(both, Terms(Tolerance(points=options.get("tolerance", 0))))["event"]
+    ]
 
 
 def test_the_exact_key_needs_reference_and_points() -> None:

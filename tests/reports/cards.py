@@ -101,7 +101,9 @@ def _breaks(day: date, listed: pl.DataFrame) -> pl.DataFrame:
         found.append(
             kept.group_by("partner", "code", "title", "age_days")
             .agg(count=pl.len(), points=pl.col("points").sum())
-            .with_columns(as_of=pl.lit(end), bucket=bucket(pl.col("age_days")), minor=pl.col("points") * 8 // 10)
+            .with_columns(
+                as_of=pl.lit(end), bucket=bucket(pl.col("age_days")), minor=pl.col("points") * 8 // 10, charged_minor=0
+            )
             .sort("partner", "code", "age_days")
         )
     return pl.concat(found).select(pl.col(name).cast(kind) for name, kind in BREAKS.items())

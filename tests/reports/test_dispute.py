@@ -109,7 +109,7 @@ def test_each_question_has_its_total_and_all_of_them_one() -> None:
 
 def test_the_questions_hold_no_member_and_no_reference() -> None:
     found = asked(rows(OVERDUE, UNKNOWN, DIFFERS, DIFFERS))
-    assert found.columns == ["question", "code", "ask", "breaks", "points"]
+    assert found.columns == ["question", "code", "ask", "breaks", "points", "minor", "currency"]
     assert found.select("question", "code", "breaks", "points").rows() == [
         (1, "B02", 1, 900), (2, "B03", 1, 7), (3, "B04", 2, 10),
     ]  # fmt: skip

@@ -75,7 +75,7 @@ def test_each_partner_has_a_table_and_days_points_and_money_have_theirs(day: Rep
         "14.2 skybridge",
         "14.3 Age of open breaks, in days",
         "14.4 Points at stake in open breaks",
-        "14.5 Value of the points at stake, EUR",
+        "14.5 Value of the points at stake, and charges in dispute, EUR",
         "14.6 Files that were due and not on time",
         "14.7 Files sent again, restated or out of sequence",
         "14.8 Answers of 2026-11",
@@ -109,6 +109,7 @@ def test_a_partner_without_a_rate_has_no_value(day: ReportFacts, make_facts: Mak
         ("scorecard_records", "count", "Answers = accepted records of the book"),
         ("scorecard_breaks", "count", "Open breaks that a partner must act on = the break list, but for files"),
         ("scorecard_breaks", "points", "Open breaks that a partner must act on = the break list, but for files"),
+        ("scorecard_breaks", "charged_minor", "Open breaks that a partner must act on = the break list, but for files"),
     ],
 )
 def test_a_figure_that_is_off_by_one_is_seen(

@@ -59,8 +59,8 @@ NEAR = NearMiss(
 )  # fmt: skip
 
 OPEN = BreakTold(
-    "4f2a90c1d37be685", "B03", "Unknown to us", "assigned", "p", HOSTILE, None, 1, None, 97, "2026-11-17", "2026-11-17",
-    2, 4, "erin", None, "Identify the request", None, None,
+    "4f2a90c1d37be685", "B03", "Unknown to us", "assigned", "p", HOSTILE, None, 1, None, 97, None, None, None,
+    "2026-11-17", "2026-11-17", 2, 4, "erin", None, "Identify the request", None, None,
     (
         Step("opened", "2026-11-17", 2, HOSTILE, 4, None, None, None),
         Step("assigned", "2026-11-18", 3, "decisions.csv", 2, "3:2", "erin", None),

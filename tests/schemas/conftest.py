@@ -19,5 +19,7 @@ def handback() -> pl.DataFrame:
             "reason": [None, "0001", "0099"],
             "to_account": pl.Series([None, None, None], dtype=pl.String),
             "value_date": [date(2026, 11, 20)] * 3,
+            "money": [110, None, 0],
+            "record_type": ["accrual", None, None],
         }
     )

@@ -1,0 +1,35 @@
+"""The money that breaks are about: a partner's charge (B05), and an account beside the general ledger (B15).
+
+Here: one query for both. Not here: judging a charge (``charged``, ``charges``) or a balance (``gl_balances``), or which
+breaks there are (``open_breaks``).
+"""
+
+from typing import Final
+
+import polars as pl
+
+from counterfoil.ledger import charged
+from counterfoil.ledger.gl_balances import unexplained
+from counterfoil.ledger.model import BreakCode
+
+AMOUNTS: Final = {
+    "amount_ours_minor": pl.Int64,
+    "amount_theirs_minor": pl.Int64,
+    "amount_difference_minor": pl.Int64,
+    "currency": pl.String,
+}
+"""Money of a break, ours less theirs; ours and the difference are null where no rate was in force."""
+
+
+def of_breaks(broken: str, counts: str) -> str:
+    """A query for the money of breaks: break_id, AMOUNTS, and what ``charged.of_breaks`` tells of a charge.
+
+    ``broken`` is a query for rows of ``break``; ``counts`` a condition on ``file_id`` of charges.
+    """
+    return f"""{charged.of_breaks(broken, counts)}
+               UNION ALL BY NAME
+               SELECT b.break_id, s.per_ledger + s.after_cut_off AS amount_ours_minor,
+                      s.per_gl + s.not_posted - s.by_hand AS amount_theirs_minor,
+                      -({unexplained("s")}) AS amount_difference_minor, s.currency
+               FROM ({broken}) b JOIN book.gl_statement s ON s.file_id = b.file_id AND s.line_no = b.line_no
+               WHERE b.code = {BreakCode.LEDGER_DIFFERS:d}"""
