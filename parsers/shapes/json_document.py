@@ -90,11 +90,13 @@ class JsonFile:
         # Each text ends in the comma or bracket behind the record.
         content = pl.lit(text.clean.binary()).cast(pl.String).str.head(-1)
         content = pl.when(pl.col("line.size") <= LINE_BYTES_MAX).then(content).otherwise(pl.lit(""))
-        rows = text.rows.hstack(json_text.cut(text.rows.select(content).to_series(), fields))
+        texts = text.rows.select(content).to_series()
+        rows = text.rows.hstack(json_text.cut(texts, fields))
         unread = rows.select(~pl.col("line.parsed") & (pl.col("line.fault") == 0)).to_series().arg_true()
         if unread.len():
             raise self._broken_at(start + int(block.starts[unread[0]]), "a record that is no JSON")
-        return Cut(with_whole(join_codes(rows, self.layout.fields)), text.raw.binary())
+        rows, raw = _bare(rows, texts, text.raw.binary())
+        return Cut(with_whole(join_codes(rows, self.layout.fields)), raw)
 
     def _begin(self) -> int:
         """Behind the bracket that opens the records."""
@@ -198,6 +200,16 @@ def _blocks(data: mmap.mmap, start: int, marks: NDArray[np.int64], first_no: int
         buffer = np.frombuffer(data, np.uint8, int(marks[-1]) + 1 - start, start)
         starts = np.append(0, marks + 1 - start)
         yield Block(first_no, buffer, starts, np.diff(starts) - 1)
+
+
+def _bare(rows: pl.DataFrame, texts: pl.Series, raw: pl.Series) -> tuple[pl.DataFrame, pl.Series]:
+    """Records without the blanks around them; one that was too long to be looked into stays as it is."""
+    begun = texts.str.strip_chars_start(json_text.BLANKS)
+    bare = begun.str.strip_chars_end(json_text.BLANKS).str.len_bytes().cast(pl.Int64)
+    before = texts.str.len_bytes().cast(pl.Int64) - begun.str.len_bytes().cast(pl.Int64)
+    size = pl.when(pl.col("line.size") <= LINE_BYTES_MAX).then(bare).otherwise(pl.col("line.size"))
+    rows = rows.with_columns(size.alias("line.size"))
+    return rows, pl.select(pl.lit(raw).bin.slice(before, rows["line.size"])).to_series()
 
 
 def _line_of(data: mmap.mmap, place: int) -> tuple[int, int]:

@@ -89,7 +89,8 @@ def test_a_bad_record_is_kept_apart(parse: Parse, record: str, code: str, field:
     parsed = parse(document(GOOD, record, GOOD.replace("R1", "R3")))
     assert parsed.accepted["ref"].to_list() == ["R1", "R3"]
     assert parsed.quarantined.select("line_no", "code", "field").rows() == [(2, code, field)]
-    assert record.encode().startswith(parsed.quarantined["raw"].item().strip())
+    raw = parsed.quarantined["raw"].item()
+    assert raw == record.encode() or (code == "LINE_LENGTH" and record.encode().startswith(raw.strip()))
 
 
 def test_bytes_of_another_encoding_are_kept_apart(parse: Parse) -> None:
