@@ -57,10 +57,12 @@ def _records(layout: Layout, opened: Opened, numbers: Iterable[int]) -> dict[int
     found: dict[int, RawLine] = {}
     for cut in opened.cuts():
         here = cut.rows.select("line_no", "line.size", content=cut.raw)
-        for number, size, whole in here.filter(pl.col("line_no").is_in(wanted.implode())).iter_rows():
-            content = _LINE_BREAK.sub(b" ", whole[:size].strip())
-            places = opened.places(content) if len(content) <= RAW_BYTES_MAX else ()
-            found[number] = _raw(layout, content[:RAW_BYTES_MAX], len(content), "utf-8", places)
+        for number, size, raw in here.filter(pl.col("line_no").is_in(wanted.implode())).iter_rows():
+            content = _LINE_BREAK.sub(b" ", raw[:size].strip())
+            whole = size <= RAW_BYTES_MAX
+            places = opened.places(content) if whole else ()
+            shown = content[:RAW_BYTES_MAX]
+            found[number] = _raw(layout, shown, len(shown) if whole else size, "utf-8", places)
     return found
 
 

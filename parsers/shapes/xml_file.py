@@ -5,8 +5,8 @@ walks its records. Not here: what a parser must refuse (``xml_text``), or what a
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
-from itertools import islice, pairwise
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,6 +15,7 @@ from lxml import etree
 
 from counterfoil.errors import PermanentError
 from counterfoil.schemas.gate import bound_rows
+from counterfoil.schemas.tables import RAW_BYTES_MAX
 from parsers.faults import bound_bytes, broken, empty_file
 from parsers.fields import FieldSpec
 from parsers.layout import Layout
@@ -25,7 +26,8 @@ from parsers.shapes.xml_text import HEAD_BYTES, OPTIONS, Texts, before, declared
 
 PIECE_BYTES: Final = 64 * 1024
 STEP_RECORDS: Final = 10_000
-"""Records held at a time."""
+STEP_BYTES: Final = 32 * 1024 * 1024
+"""Records held at a time, and bytes of them."""
 
 LOOSE_BYTES_MAX: Final = 64 * 1024 * 1024
 """What is no record stays in memory: an envelope is small, a document of other elements is not this feed's."""
@@ -33,8 +35,9 @@ LOOSE_ELEMENTS_MAX: Final = 1_000
 
 _NAMES: Final[Mapping[Encoding, str]] = {"latin-1": "iso-8859-1", "cp1252": "windows-1252"}
 
-Row = tuple[bytes, dict[str, str | bool], bool]
-"""A record's bytes, the text of each of its fields and whether it is single, and whether each is there once."""
+Row = tuple[bytes, int, dict[str, str | bool], bool]
+"""A record's bytes, cut short, and how many it has; its fields' texts and whether each is single; whether all are there
+once."""
 
 
 class XmlFile:
@@ -60,9 +63,8 @@ class XmlFile:
     def cuts(self) -> Iterator[Cut]:
         """The records in file order, numbered from 1."""
         fields = {name: spec for name, spec in self.layout.fields.items() if spec.joined is None}
-        records = self._records()
         count = 0
-        while some := [_row(record, fields) for record in islice(records, STEP_RECORDS)]:
+        for some in _batches(_row(record, fields) for record in self._records()):
             bound_rows(count + len(some), self.layout, self.name)
             yield self._cut(some, fields, count + 1)
             count += len(some)
@@ -74,13 +76,13 @@ class XmlFile:
         return xml_text.places(content, self.layout.fields)
 
     def _cut(self, some: list[Row], fields: Mapping[str, FieldSpec], first: int) -> Cut:
-        raw = pl.Series([content for content, _, _ in some], dtype=pl.Binary)
+        raw = pl.Series([content for content, _, _, _ in some], dtype=pl.Binary)
         kinds = {prefix + name: kind for name in fields for prefix, kind in ((RAW, pl.String), (SINGLE, pl.Boolean))}
-        rows = pl.DataFrame([row for _, row, _ in some], kinds).with_columns(
+        rows = pl.DataFrame([row for _, _, row, _ in some], kinds).with_columns(
             pl.int_range(first, first + len(some), dtype=pl.Int64).alias("line_no"),
-            raw.bin.size().cast(pl.Int64).alias("line.size"),
+            pl.Series("line.size", [size for _, size, _, _ in some], pl.Int64),
             pl.lit(0, pl.UInt8).alias("line.fault"),
-            pl.Series("line.once", [once for _, _, once in some]),
+            pl.Series("line.once", [once for _, _, _, once in some]),
         )
         rows = without_controls(strip(rows, fields), fields)
         return Cut(with_whole(join_codes(rows, self.layout.fields)), raw)
@@ -171,4 +173,17 @@ def _row(record: etree._Element, fields: Mapping[str, FieldSpec]) -> Row:
     row: dict[str, str | bool] = {}
     for name, (text, _, single) in zip(fields, found, strict=True):
         row[RAW + name], row[SINGLE + name] = text, single
-    return raw, row, all(once for _, once, _ in found)
+    return raw[:RAW_BYTES_MAX], len(raw), row, all(once for _, once, _ in found)
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    some: list[Row] = []
+    held = 0
+    for row in rows:
+        some.append(row)
+        held += row[1]
+        if len(some) >= STEP_RECORDS or held >= STEP_BYTES:
+            yield some
+            some, held = [], 0
+    if some:
+        yield some

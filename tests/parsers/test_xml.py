@@ -168,6 +168,7 @@ def test_records_may_be_tiny(reader: LayoutReader, tmp_path: Path) -> None:
 def test_records_are_let_go(parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many more records than are held at a time, each in a parent of its own."""
     monkeypatch.setattr(xml_file, "STEP_RECORDS", 7)
+    monkeypatch.setattr(xml_file, "STEP_BYTES", 1_200)
     monkeypatch.setattr(xml_file, "PIECE_BYTES", 100)
     parsed = parse(document(*(f"</Transactions><Transactions>{GOOD.replace('R1', f'R{i}')}" for i in range(3_000))))
     assert parsed.accepted["ref"].to_list() == [f"R{i}" for i in range(3_000)]
