@@ -58,7 +58,7 @@ def _records(layout: Layout, opened: Opened, numbers: Iterable[int]) -> dict[int
     for cut in opened.cuts():
         here = cut.rows.select("line_no", "line.size", content=cut.raw)
         for number, size, raw in here.filter(pl.col("line_no").is_in(wanted.implode())).iter_rows():
-            content = _LINE_BREAK.sub(b" ", raw[:size].strip())
+            content = _LINE_BREAK.sub(b" ", raw[:size].strip(b" \r\n"))
             whole = size <= RAW_BYTES_MAX
             places = opened.places(content) if whole else ()
             shown = content[:RAW_BYTES_MAX]

@@ -274,6 +274,9 @@ def test_a_shown_row_hides_who_it_is_about(reader: LayoutReader, layout: Layout,
     (tmp_path / "payload").write_bytes(book([(*GOOD, "Wade")], (*HEADS, "Clerk"), total=100))
     found = reader.lines(layout, name=NAME, payload=tmp_path / "payload", numbers=[6])
     assert masked_line(found[6]) == "R1\t····120\t100\tConfirmed\t\t·026-11-20 00:00:00\t·ade"
+    (tmp_path / "other").write_bytes(book([(None, *GOOD[1:])]))
+    found = reader.lines(layout, name=NAME, payload=tmp_path / "other", numbers=[6])
+    assert masked_line(found[6]).startswith("\t····120\t100\tConfirmed")
 
 
 @pytest.mark.parametrize(
