@@ -39,6 +39,17 @@ class Code(StrEnum):
     SIDECAR_DAMAGED = "SIDECAR_DAMAGED", "a record in the landing store cannot be read"
     INDEX_BUSY = "INDEX_BUSY", "another process holds the arrival index"
     INDEX_UNUSABLE = "INDEX_UNUSABLE", "the arrival index is damaged or was written by a newer program"
+    # Wrappers
+    PACKING_DAMAGED = "PACKING_DAMAGED", "a file is not packed as its layout says, or is damaged"
+    UNPACKED_TOO_LARGE = "UNPACKED_TOO_LARGE", "a packed file comes to more than its limits"
+    MEMBER_UNFIT = "MEMBER_UNFIT", "an archive is empty, or holds what is no plain file with a name of its own"
+    WRAPPING_DIFFERS = "WRAPPING_DIFFERS", "a file was not wrapped as the layout says that claims it"
+    GPG_UNUSABLE = "GPG_UNUSABLE", "the gpg program is missing or does not work"
+    PGP_KEY_MISSING = "PGP_KEY_MISSING", "a key that opens or proves files is missing or out of date here"
+    DECRYPTION_FAILED = "DECRYPTION_FAILED", "an encrypted file cannot be decrypted"
+    SIGNATURE_MISSING = "SIGNATURE_MISSING", "a file that must be signed is not"
+    SIGNATURE_INVALID = "SIGNATURE_INVALID", "a signature does not fit its file, or has expired"
+    SIGNER_UNTRUSTED = "SIGNER_UNTRUSTED", "a file is signed by another key than the pinned ones, or by a revoked one"
     # Recognition and identity
     FILE_UNCLAIMED = "FILE_UNCLAIMED", "no layout claims the file"
     FILE_AMBIGUOUS = "FILE_AMBIGUOUS", "more than one layout claims the file"

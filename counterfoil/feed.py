@@ -4,11 +4,12 @@ Here: the part of a layout that arrival, ledger and reports need. Not here: how 
 ``parsers.layout.Layout`` adds to this model.
 """
 
+import re
 from datetime import date, time
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from counterfoil.clock import Zone
 from counterfoil.contract import Contract
@@ -98,6 +99,60 @@ class Limits(Contract):
     bytes_max: int = Field(default=4_000_000_000, gt=0)
     rows_max: int = Field(default=20_000_000, gt=0)
     reject_rate_max: float = Field(default=0.05, ge=0, le=1)
+    unpacked_bytes_max: int = Field(default=4_000_000_000, gt=0)
+    """Bytes that a wrapped file may come to once a wrapper is off, all members together."""
+    ratio_max: int = Field(default=200, gt=0)
+    """How many times its size a wrapped file may come to; what stays small is not measured."""
+    members_max: int = Field(default=1_000, gt=0, le=10_000)
+    """Files that an archive may hold."""
+
+
+def _expression(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return pattern
+
+
+Expression = Annotated[str, AfterValidator(_expression)]
+Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9A-F]{40}$")]
+
+
+class Gzip(Contract):
+    """Compressed by gzip; ``recognise.name`` is that of the compressed file."""
+
+    type: Literal["gzip"]
+
+
+class Zip(Contract):
+    """A zip archive; each member is a file of its own, and ``recognise.name`` the name of a member.
+
+    Several feeds may share an archive: then they say the same about arrival and wrappers.
+    """
+
+    type: Literal["zip"]
+    name: Expression
+    """The archive's own name, a regular expression. For a zip within a zip it is that of the inner archives."""
+
+
+class Pgp(Contract):
+    """Encrypted, signed or both by OpenPGP; ``recognise.name`` is that of the encrypted or signed file."""
+
+    type: Literal["pgp"]
+    encrypted: bool = True
+    signed_by: tuple[Fingerprint, ...] = ()
+    """Fingerprints of the partner's keys, 40 upper case hex digits each, of which one must have signed; two while a
+    key is being changed. Without any, nobody need have signed."""
+
+    @model_validator(mode="after")
+    def _does_something(self) -> "Pgp":
+        if not self.encrypted and not self.signed_by:
+            raise ValueError("say encrypted, signed_by, or both")
+        return self
+
+
+Wrapper = Annotated[Gzip | Zip | Pgp, Field(discriminator="type")]
 
 
 class Feed(Contract):
@@ -122,6 +177,8 @@ class Feed(Contract):
     """Records that a correction may change, add or leave out; beyond it the file is held for a decision."""
     unreadable: Literal["hold", "post_rest"] = "hold"
     limits: Limits = Limits()
+    wrappers: tuple[Wrapper, ...] = Field(default=(), max_length=4)
+    """How a file is packed, encrypted or signed, the outermost wrapper first."""
 
     source: Literal["member", "issued"] | None = None
     """Requests only: the account that the points leave."""
@@ -158,6 +215,11 @@ class Feed(Contract):
     """The answer that the partner gets for each file of the feed."""
     retryable_reasons: tuple[str, ...] = ()
     """Reason codes after which the same request may be sent again."""
+
+    @property
+    def archive_name(self) -> str | None:
+        """The pattern of the name under which members of an archive arrive; None where a file comes by itself."""
+        return next((wrapper.name for wrapper in self.wrappers if isinstance(wrapper, Zip)), None)
 
     @property
     def key(self) -> str:

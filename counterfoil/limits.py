@@ -16,6 +16,9 @@ NAME_BYTES_MAX: Final = 255
 FETCH_CHUNK_BYTES: Final = MEBIBYTE
 """Read size while fetching: memory stays bounded and hashing keeps pace with the network."""
 
+UNPACKED_SMALL_BYTES: Final = MEBIBYTE
+"""What comes to no more than this is not measured against the ratio limit: it does no harm, and packs well."""
+
 CONNECT_TIMEOUT_S: Final = 20.0
 """TCP, banner and log-in, each. Partners' gateways answer within 5 s; 20 s tells a slow one from a dead one."""
 

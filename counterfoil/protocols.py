@@ -3,7 +3,7 @@
 Here: protocols and the plain values that cross them. Not here: any implementation; ``pipelines.wiring`` binds those.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import BinaryIO, Final, Protocol, Self
 
 import polars as pl
 
-from counterfoil.feed import Feed
+from counterfoil.feed import Feed, Pgp
 
 
 @dataclass(frozen=True, order=True)
@@ -61,6 +61,22 @@ class Source(Protocol):
     def put(self, folder: str, name: str, data: bytes) -> None:
         """Make a file of these bytes, whole or not at all; the very same file there counts as made. Raises
         REMOTE_REFUSED where another has its name."""
+        ...
+
+
+class PgpOpener(Protocol):
+    """Takes an OpenPGP wrapper off."""
+
+    def open(
+        self, path: Path, wrapper: Pgp, *, partner: str, alias: str, write: Callable[[bytes], object], where: str
+    ) -> str:
+        """Hand the content on piece by piece, and return the fingerprint of the pinned key that signed it, or nothing
+        where none need have. What was handed on counts only once this has returned.
+
+        ``partner`` is whose public keys count, ``alias`` the connection whose private key decrypts. Raises
+        PACKING_DAMAGED, DECRYPTION_FAILED, SIGNATURE_MISSING, SIGNATURE_INVALID, SIGNER_UNTRUSTED for faults of the
+        file; GPG_UNUSABLE (transient) and PGP_KEY_MISSING for ours.
+        """
         ...
 
 

@@ -230,6 +230,13 @@ class Settings(ProgrammeSettings):
             )
         return Credentials(SecretStr(password) if password else None, key_file)
 
+    def pgp_secrets(self, alias: str) -> Credentials:
+        """What decrypts a connection's files: ``<alias>.asc`` of the secrets folder, an exported private key, and its
+        passphrase in ``<alias>.passphrase`` where it has one. SECRET_EXPOSED."""
+        passphrase = private_text(self.home.secrets / f"{alias}.passphrase")
+        key_file = private_file(self.home.secrets / f"{alias}.asc")
+        return Credentials(SecretStr(passphrase) if passphrase else None, key_file)
+
 
 def load_settings(home: Path | None = None) -> Settings:
     """Everything this process is told, from the home folder's ``counterfoil.yaml`` and the environment.

@@ -49,6 +49,7 @@ class LayoutReader:
         for feed, layouts in self._versions.items():
             if any(later.effective_from <= earlier.effective_from for earlier, later in pairwise(layouts)):
                 raise _invalid(f"feed {feed}", "a later version that is not effective later")
+        _require_shared_archives(self.layouts())
 
     def feeds(self) -> Sequence[Feed]:
         """The newest version of every feed, by name."""
@@ -132,6 +133,16 @@ class LayoutReader:
 
     def _layout(self, feed: Feed) -> Layout:
         return feed if isinstance(feed, Layout) else parse_layout(self.layout_bytes(feed), feed.key)
+
+
+def _require_shared_archives(layouts: Sequence[Layout]) -> None:
+    """LAYOUT_INVALID where feeds that take members of one archive disagree on how it arrives and is opened."""
+    ways: dict[tuple[str, str, str | None], Layout] = {}
+    for layout in layouts:
+        place = (layout.arrival.connection, layout.arrival.folder.strip("/"), layout.archive_name)
+        first = ways.setdefault(place, layout)
+        if layout.archive_name is not None and (first.arrival, first.wrappers) != (layout.arrival, layout.wrappers):
+            raise _invalid(f"{first.key} and {layout.key}", "one archive's name with different arrival: or wrappers:")
 
 
 def _load(path: Path, data_dir: Path) -> _Entry:

@@ -11,6 +11,7 @@ from connectors.crm.salesforce import SalesforceFiles
 from connectors.gl.neutral import NeutralCsv
 from connectors.gl.oracle_fbdi import OracleFbdi
 from connectors.localdir import LocalSource
+from connectors.pgp import GnuPG
 from counterfoil.errors import Code, UsageError
 from counterfoil.feed import FeedKind
 from counterfoil.landing.index import ArrivalIndex
@@ -40,6 +41,7 @@ def open_desk(settings: Settings, *, progress: Progress = silent) -> Iterator[De
             reader=reader,
             rulebook=load_rulebook(settings.data),
             open_source=lambda alias: open_source(settings, reader, alias),
+            pgp=GnuPG(settings.data / "partners", settings.pgp_secrets),
             crm_targets=[SalesforceFiles(settings.data / "crm/salesforce.yaml")],
             journal_targets=[NeutralCsv(), OracleFbdi(settings.data / "gl/oracle_fbdi.yaml")],
             progress=progress,

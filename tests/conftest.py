@@ -15,6 +15,8 @@ pytest_plugins = [
     "tests.plugins.partners",
     "tests.plugins.stores",
     "tests.plugins.commands",
+    "tests.plugins.wrapped",
+    "tests.plugins.keys",
 ]
 
 

@@ -81,6 +81,16 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             folder TEXT NOT NULL, name TEXT NOT NULL, sha256 TEXT NOT NULL, at TEXT NOT NULL,
             PRIMARY KEY ("order", k)) WITHOUT ROWID""",
     ),
+    (
+        "DROP VIEW standing",
+        "ALTER TABLE deliveries ADD COLUMN received_sha TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE deliveries ADD COLUMN wrapped TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE deliveries ADD COLUMN signer TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE deliveries ADD COLUMN archive TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE deliveries ADD COLUMN members INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX deliveries_archive ON deliveries (connection, folder, archive) WHERE archive <> ''",
+        _STANDING,
+    ),
 )
 """Migration i brings ``user_version`` to i + 1. A published one is never edited."""
 

@@ -31,7 +31,8 @@ from counterfoil.protocols import RemoteFile
 
 _INSERT_DELIVERY = """INSERT INTO deliveries VALUES (:order, :connection, :folder, :name, :size, :mtime_ns,
     :payload_sha, :feed, :layout_version, :layout_sha, :business_date, :epoch, :sequence, :empty, :identity,
-    :received_at, :verdict, :code, :message, :sender)"""
+    :received_at, :verdict, :code, :message, :sender,
+    :received_sha, :wrapped, :signer, :archive, :members)"""
 
 _INSERT_OUTCOME = """INSERT INTO outcomes VALUES (:order, :k, :state, :n, :code, :message, :at, :run_id)
     ON CONFLICT ("order", k) DO NOTHING"""
@@ -47,12 +48,20 @@ _NOTE_LOOK = """INSERT INTO looks (connection, folder, name, size, mtime_ns, fir
         ) THEN excluded.first_seen ELSE first_seen END,
         last_seen = max(last_seen, excluded.last_seen)"""
 
-_LOOKS = """SELECT name, size, mtime_ns, first_seen, attempts, code, EXISTS (
+# An archive was delivered once each of its members was.
+_DELIVERED = """EXISTS (
         SELECT 1 FROM deliveries d
-        WHERE d.connection = looks.connection AND d.folder = looks.folder AND d.name = looks.name
-            AND d.size = looks.size AND d.mtime_ns = looks.mtime_ns
-    ) AS delivered
-    FROM looks WHERE connection = :connection AND folder = :folder AND last_seen >= :at"""
+        WHERE d.connection = {0}connection AND d.folder = {0}folder AND d.name = {0}name
+            AND d.size = {0}size AND d.mtime_ns = {0}mtime_ns AND d.archive = ''
+    ) OR EXISTS (
+        SELECT 1 FROM deliveries d
+        WHERE d.connection = {0}connection AND d.folder = {0}folder AND d.archive <> '' AND d.archive = {0}name
+            AND d.size = {0}size AND d.mtime_ns = {0}mtime_ns
+        GROUP BY d.received_sha HAVING count(DISTINCT d.name) = max(d.members)
+    )"""
+
+_LOOKS = f"""SELECT name, size, mtime_ns, first_seen, attempts, code, {_DELIVERED.format("looks.")} AS delivered
+    FROM looks WHERE connection = :connection AND folder = :folder AND last_seen >= :at"""  # noqa: S608 (both texts are ours)
 
 
 @dataclass(frozen=True)
@@ -159,9 +168,7 @@ class ArrivalIndex(OutputIndex):
 
     def delivered(self, connection: str, file: RemoteFile) -> bool:
         """Whether exactly this file, by its name, size and time, was delivered."""
-        query = """SELECT EXISTS (SELECT 1 FROM deliveries WHERE connection = :connection AND folder = :folder
-            AND name = :name AND size = :size AND mtime_ns = :mtime_ns)"""
-        return bool(self._db.value(query, _file_values(connection, file)))
+        return bool(self._db.value(f"SELECT {_DELIVERED.format(':')}", _file_values(connection, file)))
 
     def record_delivery(self, arrival: Arrival, refusal: Refusal | None = None) -> Delivery:
         """Give a landed file its order number and verdict, and write its sidecar.
@@ -170,7 +177,8 @@ class ArrivalIndex(OutputIndex):
         gives the delivery that exists. A ``refusal`` says why the file is not compared with others; without one it
         must have a feed and an identity.
         """
-        arrival = replace(arrival, folder=plain_name(arrival.folder), name=plain_name(arrival.name))
+        folder, name, archive = map(plain_name, (arrival.folder, arrival.name, arrival.archive))
+        arrival = replace(arrival, folder=folder, name=name, archive=archive)
         with self._db.transaction():
             order = self._adopt_deliveries() + 1
             known = self._known(arrival)
@@ -312,7 +320,7 @@ class ArrivalIndex(OutputIndex):
     def _known(self, arrival: Arrival) -> Delivery | None:
         query = """SELECT * FROM deliveries WHERE connection = :connection AND folder = :folder AND name = :name
             AND size = :size AND mtime_ns = :mtime_ns AND payload_sha = :payload_sha AND feed IS :feed
-            AND identity IS :identity ORDER BY "order" LIMIT 1"""
+            AND archive = :archive AND identity IS :identity ORDER BY "order" LIMIT 1"""
         rows = self._db.rows(query, record_fields(arrival))
         return record_from_row(Delivery, rows[0]) if rows else None
 

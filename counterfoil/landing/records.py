@@ -56,6 +56,16 @@ class Arrival:
     received_at: datetime
     sender: str = ""
     """Who sent it, as far as was authenticated: ``os:<account>`` or ``connection:<alias>``."""
+    received_sha: str = ""
+    """The hash of the bytes as received, where the payload came out of wrappers."""
+    wrapped: str = ""
+    """The wrappers that were taken off, outermost first: ``pgp zip``."""
+    signer: str = ""
+    """The fingerprint of the key that signed it."""
+    archive: str = ""
+    """The remote file's name, where ``name`` is that of a member."""
+    members: int = 0
+    """How many deliveries that archive makes: until all are there it was not delivered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +76,11 @@ class Delivery(Arrival):
     verdict: Verdict
     code: str | None
     message: str | None
+
+    @property
+    def kept(self) -> set[str]:
+        """The hashes of all bytes that landed with it."""
+        return {self.payload_sha, self.received_sha or self.payload_sha}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,17 +4,16 @@ Here: payloads, sidecars, posting records, all fsynced and renamed. Not here: lo
 """
 
 import fcntl
-import io
 import os
 import re
 import stat
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import BinaryIO, Final
 from uuid import uuid4
 
-from counterfoil.errors import Code, CounterfoilError, PermanentError, TransientError
+from counterfoil.errors import Code, CounterfoilError, PermanentError
 from counterfoil.files import (
     canonical_json,
     ensure_folder,
@@ -26,6 +25,7 @@ from counterfoil.files import (
     write_once,
 )
 from counterfoil.invariants import require
+from counterfoil.landing.part_file import PartFile
 from counterfoil.landing.records import (
     Delivery,
     Journal,
@@ -37,12 +37,6 @@ from counterfoil.landing.records import (
     read_record_file,
     record_bytes,
 )
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
-
-_OVERLAP_BYTES: Final = 64 * 1024
-"""Read again when a fetch resumes: a server that ignores the offset, or swapped the file, shows itself here."""
 
 _RESUMABLE: Final = frozenset({Code.CONNECTION_LOST, Code.FILE_CUT_SHORT})
 _JOURNAL_ID: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
@@ -140,6 +134,17 @@ class LandingStore:
                 else:
                     part.unlink(missing_ok=True)
                 raise
+
+    def new_part(self) -> Path:
+        """A path for a file that is being made here; ``land_part`` lands it, and whoever asked removes it otherwise."""
+        incoming = self.root / "incoming"
+        ensure_folder(incoming)
+        return incoming / f"made.{uuid4().hex}.part"
+
+    def land_part(self, part: Path) -> str:
+        """Land a whole file that was made under a ``new_part``; returns its hash. DISK_FULL."""
+        with PartFile(os.open(part, os.O_RDWR | os.O_CLOEXEC), part.parent, 0) as sink:
+            return self._accept(part, sink, sha256_file(part))
 
     def sweep(self, now: datetime) -> int:
         """Remove unfinished parts that nobody has touched for a week; returns how many."""
@@ -279,7 +284,7 @@ class LandingStore:
     def _reply_path(self, order: int, k: int) -> Path:
         return self.root / "replies" / f"{order:08d}-{k}.json"
 
-    def _part(self, token: str, limit: int) -> "tuple[Path, _PartFile]":
+    def _part(self, token: str, limit: int) -> "tuple[Path, PartFile]":
         """The part of a token, resumed where it lies; one of our own while another process is at work on it."""
         incoming = self.root / "incoming"
         ensure_folder(incoming)
@@ -293,19 +298,19 @@ class LandingStore:
         except (BlockingIOError, FileNotFoundError):
             ours = False
         if ours:
-            return path, _PartFile(handle, incoming, limit)
+            return path, PartFile(handle, incoming, limit)
         os.close(handle)
         return self._private_part(token, limit)
 
-    def _private_part(self, token: str, limit: int) -> "tuple[Path, _PartFile]":
+    def _private_part(self, token: str, limit: int) -> "tuple[Path, PartFile]":
         incoming = self.root / "incoming"
         ensure_folder(incoming)
         path = incoming / f"{token}.{uuid4().hex}.part"
         with room_for_write(incoming):
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        return path, _PartFile(handle, incoming, limit)
+        return path, PartFile(handle, incoming, limit)
 
-    def _accept(self, part: Path, sink: "_PartFile", sha: str) -> str:
+    def _accept(self, part: Path, sink: "PartFile", sha: str) -> str:
         """Make a whole part durable under its hash. Bytes there already are the same, so replacing them is safe."""
         target = self.path(sha)
         ensure_folder(target.parent)
@@ -315,44 +320,6 @@ class LandingStore:
             part.replace(target)
             sync_folder(target.parent)
         return sha
-
-
-class _PartFile(io.FileIO):
-    """An unfinished payload: takes at most ``limit`` bytes, each write whole."""
-
-    def __init__(self, handle: int, folder: Path, limit: int) -> None:
-        super().__init__(handle, "r+")
-        self._folder = folder
-        self._limit = limit
-
-    def write(self, data: "ReadableBuffer", /) -> int:
-        view = memoryview(data).cast("B")
-        if self.tell() + len(view) > self._limit:
-            raise _moved(f"more than the {self._limit} bytes announced")
-        written = 0
-        with room_for_write(self._folder):
-            while written < len(view):
-                written += os.write(self.fileno(), view[written:])
-        return written
-
-    def resume(self, fill: Callable[[BinaryIO, int], None]) -> None:
-        """Have the rest filled in, then prove that it fits what was there and that nothing lacks."""
-        if os.fstat(self.fileno()).st_size > self._limit:
-            self.truncate(0)
-        offset = max(0, os.fstat(self.fileno()).st_size - _OVERLAP_BYTES)
-        before = os.pread(self.fileno(), _OVERLAP_BYTES, offset)
-        self.seek(offset)
-        fill(self, offset)
-        if os.pread(self.fileno(), len(before), offset) != before:
-            raise _moved("other bytes on resuming than before the drop")
-        if self.tell() != self._limit:
-            raise TransientError(
-                Code.FILE_CUT_SHORT,
-                "fetch",
-                found=f"{self.tell()} bytes",
-                expected=f"the {self._limit} that the server announced",
-                remedy="The next look resumes the fetch",
-            )
 
 
 def fetch_token(connection: str, folder: str, name: str, *, size: int, mtime_ns: int) -> str:
@@ -379,14 +346,4 @@ def _damaged(sha: str, found: str) -> PermanentError:
         found=found,
         expected="the bytes that landed under this hash",
         remedy="Restore the file from a backup of the landing store, or have the partner send it again",
-    )
-
-
-def _moved(found: str) -> TransientError:
-    return TransientError(
-        Code.FILE_MOVED,
-        "fetch",
-        found=found,
-        expected="one file that stays as it is",
-        remedy="The next look fetches it anew once it has stopped changing",
     )

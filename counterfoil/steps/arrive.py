@@ -4,13 +4,14 @@ Here: readiness and the order of these acts. Not here: how a source is read (``c
 (``identity``), or what becomes of it (``post``).
 """
 
+import re
 import time
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import BinaryIO, Final
 
 from counterfoil.errors import Code, CounterfoilError, PermanentError, TransientError
-from counterfoil.feed import Feed, FeedKind
+from counterfoil.feed import Feed, FeedKind, Pgp
 from counterfoil.files import sha256_bytes
 from counterfoil.identity import Verdict, business_date, counted_on, far, identity_text
 from counterfoil.landing.index import Look
@@ -18,11 +19,12 @@ from counterfoil.landing.records import Arrival, Delivery, Refusal
 from counterfoil.landing.store import fetch_token
 from counterfoil.protocols import Marks, RemoteFile, Source
 from counterfoil.steps.desk import Desk
+from counterfoil.steps.unwrap import FAULTS, Payload, unwrapped, way
 
 UNCLAIMED_STABLE_S: Final = 30
 """How long a file that no layout claims by name must stay unchanged before it is landed for a person to see."""
 
-_UNREADABLE = {Code.FILE_EMPTY, Code.HEADER_MISSING, Code.ENVELOPE_INVALID}
+_UNREADABLE = {Code.FILE_EMPTY, Code.HEADER_MISSING, Code.ENVELOPE_INVALID} | FAULTS
 """Whole files that the partner must send again; anything else about a claim is for us to settle."""
 
 
@@ -83,7 +85,7 @@ def receive(desk: Desk, connection: str, *, patient: bool) -> Received:
         for done, file in enumerate(ready):
             desk.progress(f"receiving from {connection}", done, len(ready))
             try:
-                received.delivered.append(_deliver(desk, source, connection, file))
+                received.delivered += _deliver(desk, source, connection, file)
             except CounterfoilError as error:
                 if error.code is Code.REMOTE_MISSING and desk.index.delivered(connection, file):
                     continue  # another run was faster, and has cleared it away
@@ -98,7 +100,7 @@ def land_own(desk: Desk, feed: Feed, *, name: str, data: bytes) -> Delivery:
     """Land a file that the program itself has written, as any other."""
     sha = desk.landing.land_bytes(data)
     file = RemoteFile(feed.arrival.folder, name, len(data), 0, owner=desk.settings.actor)
-    return _record(desk, feed.arrival.connection, file, sha)
+    return _record(desk, feed.arrival.connection, file, Payload(name, sha))
 
 
 @dataclass(frozen=True)
@@ -158,12 +160,27 @@ def _marked(feed: Feed) -> bool:
 
 
 def _by_name(desk: Desk, connection: str, file: RemoteFile) -> Feed | None:
-    """The feed whose arrival rules a file follows; None where no or several feeds take such a name."""
-    fitting = desk.reader.candidates(connection=connection, folder=file.folder, name=file.name)
-    return fitting[0] if len({feed.feed for feed in fitting}) == 1 else None
+    """The feed whose arrival rules a file follows; None where no or several feeds take such a name.
+
+    Feeds that share an archive say the same about it, so any of them stands for all.
+    """
+    fitting = [
+        feed
+        for feed in desk.reader.candidates(connection=connection, folder=file.folder, name=file.name)
+        if feed.archive_name is None
+    ]
+    fitting += [
+        feed
+        for feed in desk.reader.feeds()
+        if feed.archive_name is not None
+        and (feed.arrival.connection, feed.arrival.folder.strip("/")) == (connection, file.folder.strip("/"))
+        and re.fullmatch(feed.archive_name, file.name)
+    ]
+    ways = {(feed.arrival, feed.wrappers, feed.feed if feed.archive_name is None else "") for feed in fitting}
+    return fitting[0] if len(ways) == 1 else None
 
 
-def _deliver(desk: Desk, source: Source, connection: str, file: RemoteFile) -> Delivery:
+def _deliver(desk: Desk, source: Source, connection: str, file: RemoteFile) -> list[Delivery]:
     feed = _by_name(desk, connection, file)
     if feed is not None and file.size > feed.limits.bytes_max:
         raise PermanentError(
@@ -183,9 +200,22 @@ def _deliver(desk: Desk, source: Source, connection: str, file: RemoteFile) -> D
         fill=fill,
         confirm=lambda: _same(source, file),
     )
-    delivery = _record(desk, connection, file, sha)
+    deliveries = _recorded(desk, connection, file, feed, sha)
     _tidy(source, feed, file)
-    return delivery
+    return deliveries
+
+
+def _recorded(desk: Desk, connection: str, file: RemoteFile, feed: Feed | None, sha: str) -> list[Delivery]:
+    """Record what is in a landed file: itself, or all that comes out of its wrappers, or that they do not come off."""
+    if feed is None or not feed.wrappers:
+        return [_record(desk, connection, file, Payload(file.name, sha))]
+    try:
+        payloads = unwrapped(desk, feed, file.name, sha)
+    except PermanentError as error:
+        if error.code not in FAULTS:
+            raise
+        return [_record(desk, connection, file, Payload(file.name, sha), refused=(feed, error))]
+    return [_record(desk, connection, file, payload) for payload in payloads]
 
 
 def _same(source: Source, file: RemoteFile) -> None:
@@ -224,20 +254,32 @@ def _tidy(source: Source, feed: Feed | None, file: RemoteFile) -> None:
             source.delete(known)
 
 
-def _record(desk: Desk, connection: str, file: RemoteFile, sha: str) -> Delivery:
-    """Say what a landed file is, and give it its number and verdict."""
+def _record(
+    desk: Desk,
+    connection: str,
+    file: RemoteFile,
+    payload: Payload,
+    *,
+    refused: tuple[Feed, PermanentError] | None = None,
+) -> Delivery:
+    """Say what a landed file is, and give it its number and verdict; ``refused`` says of what feed it is and why its
+    wrappers do not come off."""
     received_at = desk.now()
     feed: Feed | None = None
-    marks = Marks(business_date=None, epoch="", sequence=None, empty=file.size == 0)
+    path = desk.landing.path(payload.sha)
+    marks = Marks(business_date=None, epoch="", sequence=None, empty=path.stat().st_size == 0)
     refusal: Refusal | None = None
     identity = day = None
-    payload = desk.landing.path(sha)
     try:
-        feed = desk.reader.claim(connection=connection, folder=file.folder, name=file.name, payload=payload)
-        said = desk.reader.inspect(feed, name=file.name, payload=payload)
+        if refused is not None:
+            feed = refused[0]
+            raise refused[1]
+        feed = desk.reader.claim(connection=connection, folder=file.folder, name=payload.name, payload=path)
+        _require_way(feed, payload)
+        said = desk.reader.inspect(feed, name=payload.name, payload=path)
         marks = counted_on(feed, said, desk.index.highest_sequence(feed.feed, said.epoch))
         day = business_date(marks, feed, received_at)
-        identity = identity_text(feed, marks, sha, day)
+        identity = identity_text(feed, marks, payload.sha, day)
         refusal = _far(feed, day, received_at)
     except PermanentError as error:
         refusal = Refusal.of(Verdict.REJECTED if error.code in _UNREADABLE else Verdict.HELD, error)
@@ -245,10 +287,10 @@ def _record(desk: Desk, connection: str, file: RemoteFile, sha: str) -> Delivery
         Arrival(
             connection=connection,
             folder=file.folder,
-            name=file.name,
+            name=payload.name,
             size=file.size,
             mtime_ns=file.mtime_ns,
-            payload_sha=sha,
+            payload_sha=payload.sha,
             feed=feed.feed if feed else None,
             layout_version=feed.version if feed else None,
             layout_sha=sha256_bytes(desk.reader.layout_bytes(feed)) if feed else None,
@@ -259,9 +301,27 @@ def _record(desk: Desk, connection: str, file: RemoteFile, sha: str) -> Delivery
             identity=identity,
             received_at=received_at,
             sender=file.owner or f"connection:{connection}",
+            received_sha=payload.received_sha,
+            wrapped=payload.wrapped,
+            signer=payload.signer,
+            archive=payload.archive,
+            members=payload.members,
         ),
         refusal,
     )
+
+
+def _require_way(feed: Feed, payload: Payload) -> None:
+    """A file that came without the wrappers of its layout, or in others, may be anybody's."""
+    pinned = {key for wrapper in feed.wrappers if isinstance(wrapper, Pgp) for key in wrapper.signed_by}
+    if payload.wrapped != way(feed) or (pinned and not pinned & set(payload.signer.split())):
+        raise PermanentError(
+            Code.WRAPPING_DIFFERS,
+            f"{feed.key} {payload.name!r}",
+            found=f"a file that came in {payload.wrapped or 'no wrapper'}, signed by {payload.signer or 'nobody'}",
+            expected=f"{way(feed) or 'no wrapper'}, signed by {' or '.join(sorted(pinned)) or 'anybody'}",
+            remedy="Ask the partner to send it as agreed; this file is kept and has no effect",
+        )
 
 
 def _far(feed: Feed, day: date, received_at: datetime) -> Refusal | None:

@@ -290,7 +290,7 @@ def _named(home: Home, paths: Iterable[str]) -> set[str]:
     shas: set[str] = set()
     for path in paths:
         if path.startswith(f"{DELIVERIES}/"):
-            shas.add(read_record_file(Delivery, home.root / path).payload_sha)
+            shas |= read_record_file(Delivery, home.root / path).kept
         elif path.startswith(f"{POSTINGS}/"):
             hashes = read_record_file(PostingRecord, home.root / path).hashes
             shas |= {hashes[name] for name in ALWAYS_LANDED if name in hashes}

@@ -13,7 +13,7 @@ from counterfoil.landing.index import ArrivalIndex
 from counterfoil.landing.store import LandingStore
 from counterfoil.ledger.chart import Rulebook
 from counterfoil.ledger.store import Book
-from counterfoil.protocols import CrmTarget, JournalTarget, Reader, Source
+from counterfoil.protocols import CrmTarget, JournalTarget, PgpOpener, Reader, Source
 from counterfoil.settings import Settings
 
 SOFTWARE = f"counterfoil {version('counterfoil')}"
@@ -47,6 +47,7 @@ class Desk:
     reader: Reader
     rulebook: Rulebook
     open_source: Callable[[str], Source]
+    pgp: PgpOpener
     crm_targets: Sequence[CrmTarget]
     journal_targets: Sequence[JournalTarget]
     progress: Progress = silent

@@ -53,7 +53,7 @@ def hurt(desk: ProofDesk, records: Records, start: int) -> tuple[int, list[Findi
     findings += [*unread, *_disagreeing(records, {one.order: one for one in deliveries}, outcomes, landing.last_n())]
     first_order = min((record.order for record, _ in records.values()), default=0) if start > 1 else 0
     named: dict[str, tuple[int | None, str]] = {
-        one.payload_sha: (None, one.name) for one in deliveries if one.order >= first_order
+        sha: (None, one.name) for one in deliveries if one.order >= first_order for sha in one.kept
     }
     named |= {sha: (n, name) for sha, n, name in _named(landing, records)}
     for done, (sha, (n, name)) in enumerate(named.items()):

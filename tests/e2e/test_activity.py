@@ -23,17 +23,24 @@ def told(*done: tuple[str, str, str]) -> str:
     return COLUMNS + "".join(rows)
 
 
+def send(nights: Nights, name: str, text: str) -> None:
+    nights.put(f"birch/incoming/{name}", text)
+    nights.put(f"birch/incoming/{name}.done", "")
+
+
 @pytest.fixture(scope="module")
 def run(open_nights: OpenNights, root: Path) -> Iterator[Nights]:
     with open_nights([root / "data/contracts/partners/birch"]) as nights:
         nights.put(f"rates/rates_{MONDAY:%Y%m%d}.csv", f"{RATES}birch,EUR,1,1,2026-11-01\n")
-        nights.put(
-            f"birch/incoming/redemption_feed_{MONDAY:%Y%m%d}_000001.csv",
+        send(
+            nights,
+            f"redemption_feed_{MONDAY:%Y%m%d}_000001.csv",
             told(("T1", "CH-1", "12.50"), ("T2", "CH-2", "40.00"), ("T1", "CH-1", "12.50")),
         )
         nights.run(MONDAY)
-        nights.put(
-            f"birch/incoming/redemption_feed_{TUESDAY:%Y%m%d}_000002.csv",
+        send(
+            nights,
+            f"redemption_feed_{TUESDAY:%Y%m%d}_000002.csv",
             told(("T2", "CH-2", "40.00"), ("T1", "CH-1", "-12.50"), ("T3", "CH-3", "-5.00")),
         )
         nights.run(TUESDAY)
