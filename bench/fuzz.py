@@ -5,9 +5,12 @@ Here: mutations and the loop. Not here: what a reader should make of any one fil
 """
 
 import argparse
+import io
 import random
 import tempfile
 import time
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,10 +31,13 @@ _OURS: Final = OUR_FAULTS | {Code.LAYOUT_INVALID}
 SLOW_S: Final = 5.0
 """A sample is a few hundred bytes: reading one for longer means that it hangs."""
 
+_INSIDE: Final = 0.8
+"""Share of the changes to a zip that are made to what it holds."""
+
 _SPICE: Final = (
     *(bytes([byte]) for byte in b"\0\r\n\x1a\xc3\"',|{}[]<>&-"),
     b"\r\n", b"\xff\xfe", b"\xef\xbb\xbf", b"\xf0\x9f\x98\x80", b"%%", b"<!DOCTYPE x>", b"\\u0000", b"1e999",
-    b"9" * 40, b" " * 300,
+    b"9" * 40, b" " * 300, b"\\ud800", b"NaN", b'{"a":1,"a":2}', b"[" * 2000, b"<a>" * 300, b"&a;", b"<f>1</f>",
 )  # fmt: skip
 
 
@@ -68,6 +74,26 @@ def mutated(content: bytes, chance: random.Random) -> bytes:
     return bytes(data)
 
 
+def mutated_inside(content: bytes, chance: random.Random) -> bytes:
+    """A zip with one of its parts changed: what a change to the zip itself never reaches."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as parts, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as changed:
+        names = parts.namelist()
+        chosen = chance.choice([name for name in names if name.startswith("xl/")] or names)
+        for name in dict.fromkeys(names):
+            part = parts.read(name)
+            changed.writestr(name, mutated(part, chance) if name == chosen else part)
+    return target.getvalue()
+
+
+def _damaged(content: bytes, chance: random.Random) -> bytes:
+    inside = content.startswith(b"PK") and chance.random() < _INSIDE
+    try:
+        return mutated_inside(content, chance) if inside else mutated(content, chance)
+    except (zipfile.BadZipFile, ValueError, OSError, zlib.error, NotImplementedError):
+        return mutated(content, chance)  # a zip that was damaged before
+
+
 def try_one(reader: LayoutReader, sample: Path, content: bytes, folder: Path, found: Found) -> None:
     """Read one file by the layout of a sample, and note what came of it."""
     path = folder / "payload"
@@ -100,7 +126,7 @@ def fuzz(seed: int, go_on: Callable[[Found], bool]) -> Found:
     with tempfile.TemporaryDirectory() as folder:
         while go_on(found):
             for reader, sample in known:
-                content = mutated(chance.choice(contents[sample]), chance)
+                content = _damaged(chance.choice(contents[sample]), chance)
                 before = found.read
                 try_one(reader, sample, content, Path(folder), found)
                 if found.read > before and len(contents[sample]) < 50:

@@ -45,8 +45,8 @@ def control_table(
 
 def _declared(layout: Layout, groups: Sequence[pl.DataFrame], name: str) -> pl.DataFrame:
     """One row a group: group (from 1), first (line number), and ``field.<name>`` of what it declares."""
-    group = layout.shape.group
-    header = group.header if group else ""
+    lines = layout.lines
+    header = lines.group.header if lines and lines.group else ""
     ends = pl.concat(groups).with_columns(group=(pl.col("kind") == header).cast(pl.Int64).cum_sum())
     table = ends.group_by("group", maintain_order=True).agg(first=pl.col("line_no").first())
     for kind in ends["kind"].unique(maintain_order=True):

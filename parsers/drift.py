@@ -40,7 +40,7 @@ def place(spec: FieldSpec, name: str) -> str:
     elif spec.column is not None:
         where = f"column {spec.column}"
     else:
-        where = " and ".join(spec.joined or ())
+        where = f"at {spec.path}" if spec.path is not None else spec.cell or " and ".join(spec.joined or ())
     line = f" of line {spec.line}" if spec.line is not None else ""
     return f"{name} ({where}{line})"
 

@@ -18,8 +18,7 @@ from parsers.faults import broken
 from parsers.fields import FieldSpec
 from parsers.layout import Layout
 from parsers.layout_parts import Said
-from parsers.shapes.cut import RAW, blanks_of, without_blanks
-from parsers.shapes.line_file import LineFile
+from parsers.shapes.cut import RAW, Opened, blanks_of, without_blanks
 from parsers.values import FIELD, value_of
 
 Scalar = str | int | date | None
@@ -34,7 +33,7 @@ class Envelope:
     marks: Marks
 
 
-def read_envelope(opened: LineFile, layout: Layout, name: str) -> Envelope:
+def read_envelope(opened: Opened, layout: Layout, name: str) -> Envelope:
     """The values that a file says once; ENVELOPE_INVALID."""
     specs = {field: layout.envelope[field] for field in opened.envelope}
     row = pl.DataFrame({RAW + field: [text] for field, text in opened.envelope.items()})

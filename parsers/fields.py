@@ -20,25 +20,32 @@ PACKED_BYTES_MAX: Final = 9
 """Seventeen digits and a sign: more than any number that is taken."""
 
 
+Path = Annotated[str, Field(pattern=r"^([^.@\s]+\.)*@?[^.@\s]+$")]
+"""Names with dots between them, such as ``order.amount``."""
+
+
 class Place(Contract):
-    """Where a value lies: ``from`` and ``length`` in bytes (fixed width), or ``column`` (delimited).
+    """Where a value lies, by the layout's shape: ``from`` and ``length`` in bytes (fixed width), ``column``
+    (delimited, xlsx), or ``path`` (JSON, XML).
 
     ``line`` is the prefix of the line that holds it, where that is not the detail itself: a header or trailer line for
     envelope fields; for fields a group's header, an addenda line, or one of several details. The ``column`` of such a
-    line is a number from 1.
+    line is a number from 1. An envelope field of an xlsx file has a ``cell`` above the column names, such as ``B2``.
     """
 
     start: int | None = Field(default=None, alias="from", ge=1)
     length: int | None = Field(default=None, ge=1)
     column: str | None = None
+    path: Path | None = None
+    cell: str | None = Field(default=None, pattern=r"^[A-Z]{1,3}[1-9][0-9]{0,3}$")
     line: str | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> "Place":
         if (self.start is None) != (self.length is None):
             raise ValueError("from and length go together")
-        if sum(place is not None for place in (self.start, self.column, self.joined)) != 1:
-            raise ValueError("give from and length (fixed width) or column (delimited), and only one of them")
+        if sum(place is not None for place in (self.start, self.column, self.path, self.cell, self.joined)) != 1:
+            raise ValueError("give from and length, column, path or cell, as the shape asks, and only one of them")
         return self
 
     @property

@@ -13,7 +13,7 @@ from counterfoil.feed import Feed
 from parsers import layout_checks
 from parsers.fields import FieldSpec
 from parsers.layout_parts import MarksSpec, Origin, Proof, Recognise
-from parsers.layout_shapes import Encoding, LineEnd, Shape
+from parsers.layout_shapes import Encoding, LineEnd, Lines, Shape
 
 
 class Layout(Feed):
@@ -37,9 +37,14 @@ class Layout(Feed):
         """The identities to prove, parsed."""
         return tuple(layout_checks.proof(self, name, text) for name, text in self.identities.items())
 
+    @property
+    def lines(self) -> Lines | None:
+        """The shape, where its files are made of lines of several kinds."""
+        return self.shape if isinstance(self.shape, Lines) else None
+
     def of_groups(self, spec: FieldSpec) -> bool:
         """True when an envelope field is said by each group and not by the file."""
-        group = self.shape.group
+        group = self.lines.group if self.lines else None
         return group is not None and spec.line in (group.header, group.trailer)
 
     @model_validator(mode="after")

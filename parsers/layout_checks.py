@@ -6,6 +6,7 @@ Here: checks, each a ValueError that names the key, and the identities as parsed
 
 import re
 from itertools import pairwise
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -14,7 +15,7 @@ from counterfoil.feed import FeedKind
 from counterfoil.schemas.tables import ACCEPTED, CLOSED_SETS, DECLARED_POINTS, NULLABLE, OUTCOMES
 from parsers.fields import CodeField, DateField, FieldSpec, FlagsField, IntegerField, TextField
 from parsers.layout_parts import Origin, Proof, Said
-from parsers.layout_shapes import EBCDIC, Delimited, FixedWidth
+from parsers.layout_shapes import EBCDIC, Delimited, FixedWidth, Json, JsonLines, Table, Xlsx, Xml
 
 if TYPE_CHECKING:
     from parsers.layout import Layout
@@ -54,6 +55,11 @@ def _check_bytes(layout: "Layout") -> None:
     _need(layout.encoding not in EBCDIC or blocks, f"encoding: {layout.encoding} goes with line_ends: [none]")
     _need("none" not in layout.line_ends or fixed, "line_ends: none is for fixed width records")
     _need("none" not in layout.line_ends or len(layout.line_ends) == 1, "line_ends: none stands alone")
+    if layout.lines is None and not isinstance(layout.shape, JsonLines):
+        _need(layout.recognise.first_line is None, "recognise.first_line: the file is not made of lines")
+    unicode = layout.encoding in ("utf-8", "utf-16")
+    _need(unicode or not isinstance(layout.shape, Json | JsonLines), "encoding: JSON is utf-8 or utf-16")
+    _need(layout.encoding == "utf-8" or not isinstance(layout.shape, Xlsx), "encoding: a workbook is utf-8 inside")
     specs = (*layout.fields.values(), *layout.envelope.values())
     if any(isinstance(spec, IntegerField) and spec.sign == "packed" for spec in specs):
         _need("none" in layout.line_ends, "packed decimals may look like line ends, so line_ends must be [none]")
@@ -69,12 +75,16 @@ def _check_field(layout: "Layout", where: str, spec: FieldSpec) -> None:
         (other,) = spec.negative_when
         fits = isinstance(layout.fields.get(other), TextField)
         _need(fits, f"{where}.negative_when: no text field {other}")
-    shape = layout.shape
+    lines = layout.lines
     if spec.line is not None:
-        group = [shape.group.header] if shape.group else []
-        kinds = [*(shape.details if shape.mixed else ()), *group, *([shape.addenda] if shape.addenda else [])]
+        if lines is None:
+            raise ValueError(f"{where}: line is for files of lines")
+        group = [lines.group.header] if lines.group else []
+        kinds = [*(lines.details if lines.mixed else ()), *group, *([lines.addenda] if lines.addenda else [])]
         _need(spec.line in kinds, f"{where}: line is the prefix of a detail, a group's header or an addenda")
-    _check_place(layout, where, spec, numbered=spec.line is not None and spec.line not in shape.details)
+    _check_place(
+        layout, where, spec, numbered=spec.line is not None and spec.line not in (lines.details if lines else ())
+    )
 
 
 def _check_envelope(layout: "Layout", where: str, spec: FieldSpec) -> None:
@@ -82,10 +92,16 @@ def _check_envelope(layout: "Layout", where: str, spec: FieldSpec) -> None:
     _need(
         not (isinstance(spec, IntegerField) and spec.negative_when), f"{where}: negative_when is for fields of records"
     )
-    shape = layout.shape
-    group = (shape.group.header, shape.group.trailer or shape.group.header) if shape.group else ()
-    known = [prefix for prefix in (*shape.headers, *shape.trailers, *group) if prefix]
-    _need(spec.line in known, f"{where}: line must be one of {', '.join(known)}")
+    lines = layout.lines
+    _need(not isinstance(layout.shape, JsonLines), f"{where}: JSON lines have no envelope")
+    if lines is not None:
+        group = (lines.group.header, lines.group.trailer or lines.group.header) if lines.group else ()
+        known = [prefix for prefix in (*lines.headers, *lines.trailers, *group) if prefix]
+        _need(spec.line in known, f"{where}: line must be one of {', '.join(known)}")
+    else:
+        bare = isinstance(layout.shape, Json) and layout.shape.records is None
+        _need(not bare, f"{where}: a document that is an array has no envelope")
+        _need(spec.line is None, f"{where}: line is for files of lines")
     _check_place(layout, where, spec, numbered=True)
 
 
@@ -97,9 +113,15 @@ def _check_place(layout: "Layout", where: str, spec: FieldSpec, *, numbered: boo
         case FixedWidth():
             _need(spec.start is not None, f"{where}: a fixed width field has from and length")
             _need(spec.span[1] <= shape.record_length, f"{where}: ends beyond the record's {shape.record_length} bytes")
+        case Json() | JsonLines() | Xml():
+            _need(spec.path is not None, f"{where}: a field of this shape has a path")
+            _need("@" not in (spec.path or "") or isinstance(shape, Xml), f"{where}: attributes are for XML")
+        case Xlsx() if numbered:
+            row = int((spec.cell or "0").lstrip(ascii_uppercase))
+            _need(0 < row < shape.header_row, f"{where}: an envelope field has a cell above shape.header_row")
         case Delimited() if numbered:
             _need((spec.column or "").isdecimal(), f"{where}: column is a number from 1")
-        case Delimited():
+        case Table():
             names = {column.name for column in shape.columns}
             _need(spec.column in names, f"{where}: column is not among shape.columns")
             _need(_may_be_absent(layout, spec), f"{where}: its column is optional, so it may not be required")
@@ -107,7 +129,7 @@ def _check_place(layout: "Layout", where: str, spec: FieldSpec, *, numbered: boo
 
 def _may_be_absent(layout: "Layout", spec: FieldSpec) -> bool:
     shape = layout.shape
-    optional = isinstance(shape, Delimited) and any(c.optional for c in shape.columns if c.name == spec.column)
+    optional = isinstance(shape, Table) and any(c.optional for c in shape.columns if c.name == spec.column)
     return not optional or not getattr(spec, "required", False)
 
 
@@ -224,8 +246,8 @@ def _check_fields(
 
 
 def _of_some_details(layout: "Layout", spec: FieldSpec) -> bool:
-    details = layout.shape.details
-    return spec.line in details and len(details) > 1
+    lines = layout.lines
+    return lines is not None and spec.line in lines.details and len(lines.details) > 1
 
 
 def _check_meaning(where: str, spec: FieldSpec | None, allowed: tuple[str, ...] | None) -> None:
@@ -268,8 +290,10 @@ def _check_proof(layout: "Layout", parsed: Proof) -> None:
     if parsed.measure == "sum":
         _need("points" in layout.record, f"{where}: records of this kind have no points")
     if parsed.measure == "groups":
-        grouped = layout.shape.group is not None and not parsed.in_group
+        grouped = layout.lines is not None and layout.lines.group is not None and not parsed.in_group
         _need(grouped, f"{where}: shape.group is needed, and the file's own envelope counts the groups")
+    if parsed.measure == "lines":
+        _need(layout.lines is not None, f"{where}: the file is not made of lines")
     kind = getattr(layout.envelope[parsed.declared], "type", "")
     prefix = "points_" if kind == "points" else "records_"
     if parsed.measure == "add":

@@ -126,4 +126,43 @@ class Delimited(Lines, Table):
         return self
 
 
-Shape = Annotated[FixedWidth | Delimited, Field(discriminator="type")]
+class JsonLines(Contract):
+    """One JSON object a line. A field's path names the keys on the way to its value, as in ``order.amount``."""
+
+    type: Literal["json_lines"]
+
+
+class Json(Contract):
+    """One JSON document; ``records`` is the path of the array of its records, which without it the document itself is.
+
+    A field's path begins in its record, that of an envelope field at the top.
+    """
+
+    type: Literal["json"]
+    records: str | None = Field(default=None, pattern=r"^[^.@\s]+(\.[^.@\s]+)*$")
+
+
+class Xlsx(Table):
+    """One sheet of a workbook: its column names in ``header_row`` (from 1), and one record a row below it.
+
+    Rows above may hold what the file says once. Days in cells are read as ``YYYY-MM-DD``, instants as ``YYYY-MM-DD
+    HH:MM:SS``; numbers as their digits, with a point where they have decimals.
+    """
+
+    type: Literal["xlsx"]
+    sheet: str = Field(min_length=1, max_length=31)
+    header_row: int = Field(default=1, ge=1, le=1000)
+
+
+class Xml(Contract):
+    """One XML document; ``record`` is the path of the records' element, from the root on, as in ``HandBack.Transfer``.
+
+    A field's path begins below its record, that of an envelope field below the root; the last part may be an attribute,
+    as in ``Amount.@currency``. Namespaces are passed over.
+    """
+
+    type: Literal["xml"]
+    record: str = Field(pattern=r"^[^.@\s]+(\.[^.@\s]+)+$")
+
+
+Shape = Annotated[FixedWidth | Delimited | JsonLines | Json | Xlsx | Xml, Field(discriminator="type")]

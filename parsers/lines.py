@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from counterfoil.errors import Code, PermanentError
 from counterfoil.schemas.tables import RAW_BYTES_MAX
+from parsers.faults import bound_bytes, empty_file, wrong_encoding
 from parsers.layout import Layout
 from parsers.layout_shapes import Encoding, FixedWidth, LineEnd
 
@@ -100,38 +101,17 @@ class Block:
 
 def open_payload(path: Path, layout: Layout, name: str) -> Payload:
     """Map a file. Raises FILE_TOO_LARGE, FILE_EMPTY when it holds no line, ENVELOPE_INVALID for other line ends."""
-    where = f"{layout.key} {name!r}"
-    size = path.stat().st_size
-    if size > layout.limits.bytes_max:
-        raise PermanentError(
-            Code.FILE_TOO_LARGE,
-            where,
-            found=f"{size:,} bytes",
-            expected=f"at most {layout.limits.bytes_max:,}",
-            remedy="Ask the partner to split the file, or raise limits.bytes_max in a new layout version",
-        )
+    size = bound_bytes(path, layout, name)
     try:
         payload = map_layout(path, layout)
     except UnicodeDecodeError:
-        raise PermanentError(
-            Code.ENVELOPE_INVALID,
-            where,
-            found=f"bytes that are not {layout.encoding}",
-            expected=f"{layout.encoding}, as the layout says",
-            remedy="Ask the partner for the declared encoding, or declare this one in a new layout version",
-        ) from None
+        raise wrong_encoding(layout, name, layout.encoding) from None
     if payload is None:
-        raise PermanentError(
-            Code.FILE_EMPTY,
-            where,
-            found=f"no line in {size:,} bytes",
-            expected="a header at least, also on a day without records",
-            remedy="Ask the partner to send the file again",
-        )
+        raise empty_file(layout, name, f"no line in {size:,} bytes")
     if payload.line_end not in layout.line_ends and payload.line_after(payload.start) != payload.end:
         raise PermanentError(
             Code.ENVELOPE_INVALID,
-            where,
+            f"{layout.key} {name!r}",
             found=f"lines that end in {payload.line_end.upper()}",
             expected=" or ".join(layout.line_ends).upper(),
             remedy="Ask the partner for the declared line ends, or declare these in a new layout version",
@@ -154,8 +134,7 @@ def map_lines(
     """
     if path.stat().st_size == 0:
         return None
-    with path.open("rb") as file:
-        data = _map(file) if encoding != "utf-16" else _map_transcoded(file)
+    data = map_bytes(path, encoding)
     encoding = "utf-8" if encoding == "utf-16" else encoding
     if line_ends == ("none",):
         return Payload(data, 0, len(data), "none", encoding, width)
@@ -166,6 +145,12 @@ def map_lines(
     line_end = _line_end(data, start, end, line_ends)
     closing = next((mark for mark in _MARKS[line_end] if data[end : end + len(mark)] == mark), b"")
     return Payload(data, start, end + len(closing), line_end, encoding)
+
+
+def map_bytes(path: Path, encoding: Encoding) -> mmap.mmap:
+    """The bytes of a file that holds any; UTF-16 as UTF-8, or UnicodeDecodeError for what is not."""
+    with path.open("rb") as file:
+        return _map(file) if encoding != "utf-16" else _map_transcoded(file)
 
 
 def _map(file: BinaryIO) -> mmap.mmap:

@@ -1,23 +1,28 @@
 """Single lines of a file by number, and which of their bytes hold what by the layout.
 
-Here: finding lines without reading records, and where their fields lie. Not here: what is hidden of them (the core's
-``masking``), or typed values (``reader``).
+Here: finding lines without reading records, and of files that are not made of lines the records themselves. Not here:
+where fields lie in one (``shapes``), what is hidden of them (the core's ``masking``), or typed values (``reader``).
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import polars as pl
 
 from counterfoil.protocols import RawLine, Span
 from counterfoil.schemas.tables import RAW_BYTES_MAX
 from parsers.fields import FieldSpec, TextField
 from parsers.layout import Layout
-from parsers.layout_shapes import FixedWidth
 from parsers.lines import SCAN_BYTES, Payload
-from parsers.shapes import delimited
+from parsers.opening import open_file
+from parsers.shapes.cut import Opened, Places
+from parsers.shapes.json_lines import JsonLinesFile
 from parsers.shapes.line_file import LineFile
+
+_LINE_BREAK: Final = re.compile(rb"\s*[\r\n]\s*")
 
 _ACCOUNTS: Final = {"member", "to_account", "owner", "survivor"}
 """Canonical columns that hold somebody's number or name."""
@@ -32,24 +37,43 @@ def read_lines(layout: Layout, name: str, path: Path, numbers: Iterable[int]) ->
     """The lines of a file with these numbers (from 1), those that it has; raises what ``read_file`` raises about the
     envelope. One pass over the bytes up to the last of them.
     """
-    opened = LineFile(layout, path, name)
+    opened = open_file(layout, path, name)
+    if not isinstance(opened, LineFile | JsonLinesFile):
+        return _records(layout, opened, numbers)
     payload = opened.payload
     found = {}
     for number, start in _starts(payload, numbers).items():
         end = payload.line_after(start)
         content = payload.content(start, end)
         size = len(content) if len(content) < RAW_BYTES_MAX else _size(payload, start, end)
-        places: dict[str, Span] = {}
-        if opened.details_start <= start < opened.details_end and size <= RAW_BYTES_MAX:
-            places = _places(opened, content)
-        found[number] = RawLine(
-            content=content[:RAW_BYTES_MAX],
-            size=size,
-            encoding=payload.encoding,
-            plain=_spans(places, _plain(layout)),
-            accounts=_spans(places, _mapped(layout, _ACCOUNTS)),
-        )
+        places = opened.places(content) if opened.holds_record(start) and size <= RAW_BYTES_MAX else ()
+        found[number] = _raw(layout, content[:RAW_BYTES_MAX], size, payload.encoding, places)
     return found
+
+
+def _records(layout: Layout, opened: Opened, numbers: Iterable[int]) -> dict[int, RawLine]:
+    """Records by number, each on one line."""
+    wanted = pl.Series(list(numbers), dtype=pl.Int64).unique()
+    found: dict[int, RawLine] = {}
+    for cut in opened.cuts():
+        here = cut.rows.select("line_no", "line.size", content=cut.raw)
+        for number, size, raw in here.filter(pl.col("line_no").is_in(wanted.implode())).iter_rows():
+            content = _LINE_BREAK.sub(b" ", raw[:size].strip(b" \r\n"))
+            whole = size <= RAW_BYTES_MAX
+            places = opened.places(content) if whole else ()
+            shown = content[:RAW_BYTES_MAX]
+            found[number] = _raw(layout, shown, len(shown) if whole else size, "utf-8", places)
+    return found
+
+
+def _raw(layout: Layout, content: bytes, size: int, encoding: str, places: Places) -> RawLine:
+    return RawLine(
+        content=content,
+        size=size,
+        encoding=encoding,
+        plain=_spans(places, _plain(layout)),
+        accounts=_spans(places, _mapped(layout, _ACCOUNTS)),
+    )
 
 
 def _size(payload: Payload, start: int, end: int) -> int:
@@ -82,24 +106,6 @@ def _starts(payload: Payload, numbers: Iterable[int]) -> dict[int, int]:
     return starts
 
 
-def _places(opened: LineFile, content: bytes) -> dict[str, Span]:
-    """Where the fields of a detail lie, by name; none in a line that has not the declared structure."""
-    shape, encoding = opened.shape, opened.payload.encoding
-    prefix = next((p for p in shape.details if content.startswith(p.encode(encoding))), None)
-    if prefix is None:
-        return {}
-    specs = {name: spec for name, spec in opened.specs.items() if spec.line in (None, prefix)}
-    if isinstance(shape, FixedWidth):
-        if len(content) != shape.record_length:
-            return {}
-        return {name: spec.span for name, spec in specs.items()} | {"": (0, len(prefix.encode(encoding)))}
-    cells = delimited.spans(content, shape)
-    if len(cells) != len(opened.columns):
-        return {}
-    by_column = dict(zip(opened.columns, cells, strict=True))
-    return {name: by_column[spec.column] for name, spec in specs.items() if spec.column in by_column}
-
-
 def _mapped(layout: Layout, columns: set[str]) -> set[str]:
     """The fields that these canonical columns come from."""
     return {field for column, origin in layout.record.items() if column in columns for field in origin.fields}
@@ -115,5 +121,5 @@ def _plain(layout: Layout) -> set[str]:
     return {name for name, spec in layout.fields.items() if names_nobody(name, spec)} | {""}
 
 
-def _spans(places: dict[str, Span], names: set[str]) -> tuple[Span, ...]:
-    return tuple(sorted({span for name, span in places.items() if name in names}))
+def _spans(places: Places, names: set[str]) -> tuple[Span, ...]:
+    return tuple(sorted({span for name, span in places if name in names}))

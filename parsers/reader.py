@@ -1,6 +1,6 @@
 """Reads one file by one layout: envelope, records in blocks, totals, proof.
 
-Here: the order of these steps. Not here: finding the layout (``registry``), opening a file (``shapes``) or judging
+Here: the order of these steps. Not here: finding the layout (``registry``), opening a shape (``opening``) or judging
 totals (the gate).
 """
 
@@ -14,13 +14,13 @@ from counterfoil.schemas.tables import QUARANTINED
 from parsers.control import control_table
 from parsers.envelope import read_envelope
 from parsers.layout import Layout
+from parsers.opening import open_file
 from parsers.records import Split, nothing, plan, split
-from parsers.shapes.line_file import LineFile
 
 
 def inspect_file(layout: Layout, name: str, path: Path) -> Marks:
     """What a file says of itself; FILE_EMPTY, FILE_TOO_LARGE, HEADER_MISSING, ENVELOPE_INVALID."""
-    return read_envelope(LineFile(layout, path, name), layout, name).marks
+    return read_envelope(open_file(layout, path, name), layout, name).marks
 
 
 def read_file(layout: Layout, name: str, path: Path) -> Parsed:
@@ -29,7 +29,7 @@ def read_file(layout: Layout, name: str, path: Path) -> Parsed:
     Raises what ``inspect_file`` raises, ROWS_TOO_MANY, CONTROL_TOTAL_WRONG only for amounts beyond 64 bits, and
     GATE_PROOF_FAILED. Texts of the accepted frame refer to the mapped file, which must not shrink while it is in use.
     """
-    opened = LineFile(layout, path, name)
+    opened = open_file(layout, path, name)
     envelope = read_envelope(opened, layout, name)
     how = plan(layout, envelope, name)
     parts, groups, passed = [nothing(layout)], [], opened.envelope_lines

@@ -17,7 +17,7 @@ from counterfoil.schemas.tables import ACCEPTED, NULLABLE, QUARANTINED, RAW_BYTE
 from parsers.envelope import Envelope, Scalar, name_part
 from parsers.layout import Layout
 from parsers.layout_parts import Origin
-from parsers.shapes.cut import LINE_CHECKS, RAW, WHOLE, Cut
+from parsers.shapes.cut import LINE_CHECKS, RAW, SINGLE, WHOLE, Cut
 from parsers.values import FIELD, Value, value_of
 
 OUTCOME: Final = "outcome"
@@ -65,7 +65,12 @@ def plan(layout: Layout, envelope: Envelope, name: str) -> Plan:
         for origin in layout.record.values()
         if origin.required
     )
-    extra = (*demanded, *_required_of_several(layout), *kind_checks(layout.kind, sources))
+    nested = tuple(
+        Check(Rule.VALUE_NESTED, name, ~pl.col(SINGLE + name))
+        for name, spec in layout.fields.items()
+        if spec.path is not None
+    )
+    extra = (*nested, *demanded, *_required_of_several(layout), *kind_checks(layout.kind, sources))
     field_checks = tuple(check for value in values.values() for check in value.checks)
     suspects = [~pl.col(WHOLE), pl.col("line.fault") != 0, *(v.suspect for v in values.values())]
     suspects += [check.fails for check in extra]

@@ -116,8 +116,8 @@ class LayoutReader:
     def encoding(self, feed: Feed) -> str:
         """The encoding of the raw bytes that are kept of the feed's quarantined records."""
         layout = self._layout(feed)
-        # UTF-16 is turned into UTF-8 before lines are cut.
-        return "utf-8" if layout.encoding == "utf-16" else layout.encoding
+        # UTF-16 is turned into UTF-8 before lines are cut, and records of documents are written as it.
+        return layout.encoding if layout.lines is not None and layout.encoding != "utf-16" else "utf-8"
 
     def inspect(self, feed: Feed, *, name: str, payload: Path) -> Marks:
         """What a file says of itself; FILE_EMPTY, FILE_TOO_LARGE, HEADER_MISSING, ENVELOPE_INVALID."""

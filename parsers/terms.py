@@ -27,8 +27,8 @@ def terms(layout: Layout) -> Terms:
 
 
 def _term(field: str, spec: FieldSpec) -> Term:
-    """A delimited column by its heading, a fixed-width one by the name of its field."""
-    name = spec.column or field
+    """A column by its heading, a value in JSON or XML by its path, a fixed-width one by the name of its field."""
+    name = spec.column or spec.path or field
     if isinstance(spec, DateField):
         return Term(name, date_format=DATE_FORMATS[spec.format].strftime)
     if isinstance(spec, TextField) and spec.strip_zeros:

@@ -12,12 +12,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from counterfoil.schemas.rules import Rule
-from parsers.layout_shapes import EBCDIC, Encoding
+from parsers.layout_shapes import EBCDIC, Encoding, LineEnd
 from parsers.lines import Block
 from parsers.views import Lines
 
 LINE_BYTES_MAX: Final = 65_536
-"""Longest delimited line that is split into columns; real records stay under 2 KB."""
+"""Longest line, but of fixed width, that is looked into; real records stay under 2 KB."""
 
 LINE_FAULTS: Final = {Rule.LINE_LENGTH: 3, Rule.NUL_BYTE: 2, Rule.ENCODING: 1}
 """Values of the ``line.fault`` column; the higher one wins, as the rules are ordered."""
@@ -43,6 +43,14 @@ class Text:
     raw: Lines
     clean: Lines
     by_characters: bool
+
+
+def content(text: Text, line_end: LineEnd) -> pl.Expr:
+    """The lines without their ends; nothing of those that are too long to be looked into."""
+    line = pl.lit(text.clean.binary()).cast(pl.String).str.strip_suffix("\r" if line_end == "cr" else "\n")
+    if line_end == "crlf":
+        line = line.str.strip_suffix("\r")
+    return pl.when(pl.col("line.size") <= LINE_BYTES_MAX).then(line).otherwise(pl.lit(""))
 
 
 def read_text(

@@ -27,13 +27,18 @@ class Rule(StrEnum):
         member.summary = summary
         return member
 
-    # The line as a whole: nothing in it can be trusted after the first, the last three
+    # The record as a whole: nothing in it can be trusted
     LINE_LENGTH = "LINE_LENGTH", "the line is shorter or longer than a record"
     NUL_BYTE = "NUL_BYTE", "the line holds a NUL byte"
     ENCODING = "ENCODING", "the line is not text in the declared encoding"
     QUOTES = "QUOTES", "the line's quote characters do not pair"
     COLUMNS = "COLUMNS", "the line has more or fewer columns than the header"
     RECORD_TYPE_UNKNOWN = "RECORD_TYPE_UNKNOWN", "the line is of no declared record type, or belongs to no record"
+    RECORD_INVALID = "RECORD_INVALID", "the record is not one JSON object"
+    VALUE_TWICE = "VALUE_TWICE", "a value is given twice in one record"
+    VALUE_NESTED = "VALUE_NESTED", "a value is nested where a single one belongs, or single where others belong in it"
+    DIGITS_LOST = "DIGITS_LOST", "a number in a cell has more digits than a workbook keeps"
+    CONTROL_CHARACTER = "CONTROL_CHARACTER", "a text holds a control character, such as a line end"
     # One field
     FIELD_MISSING = "FIELD_MISSING", "a required value is blank"
     FIELD_LONG = "FIELD_LONG", "a text is longer than the layout allows"

@@ -4,12 +4,14 @@ Here: the tables that a shape gives, the rules for records that have not the dec
 any shape, or what a field's text means (``values``).
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import polars as pl
 
+from counterfoil.protocols import Span
 from counterfoil.schemas.rules import Check, Rule
 from parsers.fields import FieldSpec, FlagsField, IntegerField
 from parsers.text import LINE_FAULTS
@@ -17,17 +19,31 @@ from parsers.text import LINE_FAULTS
 RAW: Final = "raw."
 """Begins the names of raw text columns, one a field."""
 
+SINGLE: Final = "single."
+"""Begins the names of Boolean columns, one a field that has a path: false where the value is nested deeper or less."""
+
 WHOLE: Final = "line.whole"
 """Boolean column: the line has the declared structure, so that each text is the field's own."""
 
-STRUCTURE: Final = {"line.quotes": Rule.QUOTES, "line.columns": Rule.COLUMNS, "line.type": Rule.RECORD_TYPE_UNKNOWN}
+STRUCTURE: Final = {
+    "line.quotes": Rule.QUOTES,
+    "line.columns": Rule.COLUMNS,
+    "line.type": Rule.RECORD_TYPE_UNKNOWN,
+    "line.object": Rule.RECORD_INVALID,
+    "line.once": Rule.VALUE_TWICE,
+    "line.single": Rule.VALUE_NESTED,
+    "line.digits": Rule.DIGITS_LOST,
+    "line.plain": Rule.CONTROL_CHARACTER,
+}
 """Boolean columns of a cut and the rule that a record breaks where one is false."""
+
+_CONTROLS: Final = r"[\x00-\x1f\x7f]"
 
 LINE_CHECKS: Final = (
     *(Check(rule, None, pl.col("line.fault") == value) for rule, value in LINE_FAULTS.items()),
-    *(Check(rule, None, ~pl.col(column)) for column, rule in STRUCTURE.items()),
+    *(Check(rule, None, ~pl.col(column)) for column, rule in STRUCTURE.items() if rule is not Rule.VALUE_NESTED),
 )
-"""The rules for whole lines, over the columns of a cut."""
+"""The rules for whole lines, over the columns of a cut; of what is nested a field's own check says which it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +62,42 @@ class Cut:
     groups: pl.DataFrame | None = None
 
 
+Places = Sequence[tuple[str, Span]]
+
+
+class Opened(Protocol):
+    """A file opened by its shape."""
+
+    @property
+    def empty(self) -> bool:
+        """It holds no record."""
+        ...
+
+    @property
+    def envelope(self) -> Mapping[str, str]:
+        """The text of each envelope field that the file says once."""
+        ...
+
+    @property
+    def envelope_lines(self) -> int:
+        """Physical lines of headers and trailers, column names included."""
+        ...
+
+    def cuts(self) -> Iterator[Cut]:
+        """The records in file order. ROWS_TOO_MANY before memory is spent on them."""
+        ...
+
+    def places(self, content: bytes) -> Places:
+        """Where the fields lie in the bytes of a record, by name, and without a name what the layout itself says; none
+        in a record that has not the declared structure."""
+        ...
+
+
 def with_whole(rows: pl.DataFrame) -> pl.DataFrame:
-    """Add ``line.whole``."""
+    """Add ``line.whole``, and of the columns of STRUCTURE those for what cannot go wrong in a shape."""
+    singles = [column for column in rows.columns if column.startswith(SINGLE)]
+    rows = rows.with_columns(pl.all_horizontal(singles).alias("line.single")) if singles else rows
+    rows = rows.with_columns(pl.lit(value=True).alias(column) for column in STRUCTURE if column not in rows.columns)
     sized = pl.col("line.fault") != LINE_FAULTS[Rule.LINE_LENGTH]
     return rows.with_columns((sized & pl.all_horizontal(list(STRUCTURE))).alias(WHOLE))
 
@@ -86,8 +136,20 @@ def strip(rows: pl.DataFrame, fields: Mapping[str, FieldSpec]) -> pl.DataFrame:
     )
 
 
-def join_codes(rows: pl.DataFrame, joins: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+def without_controls(rows: pl.DataFrame, fields: Mapping[str, FieldSpec]) -> pl.DataFrame:
+    """Add ``line.plain``, of texts in which a line end or another control character can be written."""
+    texts = [pl.col(RAW + name) for name in fields]
+    return rows.with_columns(~pl.any_horizontal(text.str.contains(_CONTROLS) for text in texts).alias("line.plain"))
+
+
+def is_plain(text: str) -> bool:
+    """True for a text without control characters."""
+    return re.search(_CONTROLS, text) is None
+
+
+def join_codes(rows: pl.DataFrame, fields: Mapping[str, FieldSpec]) -> pl.DataFrame:
     """Add the texts of codes that several fields make, with a slash between them."""
+    joins = {name: spec.joined for name, spec in fields.items() if spec.joined}
     return rows.with_columns(
         pl.concat_str([pl.col(RAW + part) for part in parts], separator="/").alias(RAW + name)
         for name, parts in joins.items()

@@ -11,7 +11,7 @@ import polars as pl
 from counterfoil.protocols import Span
 from parsers.layout_shapes import Delimited, LineEnd
 from parsers.shapes.cut import RAW
-from parsers.text import LINE_BYTES_MAX, Text
+from parsers.text import Text, content
 
 
 def split_names(line: str, shape: Delimited) -> list[str] | None:
@@ -27,12 +27,7 @@ def split_names(line: str, shape: Delimited) -> list[str] | None:
 
 def cells(text: Text, shape: Delimited, count: int, line_end: LineEnd) -> pl.DataFrame:
     """Lines with ``cell.0`` … ``cell.<count - 1>``, null beyond a line's last, and line.columns and line.quotes."""
-    content = pl.lit(text.clean.binary()).cast(pl.String).str.strip_suffix("\r" if line_end == "cr" else "\n")
-    if line_end == "crlf":
-        content = content.str.strip_suffix("\r")
-    rows = text.rows.with_columns(
-        pl.when(pl.col("line.size") <= LINE_BYTES_MAX).then(content).otherwise(pl.lit("")).alias("line.content")
-    )
+    rows = text.rows.with_columns(content(text, line_end).alias("line.content"))
     quote = shape.quote_character
     quoted = rows["line.content"].str.contains(quote, literal=True) if quote is not None else None
     if quote is None or quoted is None or not quoted.any():

@@ -13,12 +13,12 @@ import polars as pl
 from counterfoil.errors import Code
 from counterfoil.schemas.gate import bound_rows
 from parsers.faults import broken
-from parsers.fields import CodeField, FieldSpec
+from parsers.fields import FieldSpec
 from parsers.layout import Layout
 from parsers.layout_shapes import Delimited, FixedWidth
 from parsers.lines import Block, blocks, open_payload
 from parsers.shapes import delimited, fixed_width
-from parsers.shapes.cut import Cut, begins, join_codes, strip, with_whole
+from parsers.shapes.cut import Cut, Places, begins, join_codes, strip, with_whole
 from parsers.shapes.heading import heading
 from parsers.shapes.mixed import Sorter
 from parsers.text import Text, read_text
@@ -27,8 +27,8 @@ from parsers.text import Text, read_text
 class LineFile:
     """A file of lines, opened; FILE_EMPTY, FILE_TOO_LARGE, HEADER_MISSING, ENVELOPE_INVALID."""
 
-    def __init__(self, layout: Layout, path: Path, name: str) -> None:
-        self.layout, self.shape, self.name = layout, layout.shape, name
+    def __init__(self, layout: Layout, shape: FixedWidth | Delimited, path: Path, name: str) -> None:
+        self.layout, self.shape, self.name = layout, shape, name
         self.payload = open_payload(path, layout, name)
         self.columns: tuple[str | None, ...] = ()
         said = self._read_envelope()
@@ -62,9 +62,6 @@ class LineFile:
 
     def cuts(self) -> Iterator[Cut]:
         """The details in blocks; line numbers go on after the header lines."""
-        joins = {
-            name: spec.join for name, spec in self.layout.fields.items() if isinstance(spec, CodeField) and spec.join
-        }
         sorter = Sorter(self.layout, self.shape, self.name) if self.shape.mixed else None
         lines = blocks(
             self.payload, self.details_start, self.details_end, self.header_lines + 1, together=self.shape.addenda
@@ -77,9 +74,30 @@ class LineFile:
             cut = Cut(self._cut(text), text.raw.binary())
             if sorter is not None:
                 cut = sorter.sort(text, cut, self.payload.line_end)
-            yield Cut(with_whole(join_codes(cut.rows, joins)), cut.raw, cut.passed, cut.groups)
+            yield Cut(with_whole(join_codes(cut.rows, self.layout.fields)), cut.raw, cut.passed, cut.groups)
         if sorter is not None:
             sorter.close()
+
+    def holds_record(self, start: int) -> bool:
+        """True where a line between header and trailer begins."""
+        return self.details_start <= start < self.details_end
+
+    def places(self, content: bytes) -> Places:
+        """Where the fields of a detail lie, and the prefix that it begins with."""
+        shape, encoding = self.shape, self.payload.encoding
+        prefix = next((p for p in shape.details if content.startswith(p.encode(encoding))), None)
+        if prefix is None:
+            return ()
+        specs = {name: spec for name, spec in self.specs.items() if spec.line in (None, prefix)}
+        if isinstance(shape, FixedWidth):
+            if len(content) != shape.record_length:
+                return ()
+            return [*((name, spec.span) for name, spec in specs.items()), ("", (0, len(prefix.encode(encoding))))]
+        cells = delimited.spans(content, shape)
+        if len(cells) != len(self.columns):
+            return ()
+        by_column = dict(zip(self.columns, cells, strict=True))
+        return [(name, by_column[spec.column]) for name, spec in specs.items() if spec.column in by_column]
 
     def _text(self, block: Block) -> Text:
         shape, encoding = self.shape, self.payload.encoding
@@ -90,10 +108,9 @@ class LineFile:
 
     def _cut(self, text: Text) -> pl.DataFrame:
         """All lines as if they were details; line.type says which begin like one."""
-        yes = pl.lit(value=True)
         if isinstance(self.shape, FixedWidth):
             rows = fixed_width.cut(text, self.shape, self.placed)
-            return rows.with_columns(yes.alias("line.quotes"), yes.alias("line.columns"))
+            return rows.with_columns(pl.lit(value=True).alias("line.columns"))
         rows = delimited.cells(text, self.shape, len(self.columns), self.payload.line_end)
         places = {
             name: self.columns.index(spec.column) if spec.column in self.columns else None

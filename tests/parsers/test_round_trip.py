@@ -1,14 +1,18 @@
-"""What a layout says is written is read back as it was, for line shapes, encodings and line ends alike."""
+"""What a layout says is written is read back as it was, for every shape, and encodings and line ends alike."""
 
 import copy
+import io
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+import xlsxwriter
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lxml import etree
 
 from parsers.layout import Layout
 from parsers.layout_file import parse_layout
@@ -38,8 +42,15 @@ WAYS: dict[str, dict[str, Any]] = {
     "many characters": {"shape": "delimited", "encoding": "latin-1", "line_end": "crlf", "delimiter": "%%"},
     "tab, UTF-16": {"shape": "delimited", "encoding": "utf-16", "line_end": "lf", "delimiter": "\t"},
     "bar, carriage returns": {"shape": "delimited", "encoding": "utf-8", "line_end": "cr", "delimiter": "|"},
+    "JSON lines": {"shape": "json_lines", "encoding": "utf-8", "line_end": "lf", "first": 1},
+    "JSON lines, UTF-16": {"shape": "json_lines", "encoding": "utf-16", "line_end": "crlf", "first": 1},
+    "JSON": {"shape": "json", "encoding": "utf-8", "line_end": "lf", "first": 1},
+    "XML": {"shape": "xml", "encoding": "utf-8", "line_end": "lf", "first": 1},
+    "XML, CP1252": {"shape": "xml", "encoding": "cp1252", "line_end": "lf", "first": 1},
+    "workbook": {"shape": "xlsx", "encoding": "utf-8", "line_end": "lf", "first": 4},
 }
 
+DOCUMENTS = ("json_lines", "json", "xml", "xlsx")
 ENDS = {"lf": "\n", "crlf": "\r\n", "cr": "\r", "none": ""}
 PLACES = {"kind": (1, 1), "ref": (2, 12), "member": (14, 10), "points": (24, 9), "outcome": (33, 1), "day": (34, 8)}
 WIDTH = 60
@@ -67,6 +78,8 @@ def layout_of(way: dict[str, Any]) -> Layout:
             name: {"from": start, "length": length} for name, (start, length) in PLACES.items()
         }
         envelope: dict[str, dict[str, Any]] = {"count": {"from": 2, "length": 9}, "total": {"from": 11, "length": 15}}
+    elif way["shape"] in DOCUMENTS:
+        document["shape"], place, envelope = documented(way["shape"])
     else:
         document["shape"] = {
             "type": "delimited", "delimiter": way["delimiter"], "quote": way.get("quote", "none"), "names": "false",
@@ -75,14 +88,75 @@ def layout_of(way: dict[str, Any]) -> Layout:
         place = {name: {"column": name} for name in PLACES}
         envelope = {"count": {"column": "2"}, "total": {"column": "3"}}
     document["fields"] = {name: types[name] | place[name] for name in types}
+    line = {} if way["shape"] in DOCUMENTS else {"line": "H"}
     document["envelope"] = {
-        name: {"line": "H", "type": "points" if name == "total" else "integer"} | at for name, at in envelope.items()
+        name: line | {"type": "points" if name == "total" else "integer"} | at for name, at in envelope.items()
     }
+    if not envelope:
+        document["identities"] = {}
     return parse_layout(yaml.safe_dump(document).encode(), "test")
+
+
+def documented(shape: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """The shape, and where fields and totals lie in it."""
+    if shape == "xlsx":
+        columns = [{"name": name} for name in PLACES]
+        cells = {"count": {"cell": "B1"}, "total": {"cell": "B2"}}
+        whole = {"type": shape, "sheet": "S", "header_row": 3, "columns": columns}
+        return whole, {name: {"column": name} for name in PLACES}, cells
+    paths: dict[str, dict[str, Any]] = {name: {"path": f"in.{name}"} for name in PLACES} | {"ref": {"path": "ref"}}
+    totals = {name: {"path": f"totals.{name}"} for name in ("count", "total")}
+    if shape == "xml":
+        return {"type": shape, "record": "all.some.one"}, paths | {"day": {"path": "in.@day"}}, totals
+    return {"type": shape} | ({"records": "some"} if shape == "json" else {}), paths, totals if shape == "json" else {}
+
+
+def document_of(way: dict[str, Any], records: list[Record]) -> bytes:
+    """The records as a document of the shape."""
+    totals = {"count": len(records), "total": sum(points for _, _, points, _, _ in records)}
+    rows = [
+        {"ref": ref, "in": {"member": member, "points": points, "outcome": CODES[outcome], "day": f"{day:%Y%m%d}"}}
+        for ref, member, points, outcome, day in records
+    ]
+    if way["shape"] == "json_lines":
+        lines = (json.dumps(row, ensure_ascii=i % 2 == 0) + ENDS[way["line_end"]] for i, row in enumerate(rows))
+        return ("".join(lines) or " \n").encode(way["encoding"])
+    if way["shape"] == "json":
+        return json.dumps({"totals": totals, "some": rows}, indent=len(rows) % 3 or None).encode()
+    return workbook(records, totals) if way["shape"] == "xlsx" else xml(way["encoding"], records, totals)
+
+
+def xml(encoding: str, records: list[Record], totals: dict[str, int]) -> bytes:
+    root = etree.Element("all")
+    some = etree.SubElement(root, "some")
+    for ref, member, points, outcome, day in records:
+        one = etree.SubElement(some, "one")
+        etree.SubElement(one, "ref").text = ref
+        inner = etree.SubElement(one, "in", {"day": f"{day:%Y%m%d}"})
+        for name, text in (("member", member), ("points", str(points)), ("outcome", CODES[outcome])):
+            etree.SubElement(inner, name).text = text
+    told = etree.SubElement(root, "totals")
+    for name, number in totals.items():
+        etree.SubElement(told, name).text = str(number)
+    return etree.tostring(root, encoding=encoding, pretty_print=len(records) % 2 == 0)
+
+
+def workbook(records: list[Record], totals: dict[str, int]) -> bytes:
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out, {"in_memory": True}) as made:
+        page = made.add_worksheet("S")
+        page.write_column("B1", totals.values())
+        page.write_row(2, 0, list(PLACES))
+        for i, (ref, member, points, outcome, day) in enumerate(records):
+            for j, text in enumerate(("D", ref, member, None, CODES[outcome], f"{day:%Y%m%d}")):
+                page.write_string(3 + i, j, text) if text is not None else page.write_number(3 + i, j, points)
+    return out.getvalue()
 
 
 def written(way: dict[str, Any], records: list[Record]) -> bytes:
     """The records as the layout says they are written."""
+    if way["shape"] in DOCUMENTS:
+        return document_of(way, records)
     total = sum(points for _, _, points, _, _ in records)
     if way["shape"] == "delimited":
         cells = [["H", str(len(records)), str(total)]]
@@ -153,4 +227,4 @@ def test_what_is_written_is_read(tmp_path: Path, name: str, records: list[Record
     assert parsed.quarantined.is_empty()
     assert parsed.accepted.select("ref", "member", "points", "outcome", "value_date").rows() == records
     assert parsed.control["holds"].all()
-    assert parsed.accepted["line_no"].to_list() == list(range(2, len(records) + 2))
+    assert parsed.accepted["line_no"].to_list() == [way.get("first", 2) + i for i in range(len(records))]
