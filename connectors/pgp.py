@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from counterfoil.errors import Code, PermanentError, TransientError, UsageError
+from counterfoil.errors import Code, PermanentError, TransientError
 from counterfoil.feed import Pgp
 from counterfoil.limits import MEBIBYTE
 from counterfoil.settings import Credentials
@@ -155,18 +155,18 @@ def _signer(words: Sequence[Sequence[str]], wrapper: Pgp, where: str) -> str:
         raise _file_fault(Code.SIGNATURE_MISSING, where, "no signature")
     if _BAD in said:
         raise _file_fault(Code.SIGNATURE_INVALID, where, "a signature that does not fit the content")
-    if _REVOKED_KEY in said:
-        raise _file_fault(Code.SIGNER_UNTRUSTED, where, "a signature by a key that was revoked")
-    if _EXPIRED_KEY in said:
-        raise _key_missing(where, "a signature by a key that has expired", "the partner's key with its new date")
-    if _EXPIRED in said:
-        raise _file_fault(Code.SIGNATURE_INVALID, where, "a signature that has expired")
     # The signing key first, its primary key last.
     valid = [{word[1], word[-1]} for word in words if word and word[0] == "VALIDSIG"]
     pinned = sorted(key for keys in valid for key in keys & set(wrapper.signed_by))
     if "ERRSIG" in said or not pinned:
         by = ", ".join(sorted({word[1] for word in verdicts}))
         raise _file_fault(Code.SIGNER_UNTRUSTED, where, f"a signature by key {by}, which is not pinned")
+    if _REVOKED_KEY in said:
+        raise _file_fault(Code.SIGNER_UNTRUSTED, where, "a signature by a key that was revoked")
+    if _EXPIRED_KEY in said:
+        raise _key_missing(where, "a signature by a key that has expired", "the partner's key with its new date")
+    if _EXPIRED in said:
+        raise _file_fault(Code.SIGNATURE_INVALID, where, "a signature that has expired")
     return pinned[0]
 
 
@@ -180,8 +180,8 @@ def _file_fault(code: Code, where: str, found: str) -> PermanentError:
     )
 
 
-def _key_missing(where: str, found: str, expected: str) -> UsageError:
-    return UsageError(
+def _key_missing(where: str, found: str, expected: str) -> PermanentError:
+    return PermanentError(
         Code.PGP_KEY_MISSING,
         where,
         found=found,

@@ -156,6 +156,13 @@ def test_a_key_that_has_expired_is_ours_to_renew_and_nothing_is_lost(signed: Sig
     assert (office.home / "inbox/skybridge/incoming" / NAME).exists(), "it waits where it is"
 
 
+def test_an_expired_key_that_is_not_pinned_is_a_strangers(signed: Signed, keys: Keyring) -> None:
+    office = signed()
+    (office.data / "partners/skybridge/keys/lapsed.asc").write_bytes(keys.public("Lapsed"))
+    message = keys.message(ANSWERS, to="Ours", by="Lapsed", at="20261102T000000!")
+    assert refused(office, message) == Code.SIGNER_UNTRUSTED
+
+
 def test_a_missing_key_of_ours_holds_up_this_file_alone(signed: Signed, keys: Keyring) -> None:
     office = signed()
     ours = give(office, "inbox.asc", keys.private("Ours"))
