@@ -95,7 +95,7 @@ def shaped(frame: pl.DataFrame | None, columns: Mapping[str, type[pl.DataType]])
     """The frame with exactly these columns and types; an empty one for None."""
     if frame is None:
         return pl.DataFrame(schema=dict(columns))
-    if list(frame.schema.items()) == list(columns.items()):
+    if frame.columns == list(columns) and frame.schema == pl.Schema(columns):
         return frame
     return frame.select(pl.col(name).cast(kind) for name, kind in columns.items())
 
