@@ -25,7 +25,7 @@ from tests.ledger.weeks import MONDAY, THURSDAY, TUESDAY, WEDNESDAY
 from tests.plugins.books import in_shape
 
 Posts = Callable[..., Any]
-EXAMPLES = 2 * int(os.environ.get("COUNTERFOIL_EXAMPLES", "12"))
+EXAMPLES = 2 * int(os.environ.get("COUNTERFOIL_EXAMPLES", "6"))
 WEEKS = 2
 REACHES = (Reach(), Reach(as_of=MONDAY), Reach(as_of=TUESDAY), Reach(period_end=MONDAY))
 

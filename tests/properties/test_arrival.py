@@ -11,7 +11,7 @@ from counterfoil.ledger import histories
 from counterfoil.ledger.model import Side
 from tests.properties.both import MONDAY
 
-EXAMPLES = max(1, int(os.environ.get("COUNTERFOIL_EXAMPLES", "12")) // 6)
+EXAMPLES = max(1, int(os.environ.get("COUNTERFOIL_EXAMPLES", "6")) // 6)
 TOLERANCE = 3
 STANDS = (
     """SELECT i.ref, a.kind, CAST(sum(e.amount) AS BIGINT) AS points FROM book.entry e

@@ -32,7 +32,7 @@ files = st.lists(
     max_size=5,
 )
 
-EXAMPLES = int(os.environ.get("COUNTERFOIL_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("COUNTERFOIL_EXAMPLES", "6"))
 quick = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
 )

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from tests.properties.both import ACTIONS, MONDAY, Both
 from tests.properties.model import Row, Terms
 
-EXAMPLES = int(os.environ.get("COUNTERFOIL_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("COUNTERFOIL_EXAMPLES", "6"))
 STEPS = 16
 PARTNERS = ("p", "p", "p", "q")
 MEMBERS = ("M1", "M2")
