@@ -25,7 +25,7 @@ demo: $(BIN)/.project
 	@$(BIN)/counterfoil demo --home $(HOME_DIR) $(ARGS)
 
 test: $(BIN)/.project
-	@$(BIN)/python -m pytest -n 2 -m "not crash" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not crash" $(ARGS)
 
 # At several times as many instants as the suite has time for.
 crash: $(BIN)/.project

@@ -12,7 +12,7 @@ from typing import Final
 import polars as pl
 
 from counterfoil.feed import FeedKind
-from counterfoil.ledger import charged, charges, posting
+from counterfoil.ledger import break_money, charges, posting
 from counterfoil.ledger.chart import Chart
 from counterfoil.ledger.fitting import ACTIONS
 from counterfoil.ledger.lookups import Lookups
@@ -90,7 +90,7 @@ def _stakes(
 def _claims(accepted: pl.DataFrame, book: Lookups) -> pl.DataFrame:
     """STAKES of breaks about money that are resolved: whoever closes one gives up, or accepts, what it is about."""
     resolved = accepted.filter(pl.col("action") == Action.RESOLVE.name.lower())
-    found = charged.at_stake(book, resolved["subject"])
+    found = break_money.at_stake(book, resolved["subject"])
     return found.select(
         pl.lit(Action.RESOLVE.name.lower()).alias("cause"), pl.lit(0, pl.Int64).alias("points"), "minor"
     )

@@ -9,6 +9,7 @@ from typing import Final
 import polars as pl
 
 from counterfoil.ledger import charged
+from counterfoil.ledger.charged import Frames
 from counterfoil.ledger.gl_balances import unexplained
 from counterfoil.ledger.model import BreakCode
 
@@ -33,3 +34,14 @@ def of_breaks(broken: str, counts: str) -> str:
                       -({unexplained("s")}) AS amount_difference_minor, s.currency
                FROM ({broken}) b JOIN book.gl_statement s ON s.file_id = b.file_id AND s.line_no = b.line_no
                WHERE b.code = {BreakCode.LEDGER_DIFFERS:d}"""
+
+
+def at_stake(book: Frames, break_ids: pl.Series) -> pl.DataFrame:
+    """Minor units that open breaks about money are about, never negative: break_id, minor."""
+    standing = """SELECT b.* FROM book.break b SEMI JOIN book.open_break USING (break_id)
+                  SEMI JOIN named USING (break_id)"""
+    return book.frame(
+        f"""SELECT break_id, abs(coalesce(amount_difference_minor, amount_theirs_minor)) AS minor
+            FROM ({of_breaks(standing, "true")}) ORDER BY break_id""",
+        named=pl.DataFrame({"break_id": break_ids}, schema={"break_id": pl.String}),
+    )

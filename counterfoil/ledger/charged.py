@@ -48,16 +48,6 @@ def of_breaks(broken: str = "SELECT * FROM book.break", counts: str = "true") ->
                LEFT JOIN book.rate r ON r.file_id = c.rate_file AND r.line_no = c.rate_line"""
 
 
-def at_stake(book: Frames, break_ids: pl.Series) -> pl.DataFrame:
-    """Minor units that open breaks about money are about, never negative: break_id, minor."""
-    standing = f"{_OPEN} SEMI JOIN named USING (break_id)"
-    return book.frame(
-        f"""SELECT break_id, abs(coalesce(amount_difference_minor, amount_theirs_minor)) AS minor
-            FROM ({of_breaks(standing)}) ORDER BY break_id""",
-        named=pl.DataFrame({"break_id": break_ids}, schema={"break_id": pl.String}),
-    )
-
-
 def waiting(book: Frames, answers: pl.Series) -> pl.DataFrame:
     """The newest charges of answers that waited: columns of ``charge``, and value_date, ref of the answer."""
     return book.frame(

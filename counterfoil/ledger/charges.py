@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger import charged, posting
+from counterfoil.ledger import break_money, charged, posting
 from counterfoil.ledger.charged import Frames
 from counterfoil.ledger.model import TABLES, BreakCode, Event, MatchPass, Outcome
 from counterfoil.ledger.work import Work
@@ -126,7 +126,7 @@ def rejudged(work: Work, book: Frames) -> tuple[pl.DataFrame, pl.DataFrame]:
 def conceded(rates: pl.DataFrame, currency: str, book: Frames) -> int:
     """Minor units that the breaks are about which these rates would close."""
     closed = _agreed(_changed_by(rates, currency, book, _NOT_LANDED))
-    return int(charged.at_stake(book, closed["break_id"])["minor"].sum()) if closed.height else 0
+    return int(break_money.at_stake(book, closed["break_id"])["minor"].sum()) if closed.height else 0
 
 
 def _changed_by(landing: pl.DataFrame, currency: str, book: Frames, file_id: int) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger import break_life, charged, charges, matched_by_hand, periods, posting, undoing
+from counterfoil.ledger import break_life, break_money, charges, matched_by_hand, periods, posting, undoing
 from counterfoil.ledger.fitting import ACTIONS, WAITING, acting, plain, require_fit
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import (
@@ -137,7 +137,7 @@ def _alone(work: Work, book: Lookups) -> pl.DataFrame:
     """Decisions on one break and at most one request, with what they concern and the event that each one is."""
     rows = acting(work, *ENDING)
     judged = _judged(rows, book).join(
-        charged.at_stake(book, rows["subject"]), on="break_id", how="left", maintain_order="left"
+        break_money.at_stake(book, rows["subject"]), on="break_id", how="left", maintain_order="left"
     )
     fitting = judged.filter((pl.col("points") == pl.col("moves")) & pl.col("line_no").is_unique())["line_no"]
     require_fit(rows, rows["line_no"].is_in(fitting.implode()), "an open break that the action fits, and its points")

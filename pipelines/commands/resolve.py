@@ -13,7 +13,7 @@ import typer
 
 from counterfoil.clock import local_date
 from counterfoil.errors import Code, UsageError
-from counterfoil.ledger import break_causes, charged, decisions, fitting, suggested
+from counterfoil.ledger import break_causes, break_money, decisions, fitting, suggested
 from counterfoil.ledger.known import known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.reconcile.cause import Cause
@@ -95,9 +95,10 @@ def resolve(
             chosen = _named(break_ids or []) if cause is None else _of_cause(desk, book, cause, partner)
             rows = _stated(book, _rows(desk, book, chosen, asked))
             unfit = fitting.misfits(rows, book)
-            charges = int(charged.at_stake(book, rows["subject"])["minor"].sum()) if asked.action == "resolve" else 0
+            closed = rows["subject"] if asked.action == "resolve" else rows["subject"].clear()
+            minor = int(break_money.at_stake(book, closed)["minor"].sum())
         if dry_run:
-            show_rehearsed(desk, _told(rows), reason=reason, minor=charges, unfit=unfit, output=output)
+            show_rehearsed(desk, _told(rows), reason=reason, minor=minor, unfit=unfit, output=output)
             return
         _require_fit(rows, asked.action)
         tell(decide_all(desk, _told(rows), reason=reason), int(rows["points"].sum()), output)

@@ -299,6 +299,22 @@ def test_a_person_can_close_a_difference_with_a_reason(office: Office, gl: Gl) -
     assert opened(office) == [("2420:EUR:2026-11-17", False)]
 
 
+def test_beyond_what_one_person_may_decide_a_second_one_must_approve_it(office: Office, gl: Gl) -> None:
+    (office.home / "counterfoil.yaml").write_text(f"start_date: {MONDAY}\napproval_minor: 99\n")
+    gl.receive(*gl.journals())
+    gl.drop(TUESDAY, gl.journals()[-1], on=WEDNESDAY, off={"2420": 100})
+    office.book_day(WEDNESDAY)
+    ((break_id, _),) = standing(office, WEDNESDAY)
+    decision = f"resolve,{break_id},,0,a euro that the year-end takes,{WEDNESDAY}T10:00:00Z,,\n"
+    office.put("decisions/decisions_20261119_a.csv", DECISIONS_HEADER + decision)
+    office.book_day(THURSDAY)
+    assert opened(office) == [("2420:EUR:2026-11-17", True)]
+    with office.desk() as desk:
+        (held,) = desk.index.held("decisions")
+        outcomes = desk.index.latest_outcomes([held.order])
+    assert outcomes[held.order].code == Code.APPROVAL_NEEDED
+
+
 def test_a_home_of_the_schema_before_goes_on_with_extracts(old_store: OldStore, tmp_path: Path) -> None:
     office = Office(old_store(2).root, now=datetime(2026, 11, 24, 6, 30, tzinfo=UTC))
     before = replay(office.proof_desk(), tmp_path / "before")
