@@ -37,8 +37,13 @@ class Spelling:
 
     @property
     def strftime(self) -> str:
-        """How a day is written in it."""
+        """How a text in it is written back."""
         return self.strptime.replace("%Y", "%y") if self.two_digit_year else self.strptime
+
+    @property
+    def of_day(self) -> str:
+        """How a day is written in it: the part before the time, where it has one."""
+        return self.strftime.split("%H")[0].rstrip("T ")
 
 
 def _spelling(text: str) -> Spelling:

@@ -30,7 +30,7 @@ def _term(field: str, spec: FieldSpec) -> Term:
     """A column by its heading, a value in JSON or XML by its path, a fixed-width one by the name of its field."""
     name = spec.column or spec.path or field
     if isinstance(spec, DateField):
-        return Term(name, date_format=DATE_FORMATS[spec.format].strftime)
+        return Term(name, date_format=DATE_FORMATS[spec.format].of_day)
     if isinstance(spec, TextField) and spec.strip_zeros:
         return Term(name, digits=spec.length or 0)
     return Term(name)

@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.feed import Feed, FeedKind
+from counterfoil.feed import Feed
 from counterfoil.ledger import break_money, charged
 from counterfoil.ledger.figures import made_at, made_in, reasons_in_words
 from counterfoil.ledger.known import Known
@@ -64,7 +64,12 @@ _DID: Final = {
     Event.LATE_REJECT: "rejected",
     Event.HELD: "held",
     Event.REVERSED: "reversed",
+    Event.ACCRUED: "accrued",
+    Event.REDEEMED: "redeemed",
+    Event.REDEEMED_BEYOND: "redeemed",
 }
+
+_THEIRS: Final = ", ".join(f"'{kind}'" for kind in THEIRS)
 
 
 def disputed(book: Lookups, at: Known, partner: str, feeds: Sequence[Feed]) -> pl.DataFrame:
@@ -88,7 +93,7 @@ def disputed(book: Lookups, at: Known, partner: str, feeds: Sequence[Feed]) -> p
                 WHERE item_id IN (SELECT unnest([item_id, theirs_id]) FROM disputed)
             ), told AS (
                 SELECT b.*, CASE WHEN b.theirs_id IS NOT NULL THEN b.theirs_id
-                                 WHEN b.line_no > 0 AND f.kind = '{FeedKind.HANDBACK}'
+                                 WHEN b.line_no > 0 AND f.kind IN ({_THEIRS})
                                      THEN CAST(b.file_id AS BIGINT) * {RECORD_SPAN} + b.line_no
                                  ELSE h.record END AS record
                 FROM disputed b JOIN book.posting f ON f.n = b.file_id

@@ -26,7 +26,7 @@ from counterfoil.reconcile import breaks, scoring
 from counterfoil.reconcile.questions import QUESTIONS
 from counterfoil.reconcile.scoring import BREAKS, RECORDS, Window
 
-THEIRS: Final = (FeedKind.HANDBACK,)
+THEIRS: Final = (FeedKind.HANDBACK, FeedKind.ACTIVITY)
 """Kinds of feed that a partner sends."""
 
 _ASKED: Final = ", ".join(f"{code:d}" for code in QUESTIONS)
@@ -71,7 +71,7 @@ class Scorecard:
 def scorecard(
     book: Lookups, index: ArrivalIndex, feeds: Sequence[Feed], *, day: date, moment: Moment, currency: str
 ) -> Scorecard:
-    """Every partner that one of ``feeds`` expects answers from, as of the end of a day and as known at a moment.
+    """Every partner that one of ``feeds`` expects files from, as of the end of a day and as known at a moment.
 
     Money is at the programme's rate in force at the end of each window.
     """

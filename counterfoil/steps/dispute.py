@@ -49,13 +49,13 @@ def write_pack(desk: Desk, partner: str, day: date, to: Path | None = None) -> W
 
 
 def require_partner(feeds: list[Feed], partner: str) -> None:
-    """Raise NOTHING_FOUND unless the partner sends answers to one of the feeds."""
+    """Raise NOTHING_FOUND unless the partner sends one of the feeds."""
     known_partners = sorted({feed.partner for feed in feeds if feed.kind in THEIRS})
     if partner not in known_partners:
         raise UsageError(
             Code.NOTHING_FOUND,
             "--partner",
-            found="no partner of this name that sends answers",
+            found="no partner of this name that sends us files",
             expected=f"one of {', '.join(known_partners) or 'none'}",
             remedy="See counterfoil feeds",
         )
@@ -66,5 +66,6 @@ def _wording(desk: Desk, partner: str) -> dispute.Wording:
     own = [feed for feed in desk.feeds() if feed.partner == partner]
     terms = {feed.kind: desk.reader.terms(feed) for feed in reversed(own)}
     return dispute.Wording(
-        answers=terms.get(FeedKind.HANDBACK, _NO_TERMS), requests=terms.get(FeedKind.REQUESTS, _NO_TERMS)
+        answers=terms.get(FeedKind.HANDBACK) or terms.get(FeedKind.ACTIVITY, _NO_TERMS),
+        requests=terms.get(FeedKind.REQUESTS, _NO_TERMS),
     )

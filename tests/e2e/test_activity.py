@@ -73,6 +73,15 @@ def test_the_crm_hears_of_the_balances_and_the_report_ties(run: Nights) -> None:
     assert "CH-2" in batches
 
 
+def test_the_partner_is_asked_and_scored(run: Nights) -> None:
+    asked = run("dispute", "--partner", "birch", "--as-of", TUESDAY)
+    assert sorted((one["code"], one["breaks"]) for one in asked["questions"]) == [("B07", 2)]
+    (card,) = run("scorecard", "--as-of", TUESDAY)["partners"]
+    assert card["partner"] == "birch"
+    causes = {one["cause"] for one in run("breaks", "--as-of", TUESDAY, "--by", "cause")}
+    assert causes == {"answered_again", "short_balance"}
+
+
 def test_the_book_proves_itself_and_replays(run: Nights, tmp_path: Path) -> None:
     assert run("audit", "verify")["findings"] == []
     run("replay", "--into", tmp_path / "again")

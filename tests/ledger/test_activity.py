@@ -115,6 +115,21 @@ def test_a_person_may_let_the_member_pay_after_all(partner: Partner) -> None:
     assert partner.breaks() == []
 
 
+@pytest.mark.parametrize(("action", "after"), [("take", (0, 60, -10)), ("refuse", (0, 0, 50))])
+def test_a_decision_on_it_can_be_taken_back(partner: Partner, action: str, after: tuple[int, int, int]) -> None:
+    partner.tell(gain("A", 50), spend("B", 60))
+    before = partner.breaks()
+    (name,) = open_breaks(partner.writer, known(partner.writer, TUE))["break_id"]
+    n = partner.tell({"action": action, "subject": name, "points": 60}, kind="decisions", day=TUE)
+
+    def stands() -> tuple[int, int, int]:
+        return partner.balance("suspense"), partner.balance("payable"), partner.balance("member", "M1")
+
+    assert (stands(), partner.breaks()) == (after, [])
+    partner.tell({"action": "undo", "subject": f"{n}:2", "points": 60}, kind="decisions", day=TUE)
+    assert (stands(), partner.breaks()) == ((-60, 60, 50), before)
+
+
 def test_gains_of_a_day_pay_for_its_spendings_whatever_the_order_of_lines(partner: Partner) -> None:
     n = partner.tell(spend("B", 60), gain("A", 60), spend("C", 1))
     assert partner.events(n) == [Event.REDEEMED, Event.ACCRUED, Event.REDEEMED_BEYOND]

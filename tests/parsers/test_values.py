@@ -250,3 +250,11 @@ def test_bounds() -> None:
         "NUMBER_RANGE",
         "NUMBER_RANGE",
     ]
+
+
+@pytest.mark.parametrize("name", list(DATE_FORMATS))
+def test_a_day_is_written_back_without_a_time(name: str) -> None:
+    written = pl.Series([date(2026, 11, 9)]).dt.strftime(DATE_FORMATS[name].of_day).item()
+    year = "2026" if name.count("Y") == 4 else "26"
+    of_year = "313" if "DDD" in name else "1109"
+    assert sorted(filter(str.isdigit, written)) == sorted(year + of_year)
