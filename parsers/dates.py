@@ -36,14 +36,10 @@ class Spelling:
     offset: bool
 
     @property
-    def strftime(self) -> str:
-        """How a text in it is written back."""
-        return self.strptime.replace("%Y", "%y") if self.two_digit_year else self.strptime
-
-    @property
     def of_day(self) -> str:
-        """How a day is written in it: the part before the time, where it has one."""
-        return self.strftime.split("%H")[0].rstrip("T ")
+        """How a day is written back in it: the part before the time, where it has one."""
+        form = self.strptime.replace("%Y", "%y") if self.two_digit_year else self.strptime
+        return form.split("%H")[0].rstrip("T ")
 
 
 def _spelling(text: str) -> Spelling:
