@@ -14,7 +14,7 @@ import polars as pl
 from counterfoil.feed import Feed
 from counterfoil.ledger.chart import Rulebook
 from counterfoil.ledger.compose import stages
-from counterfoil.ledger.model import BOOK_SCHEMA
+from counterfoil.ledger.tables import BOOK_SCHEMA
 from counterfoil.ledger.work import Former, Work
 from counterfoil.ledger.writing import Entitled, Posted, Writer
 from counterfoil.protocols import Marks, Parsed

@@ -28,8 +28,8 @@ from bench.run import bind, positive, say
 from counterfoil import journey
 from counterfoil.invariants import require
 from counterfoil.ledger import audit as form
-from counterfoil.ledger.model import BOOK_SCHEMA, TABLES, empty
 from counterfoil.ledger.store import Book
+from counterfoil.ledger.tables import BOOK_SCHEMA, TABLES, empty
 from counterfoil.settings import INBOX, Settings, load_settings
 from counterfoil.steps.audit import audit
 from counterfoil.steps.close import close_days

@@ -10,7 +10,16 @@ from typing import Protocol
 import polars as pl
 
 from counterfoil.ledger import charges, later_passes, merged, posting
-from counterfoil.ledger.model import BreakCode, Disposition, Event, ItemKind, MatchPass, Outcome, Side, State
+from counterfoil.ledger.model import (
+    BreakCode,
+    Disposition,
+    Event,
+    ItemKind,
+    MatchPass,
+    Outcome,
+    Side,
+    State,
+)
 from counterfoil.ledger.names import Dimensions, Names
 from counterfoil.ledger.work import Work, month_of
 from counterfoil.reconcile import breaks, life, passes

@@ -10,7 +10,7 @@ from hashlib import sha256
 import numpy as np
 import polars as pl
 
-from counterfoil.ledger.model import ORDER, sealed_tables
+from counterfoil.ledger.tables import ORDER, sealed_tables
 
 GENESIS = sha256(b"counterfoil book v1").hexdigest()
 """The head of a book with no posting."""

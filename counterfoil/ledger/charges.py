@@ -10,7 +10,8 @@ import polars as pl
 
 from counterfoil.ledger import break_money, charged, posting
 from counterfoil.ledger.charged import Frames
-from counterfoil.ledger.model import TABLES, BreakCode, Event, MatchPass, Outcome
+from counterfoil.ledger.model import BreakCode, Event, MatchPass, Outcome
+from counterfoil.ledger.tables import TABLES
 from counterfoil.ledger.work import Work
 from counterfoil.reconcile import breaks, charges
 

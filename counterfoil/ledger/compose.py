@@ -27,9 +27,10 @@ from counterfoil.ledger import (
     undoing,
 )
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import TABLES, BreakCode
+from counterfoil.ledger.model import BreakCode
 from counterfoil.ledger.names import HOUSE
 from counterfoil.ledger.posting import CLEARING, Changes, merged, shaped
+from counterfoil.ledger.tables import TABLES
 from counterfoil.ledger.work import Work
 from counterfoil.reconcile import breaks
 

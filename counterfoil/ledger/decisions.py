@@ -16,7 +16,6 @@ from counterfoil.ledger.fitting import ACTIONS, WAITING, acting, plain, require_
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import (
     RECORD_SPAN,
-    TABLES,
     Action,
     BreakCode,
     Disposition,
@@ -27,6 +26,7 @@ from counterfoil.ledger.model import (
     State,
 )
 from counterfoil.ledger.names import Names
+from counterfoil.ledger.tables import TABLES
 from counterfoil.ledger.work import Work, month_of
 from counterfoil.money import value_points
 

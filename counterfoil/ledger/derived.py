@@ -16,8 +16,6 @@ from counterfoil.ledger.gl_balances import unexplained
 from counterfoil.ledger.histories import open_now, unsigned
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import (
-    OPEN_ITEM,
-    OPEN_LOT,
     RECORD_SPAN,
     BreakCode,
     BreakEvent,
@@ -27,6 +25,7 @@ from counterfoil.ledger.model import (
     Side,
     State,
 )
+from counterfoil.ledger.tables import OPEN_ITEM, OPEN_LOT
 from counterfoil.reconcile.balance import BECAME
 
 _OPEN_BREAK: Final = ("break_id", "code", "partner_id", "subject", "item_id", "theirs_id")

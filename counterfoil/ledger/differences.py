@@ -10,7 +10,8 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger.model import ORDER, RECORD_SPAN
+from counterfoil.ledger.model import RECORD_SPAN
+from counterfoil.ledger.tables import ORDER
 
 NAMED_MAX: Final = 10
 """Differences that one check names: enough to see what happened, few enough to read."""

@@ -10,7 +10,8 @@ from typing import Final, Protocol, Self
 import polars as pl
 
 from counterfoil.ledger import merged, posting
-from counterfoil.ledger.model import TABLES, Agreed, Event, ItemKind, MatchPass, MatchRole, Outcome
+from counterfoil.ledger.model import Agreed, Event, ItemKind, MatchPass, MatchRole, Outcome
+from counterfoil.ledger.tables import TABLES
 from counterfoil.ledger.work import Work
 from counterfoil.reconcile import groups, life, passes, suggestions
 from counterfoil.reconcile.groups import Groups, Verdict

@@ -10,7 +10,6 @@ import duckdb
 import polars as pl
 
 from counterfoil.ledger.model import (
-    OPEN_ITEM,
     RECORD_SPAN,
     TRANSFERS_PER_RECORD,
     Action,
@@ -22,6 +21,7 @@ from counterfoil.ledger.model import (
     State,
 )
 from counterfoil.ledger.periods import locked_after
+from counterfoil.ledger.tables import OPEN_ITEM
 from counterfoil.reconcile import breaks
 
 _OPEN = ", ".join(OPEN_ITEM)

@@ -11,7 +11,8 @@ import polars as pl
 
 from counterfoil.invariants import require
 from counterfoil.ledger import posting
-from counterfoil.ledger.model import OPEN_LOT, RECORD_SPAN, TABLES, LotUse
+from counterfoil.ledger.model import RECORD_SPAN, LotUse
+from counterfoil.ledger.tables import OPEN_LOT, TABLES
 from counterfoil.ledger.work import Work
 from counterfoil.reconcile.intervals import met
 

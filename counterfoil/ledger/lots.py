@@ -15,8 +15,9 @@ from counterfoil.invariants import require
 from counterfoil.ledger import merged, posting
 from counterfoil.ledger.audit import in_order
 from counterfoil.ledger.lot_stock import DRAWS, MADE, USES, Arrivals, Lots, Reads, settled, sum_at
-from counterfoil.ledger.model import RECORD_SPAN, TABLES, TRANSFERS_PER_RECORD, Event, LotUse
+from counterfoil.ledger.model import RECORD_SPAN, TRANSFERS_PER_RECORD, Event, LotUse
 from counterfoil.ledger.names import HOUSE, Names
+from counterfoil.ledger.tables import TABLES
 from counterfoil.ledger.work import Work
 from counterfoil.reconcile.intervals import met
 

@@ -11,8 +11,9 @@ import polars as pl
 from counterfoil.ledger import posting
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.lot_stock import DRAWS, MADE, USES, Arrivals, Lots, settled
-from counterfoil.ledger.model import TABLES, BreakCode, Disposition, Event, LotUse, MatchPass
+from counterfoil.ledger.model import BreakCode, Disposition, Event, LotUse, MatchPass
 from counterfoil.ledger.names import Names
+from counterfoil.ledger.tables import TABLES
 from counterfoil.ledger.work import Work
 from counterfoil.reconcile import breaks
 from counterfoil.reconcile.merges import judged

@@ -11,7 +11,8 @@ from typing import Final, Protocol
 import polars as pl
 
 from counterfoil.ledger import posting
-from counterfoil.ledger.model import TABLES, Event
+from counterfoil.ledger.model import Event
+from counterfoil.ledger.tables import TABLES
 from counterfoil.ledger.work import Work
 from counterfoil.reconcile.merges import chain_ends
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import polars as pl
 
-from counterfoil.ledger.model import TABLES
+from counterfoil.ledger.tables import TABLES
 
 HOUSE = 0
 """The partner id of the programme itself."""

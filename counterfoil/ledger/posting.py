@@ -11,7 +11,8 @@ from typing import Final
 import polars as pl
 
 from counterfoil.ledger.chart import Move, PostingRules
-from counterfoil.ledger.model import OPEN_ITEM, OPEN_LOT, RECORD_SPAN, TABLES, TRANSFERS_PER_RECORD, Event
+from counterfoil.ledger.model import RECORD_SPAN, TRANSFERS_PER_RECORD, Event
+from counterfoil.ledger.tables import OPEN_ITEM, OPEN_LOT, TABLES
 from counterfoil.reconcile.breaks import OPENING
 
 EFFECTS = {

@@ -13,7 +13,6 @@ import polars as pl
 from counterfoil.ledger import charges, merged, posting
 from counterfoil.ledger.answers import Lookups
 from counterfoil.ledger.model import (
-    TABLES,
     Agreed,
     BreakCode,
     Disposition,
@@ -26,6 +25,7 @@ from counterfoil.ledger.model import (
     State,
 )
 from counterfoil.ledger.names import HOUSE, Names
+from counterfoil.ledger.tables import TABLES
 from counterfoil.ledger.work import Work, month_of
 from counterfoil.reconcile import breaks, groups, life, passes
 from counterfoil.reconcile.terms import Terms

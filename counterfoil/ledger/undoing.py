@@ -13,7 +13,6 @@ from counterfoil.ledger import break_life, posting
 from counterfoil.ledger.histories import ENDS, item_events
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import (
-    OPEN_ITEM,
     RECORD_SPAN,
     TRANSFERS_PER_RECORD,
     BreakCode,
@@ -25,6 +24,7 @@ from counterfoil.ledger.model import (
     Side,
     State,
 )
+from counterfoil.ledger.tables import OPEN_ITEM
 from counterfoil.ledger.work import Work, month_of
 
 RECORDS: Final = {"file_id": pl.Int32, "line_no": pl.Int32, "by_line": pl.Int32}

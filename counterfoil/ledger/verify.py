@@ -14,7 +14,8 @@ import polars as pl
 from counterfoil.ledger import audit
 from counterfoil.ledger.differences import NAMED_MAX, Finding, rows_without
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import OPEN_ITEM, OPEN_LOT, ORDER, RECORD_SPAN, TABLES, empty, sealed_tables
+from counterfoil.ledger.model import RECORD_SPAN
+from counterfoil.ledger.tables import OPEN_ITEM, OPEN_LOT, ORDER, TABLES, empty, sealed_tables
 
 RUN_ROWS: Final = 1 << 19
 """Rows of all tables that are read and hashed in one go. A larger posting is read by itself, table by table."""

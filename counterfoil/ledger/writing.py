@@ -18,8 +18,9 @@ from counterfoil.invariants import require
 from counterfoil.ledger import audit
 from counterfoil.ledger.chart import PostingRules
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import TABLES, TRANSFERS_PER_RECORD, BreakEvent, Event
+from counterfoil.ledger.model import TRANSFERS_PER_RECORD, BreakEvent, Event
 from counterfoil.ledger.posting import LEGS_MAX, Changes
+from counterfoil.ledger.tables import TABLES
 from counterfoil.reconcile import balance
 
 CHUNK_ROWS = 1 << 19

@@ -22,8 +22,8 @@ from counterfoil.ledger import derived, verify
 from counterfoil.ledger.audit import GENESIS
 from counterfoil.ledger.differences import NAMED_MAX, Finding, different_rows
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import BOOK_SCHEMA, sealed_tables
 from counterfoil.ledger.store import Book, Heads
+from counterfoil.ledger.tables import BOOK_SCHEMA, sealed_tables
 from counterfoil.ledger.writing import Posted
 from counterfoil.settings import Home
 from counterfoil.steps.desk import ProofDesk

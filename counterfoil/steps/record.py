@@ -26,7 +26,7 @@ from counterfoil.ledger import audit
 from counterfoil.ledger.chart import Rulebook, rulebook
 from counterfoil.ledger.compose import stages
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import BOOK_SCHEMA
+from counterfoil.ledger.tables import BOOK_SCHEMA
 from counterfoil.ledger.work import Former, Work
 from counterfoil.ledger.writing import Entitled, Posted, Writer
 from counterfoil.limits import SKIPPED_NAMED_MAX

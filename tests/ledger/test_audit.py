@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from counterfoil.ledger import audit
-from counterfoil.ledger.model import BOOK_SCHEMA, ORDER, TABLES, empty, sealed_tables
+from counterfoil.ledger.tables import BOOK_SCHEMA, ORDER, TABLES, empty, sealed_tables
 
 EVERYTHING = pl.DataFrame(
     {

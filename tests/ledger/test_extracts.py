@@ -15,8 +15,8 @@ from counterfoil.ledger.chart import Rulebook
 from counterfoil.ledger.compose import stages
 from counterfoil.ledger.known import Reach
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import BOOK_SCHEMA
 from counterfoil.ledger.store import Book
+from counterfoil.ledger.tables import BOOK_SCHEMA
 from counterfoil.ledger.work import Work
 from counterfoil.ledger.writing import Entitled, Writer
 from counterfoil.protocols import Marks, Parsed

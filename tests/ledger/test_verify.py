@@ -11,8 +11,8 @@ from counterfoil.ledger import audit, derived, verify
 from counterfoil.ledger.chart import Rulebook
 from counterfoil.ledger.differences import Finding, different_rows
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import ORDER, TABLES
 from counterfoil.ledger.store import Book
+from counterfoil.ledger.tables import ORDER, TABLES
 
 RECORD = "(1::BIGINT << 31)"
 

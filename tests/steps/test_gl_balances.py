@@ -12,8 +12,8 @@ from counterfoil.errors import Code
 from counterfoil.landing.records import JOURNALS, Journal
 from counterfoil.ledger.journal import journal
 from counterfoil.ledger.known import known
-from counterfoil.ledger.model import BOOK_SCHEMA
 from counterfoil.ledger.open_breaks import open_breaks
+from counterfoil.ledger.tables import BOOK_SCHEMA
 from counterfoil.ledger.tie_outs import tie_out
 from counterfoil.steps.audit import audit
 from counterfoil.steps.desk import Desk
