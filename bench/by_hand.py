@@ -89,6 +89,7 @@ def post(
         chart=rulebook.chart,
         schema=told.book_schema,
         sender=by,
+        payload_sha=told.payload_sha,
         former=corrects,
     )
     parsed = read_whole(accepted, day)

@@ -56,6 +56,7 @@ class Code(StrEnum):
     FILE_AMBIGUOUS = "FILE_AMBIGUOUS", "more than one layout claims the file"
     CORRECTION_HELD = "CORRECTION_HELD", "other content arrived under an identity that was already posted"
     RENAMED_REPLAY_HELD = "RENAMED_REPLAY_HELD", "content that was already posted arrived under another identity"
+    FILE_NAME_USED = "FILE_NAME_USED", "other content arrived under a file name that counts once"
     SEQUENCE_GAP = "SEQUENCE_GAP", "the file before this one has not been posted"
     BUSINESS_DATE_FAR = "BUSINESS_DATE_FAR", "a business date is too far from the day of arrival"
     # Parsing
@@ -79,6 +80,8 @@ class Code(StrEnum):
     DECISION_UNFIT = "DECISION_UNFIT", "a decision does not fit what it decides on"
     APPROVAL_NEEDED = "APPROVAL_NEEDED", "a second person must approve a file before it takes effect"
     FILE_DISCARDED = "FILE_DISCARDED", "a person decided that a file does not count"
+    COMPANY_UNKNOWN = "COMPANY_UNKNOWN", "a file moves points of a company that is not open"
+    POINTS_SHORT = "POINTS_SHORT", "a company's balance or budget does not cover a whole file"
     RATE_MISSING = "RATE_MISSING", "no rate is in force for a unit that must be valued"
     BATCH_TAKEN = "BATCH_TAKEN", "another run has taken the postings that were to be handed on"
     MASS_BALANCE = "MASS_BALANCE", "rows or points are not accounted for"

@@ -29,6 +29,10 @@ class FeedKind(StrEnum):
     APPROVALS = "approvals"
     MEMBERS = "members"
     GL_BALANCES = "gl_balances"
+    COMPANIES = "companies"
+    RECHARGES = "recharges"
+    BUDGETS = "budgets"
+    BULK_UPLOAD = "bulk_upload"
 
 
 def _expression(pattern: str) -> str:
@@ -92,10 +96,11 @@ class Identity(Contract):
     """What makes a delivery *this* delivery.
 
     ``sequence`` takes the number from the name or envelope, ``date`` the business date, ``arrival`` the day of arrival
-    (for a name that never changes), ``content`` the payload's own hash (for files that the program lands itself).
+    (for a name that never changes), ``content`` the payload's own hash (for files that the program lands itself),
+    ``name`` the file's name, which then counts once: another file under it is refused.
     """
 
-    by: Literal["sequence", "date", "arrival", "content"]
+    by: Literal["sequence", "date", "arrival", "content", "name"]
     restart: Literal["never", "yearly", "daily", "wrap"] = "never"
     """When the sequence begins at 1 again; ``wrap``: after ``wrap_at``."""
     wrap_at: int | None = Field(default=None, ge=2)
@@ -247,6 +252,10 @@ class Feed(Contract):
     """How far back a reference is looked up among settled requests."""
     reason_texts: dict[str, str] = Field(default_factory=dict)
     """The partner's reason codes in words, for reports."""
+    unclaimed_days: int = Field(default=90, ge=1, le=3_650)
+    """Bulk uploads only: days that points wait for a recipient to register, before they return."""
+    own_domains: tuple[str, ...] = ()
+    """Bulk uploads only: domains of the company's e-mail addresses; one that merely looks like them is refused."""
     reply: Reply | None = None
     """The answer that the partner gets for each file of the feed."""
     retryable_reasons: tuple[str, ...] = ()

@@ -78,13 +78,15 @@ def far(day: date, received_at: datetime, zone: str) -> bool:
     return abs((day - local_date(received_at, zone)).days) > BUSINESS_DATE_DAYS_MAX
 
 
-def identity_text(feed: Feed, marks: Marks, payload_sha: str, day: date) -> str:
+def identity_text(feed: Feed, marks: Marks, *, name: str, payload_sha: str, day: date) -> str:
     """What makes a delivery this delivery, within its feed.
 
     ``NSTR:000011`` (epoch and sequence; ``NSTR:2026:000011`` where the sequence restarts yearly, ``NSTR:2026-11-20:…``
-    daily), ``2026-11-20`` (by date) or ``sha256:…`` (by content). ``day`` is the business date. Raises
-    ENVELOPE_INVALID when the layout counts on a sequence and the file states none.
+    daily), ``2026-11-20`` (by date), ``sha256:…`` (by content) or the name itself, whatever its case. ``day`` is the
+    business date. Raises ENVELOPE_INVALID when the layout counts on a sequence and the file states none.
     """
+    if feed.identity.by == "name":
+        return name.casefold()
     if feed.identity.by == "content":
         return f"sha256:{payload_sha}"
     if feed.identity.by in ("date", "arrival"):

@@ -25,7 +25,10 @@ OWN_FIRST = (
     FeedKind.APPROVALS,
     FeedKind.RATES,
     FeedKind.OPENING,
+    FeedKind.COMPANIES,
     FeedKind.MEMBERS,
+    FeedKind.RECHARGES,
+    FeedKind.BUDGETS,
     FeedKind.DECISIONS,
     FeedKind.GL_BALANCES,
 )

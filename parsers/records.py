@@ -70,7 +70,7 @@ def plan(layout: Layout, envelope: Envelope, name: str) -> Plan:
         for name, spec in layout.fields.items()
         if spec.path is not None
     )
-    extra = (*nested, *demanded, *_required_of_several(layout), *kind_checks(layout.kind, sources))
+    extra = (*nested, *demanded, *_required_of_several(layout), *kind_checks(layout, sources))
     field_checks = tuple(check for value in values.values() for check in value.checks)
     suspects = [~pl.col(WHOLE), pl.col("line.fault") != 0, *(v.suspect for v in values.values())]
     suspects += [check.fails for check in extra]

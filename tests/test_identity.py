@@ -76,16 +76,22 @@ def judge(others: list[Earlier], identity: str = "A", payload: str = "p", *, emp
 
 
 def test_identities_read_as_declared() -> None:
-    assert identity_text(make_feed(), marks(11), SHA, DAY) == "NSTR:000011"
-    assert identity_text(make_feed(restart="yearly"), marks(11), SHA, DAY) == "NSTR:2026:000011"
-    assert identity_text(make_feed(restart="daily"), marks(11), SHA, DAY) == "NSTR:2026-11-20:000011"
-    assert identity_text(make_feed("date"), marks(), SHA, DAY) == "2026-11-20"
-    assert identity_text(make_feed("content"), marks(), SHA, DAY) == f"sha256:{SHA}"
+    assert identity_text(make_feed(), marks(11), name="a.txt", payload_sha=SHA, day=DAY) == "NSTR:000011"
+    assert (
+        identity_text(make_feed(restart="yearly"), marks(11), name="a.txt", payload_sha=SHA, day=DAY)
+        == "NSTR:2026:000011"
+    )
+    assert (
+        identity_text(make_feed(restart="daily"), marks(11), name="a.txt", payload_sha=SHA, day=DAY)
+        == "NSTR:2026-11-20:000011"
+    )
+    assert identity_text(make_feed("date"), marks(), name="a.txt", payload_sha=SHA, day=DAY) == "2026-11-20"
+    assert identity_text(make_feed("content"), marks(), name="a.txt", payload_sha=SHA, day=DAY) == f"sha256:{SHA}"
 
 
 def test_a_sequence_that_the_file_does_not_state() -> None:
     with pytest.raises(PermanentError) as caught:
-        identity_text(make_feed(), marks(), SHA, DAY)
+        identity_text(make_feed(), marks(), name="a.txt", payload_sha=SHA, day=DAY)
     assert caught.value.code == Code.ENVELOPE_INVALID
 
 
@@ -101,7 +107,10 @@ def test_two_files_share_an_identity_only_if_epoch_scope_and_sequence_are_equal(
     def parts(epoch: str, sequence: int, day: date) -> tuple[object, ...]:
         return (epoch, sequence, {"never": None, "yearly": day.year, "daily": day}[restart])
 
-    texts = [identity_text(feed, marks(sequence, epoch=epoch), SHA, day) for epoch, sequence, day in (one, two)]
+    texts = [
+        identity_text(feed, marks(sequence, epoch=epoch), name="a.txt", payload_sha=SHA, day=day)
+        for epoch, sequence, day in (one, two)
+    ]
     assert (texts[0] == texts[1]) == (parts(*one) == parts(*two))
 
 
@@ -301,4 +310,4 @@ def test_wrap_at_goes_with_wrap() -> None:
 def test_a_fixed_name_goes_by_its_day_of_arrival() -> None:
     feed = make_feed(by="arrival")
     marks = Marks(business_date=None, epoch="", sequence=None, empty=False)
-    assert identity_text(feed, marks, SHA, DAY) == "2026-11-20"
+    assert identity_text(feed, marks, name="a.txt", payload_sha=SHA, day=DAY) == "2026-11-20"

@@ -28,6 +28,10 @@ Role = Literal[
     "written_off",
     "issued",
     "breakage",
+    "company",
+    "recharge",
+    "scheduled",
+    "unclaimed",
 ]
 Amount = Literal["sent", "answered", "matched", "shortfall", "excess"]
 

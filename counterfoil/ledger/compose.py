@@ -16,13 +16,18 @@ from counterfoil.ledger import (
     activity,
     answers,
     approvals,
+    budgets,
+    companies,
     corrections,
     decisions,
+    distributions,
     gl_balances,
     lots,
     members,
     own_feeds,
+    people,
     periods,
+    recharges,
     requests,
     undoing,
 )
@@ -45,6 +50,10 @@ COMPOSERS: Final[Mapping[FeedKind, Callable[[Work, Lookups], Changes]]] = {
     FeedKind.APPROVALS: approvals.compose,
     FeedKind.MEMBERS: members.compose,
     FeedKind.GL_BALANCES: gl_balances.compose,
+    FeedKind.COMPANIES: companies.compose,
+    FeedKind.RECHARGES: recharges.compose,
+    FeedKind.BUDGETS: budgets.compose,
+    FeedKind.BULK_UPLOAD: distributions.compose,
 }
 
 _GROSS_MAX: Final = 1 << 62
@@ -67,12 +76,18 @@ def stages(work: Work, book: Lookups, *, identity: str, skipped: Sequence[str]) 
     elif work.feed.kind is FeedKind.DECISIONS:
         undone = decisions.undone(work, book)
     last = partial(_whole, do, work, book, identity, skipped)
-    return [partial(_undone, undone, work, book, identity), last] if undone.height else [last]
+    if undone.height:
+        return [partial(_first, partial(undoing.compose, undone), work, book, identity), last]
+    if work.feed.kind is FeedKind.MEMBERS and not work.accepted.select(members.MERGES.all()).item():
+        # What waits for somebody who registers is theirs before they are merged.
+        return [partial(_first, people.compose, work, book, identity), last]
+    return [last]
 
 
-def _undone(records: pl.DataFrame, work: Work, book: Lookups, identity: str) -> Changes:
+def _first(do: Callable[[Work, Lookups], Changes], work: Work, book: Lookups, identity: str) -> Changes:
+    """What a file does before the rest of it."""
     nothing = shaped(None, CLEARING)
-    return _finished(undoing.compose(records, work, book), work, book, identity, opening=[], clearing=nothing)
+    return _finished(do(work, book), work, book, identity, opening=[], clearing=nothing)
 
 
 def _anew(correction: corrections.Correction, work: Work, book: Lookups) -> Changes:

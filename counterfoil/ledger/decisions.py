@@ -1,18 +1,18 @@
-"""What a person decided: requests refunded, written off or taken at the partner's figure; breaks and periods closed.
+"""What a person decided: requests refunded, written off or taken at the partner's figure; breaks closed.
 
 Here: which decision fits which break, and the rows it leads to. Not here: groups matched by hand (``matched_by_hand``),
-breaks that stay open (``break_life``), who may decide what (``approvals``), taking back (``undoing``), or letting held
-files post (``steps.post``). A file with one row that does not fit has no effect.
+breaks that stay open (``break_life``), what concerns no break (``other_decisions``), who may decide what
+(``approvals``), taking back (``undoing``), or letting held files post (``steps.post``). A file with one row that does
+not fit has no effect.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger import break_life, break_money, charges, matched_by_hand, periods, posting, undoing
-from counterfoil.ledger.fitting import ACTIONS, WAITING, acting, plain, require_fit
+from counterfoil.ledger import break_life, break_money, charges, matched_by_hand, other_decisions, posting, undoing
+from counterfoil.ledger.fitting import ACTIONS, WAITING, acting, require_fit
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import (
     RECORD_SPAN,
@@ -33,8 +33,6 @@ from counterfoil.money import value_points
 ENDING: Final = (Action.RESOLVE, Action.IDENTIFY, Action.REFUSE, Action.REFUND, Action.WRITE_OFF, Action.TAKE)
 """Actions on one break and at most one request, after which the break is closed."""
 ON_BREAKS: Final = (*ENDING, Action.MATCH, *break_life.EVENTS)
-PERMITS: Final = (Action.RELEASE, Action.DISCARD)
-OF_PERIODS: Final = {Action.LOCK: Event.LOCKED, Action.REOPEN: Event.REOPENED}
 
 CONCERNED: Final = (
     "line_no", "break_id", "code", "item_id", "theirs_id", "event", "next_state", "confirmed", "was_open",
@@ -45,7 +43,6 @@ _GAVE_BACK: Final = [State.REJECTED.value, State.REFUNDED.value]
 """Ended requests whose points went back to their source."""
 _AT_THEIR_DATE: Final = [Event.TAKEN.value, Event.TAKEN_FROM_SUSPENSE.value, Event.TAKEN_AFTER_END.value]
 """What takes the partner's figure counts when the partner processed it; all else on the day of the decision."""
-_MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 _ENDING: Final[Mapping[Event, State]] = {
     Event.REFUNDED: State.REFUNDED,
@@ -89,11 +86,11 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     concerned = pl.concat([alone.select(CONCERNED), matched.parts.select(CONCERNED)])
     _require_once(work, concerned, life.done)
     # What was taken back or let post counts towards what one person may decide, in points and in money.
-    plainly = pl.concat([_undoings(work), _permits(work), _periods(work, book)]).with_columns(minor=_value(work, book))
-    others = pl.concat([life.done, plainly])
+    names = Names(book, file_id=work.file_id, unit=work.unit)
+    elsewhere = other_decisions.composed(work, names, book)
+    others = pl.concat([life.done, elsewhere.done.with_columns(minor=_value(work, book))])
     shape = others.columns
     done = pl.concat([alone.select(shape), matched.done.select(shape), others]).sort("line_no")
-    names = Names(book, file_id=work.file_id, unit=work.unit)
     effects = pl.concat([_effects(alone.filter(pl.col("points") != 0)), _group_effects(matched.done)])
     booked = [
         posting.entries(part, work.rules, names.roles(part["partner_id"][0]), work.file_id)
@@ -104,9 +101,9 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     file_id = pl.lit(work.file_id).alias("file_id")
     return posting.changes(
         {
-            "settled_key": _settled(ended, emptied, work),
+            "settled_key": pl.concat([_settled(ended, emptied, work), elsewhere.settled_key]),
             "disposition": _dispositions(done, work),
-            "entry": pl.concat([posting.shaped(None, TABLES["entry"]), *booked], how="diagonal_relaxed").sort(
+            "entry": pl.concat([posting.shaped(part, TABLES["entry"]) for part in [elsewhere.entry, *booked]]).sort(
                 "transfer_id", "leg"
             ),
             "decision": done.with_columns(file_id),
@@ -114,7 +111,13 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
             "break_state": life.states.with_columns(file_id),
             **names.rows(),
         },
-        closed=pl.concat([ended.filter("was_open").select("item_id"), emptied.select("item_id")]),
+        closed=pl.concat(
+            [
+                ended.filter("was_open").select("item_id"),
+                emptied.select("item_id"),
+                elsewhere.settled_key.select("item_id"),
+            ]
+        ),
         breaking=charges.opening_after(_waited(concerned), book),
         clearing=_cleared(concerned, emptied, book),
     )
@@ -306,12 +309,13 @@ def _settled(ended: pl.DataFrame, emptied: pl.DataFrame, work: Work) -> pl.DataF
     theirs = emptied.select(
         "item_id", "line_no", state=pl.lit(State.CLOSED.value, pl.Int16), confirmed=pl.lit(0, pl.Int64)
     )
-    return pl.concat([ours, theirs]).with_columns(
-        reversed=pl.lit(0, pl.Int64),
-        reason_id=pl.lit(None, pl.Int32),
+    settled = pl.concat([ours, theirs]).with_columns(
+        reversed=pl.lit(0),
+        reason_id=pl.lit(None),
         month=pl.lit(month_of(work.on_day)),
         file_id=pl.lit(work.file_id),
     )
+    return posting.shaped(settled, TABLES["settled_key"])
 
 
 def _emptied(done: pl.DataFrame, book: Lookups) -> pl.DataFrame:
@@ -359,35 +363,6 @@ def _cleared(done: pl.DataFrame, emptied: pl.DataFrame, book: Lookups) -> pl.Dat
         done=done.select("break_id", "item_id", "next_state"),
         emptied=emptied,
     )
-
-
-def _undoings(work: Work) -> pl.DataFrame:
-    return plain(acting(work, Action.UNDO), work, pl.lit(Event.DECISION_UNDONE.value, pl.Int16))
-
-
-def _permits(work: Work) -> pl.DataFrame:
-    """Held files that may post, or never will: what that leads to is settled when they are tried again."""
-    rows = acting(work, *PERMITS)
-    require_fit(rows, rows["subject"].str.contains("^[0-9a-f]{64}$"), "the SHA-256 of a held file")
-    return plain(rows, work, pl.lit(Event.PERMITTED.value, pl.Int16))
-
-
-def _periods(work: Work, book: Lookups) -> pl.DataFrame:
-    """Locks and reopenings; a period is locked once all its days are closed, and only a locked one is reopened."""
-    rows = acting(work, *OF_PERIODS)
-    locked, open_day = book.locked_periods(), book.open_day()
-    fits = [
-        _MONTH.fullmatch(subject) is not None
-        and points == 0
-        and (subject in locked) == (action == "reopen")
-        and open_day is not None
-        and periods.last_day(subject) < open_day
-        for action, subject, points in rows.select("action", "subject", "points").iter_rows()
-    ]
-    require_fit(rows, pl.Series(fits, dtype=pl.Boolean), "a month whose days are all closed (lock), or that is locked")
-    require_fit(rows, ~rows["subject"].is_duplicated(), "one decision on each period")
-    of_action = {action.name.lower(): event.value for action, event in OF_PERIODS.items()}
-    return plain(rows, work, pl.col("action").replace_strict(of_action, return_dtype=pl.Int16))
 
 
 def _dispositions(done: pl.DataFrame, work: Work) -> pl.DataFrame:

@@ -322,7 +322,7 @@ def clearing(book: Lookups, at: Known) -> pl.DataFrame:
         f"""SELECT CASE WHEN side = {Side.OURS:d} THEN 'in_flight' ELSE 'suspense' END AS account, partner_id,
                    min(value_date) AS oldest, count(*) FILTER (WHERE DATE '{at.day}' - value_date > {OLD_DAYS})
                        AS over_30_days
-            FROM ({open_at(at)}) WHERE remaining <> 0 GROUP BY ALL"""
+            FROM ({open_at(at)}) WHERE remaining <> 0 AND side <> {Side.PROMISED:d} GROUP BY ALL"""
     )
     return (
         moved.join(waiting, on=["account", "partner_id"], how="left", maintain_order="left")

@@ -18,6 +18,9 @@ ENDS: Final = ", ".join(
         State.WRITTEN_OFF,
         State.CLOSED,
         State.WITHDRAWN,
+        State.CREDITED,
+        State.RETURNED,
+        State.CANCELLED,
     )
 )
 """States in which an item is open no more."""
@@ -35,7 +38,7 @@ def item_events(items: str = "SELECT * FROM book.item", files: str = "true") -> 
 
     ``items`` is a query for rows of ``item``; ``files`` a condition on ``file_id`` that limits what counts as having
     happened. Step 0 is its making, 1 a change while it was open, 2 an end; in one file a later step counts more.
-    ``remaining`` is what it keeps in flight (ours) or in suspense (theirs).
+    ``remaining`` is what it keeps in flight (ours), in suspense (theirs), scheduled or unclaimed (promised).
     """
     file_id, line_no = f"CAST(i.item_id // {RECORD_SPAN} AS INTEGER)", f"CAST(i.item_id % {RECORD_SPAN} AS INTEGER)"
     return f"""
@@ -47,6 +50,8 @@ def item_events(items: str = "SELECT * FROM book.item", files: str = "true") -> 
         )
         SELECT item_id, file_id, 0 AS step,
                CAST(CASE WHEN side = {Side.THEIRS:d} THEN {State.UNIDENTIFIED:d}
+                         WHEN event = {Event.SCHEDULED:d} THEN {State.SCHEDULED:d}
+                         WHEN event = {Event.DISTRIBUTED_UNCLAIMED:d} THEN {State.UNCLAIMED:d}
                          WHEN event = {Event.BALANCE_SHORT:d} THEN {State.SHORT:d}
                          ELSE {State.PENDING:d} END AS SMALLINT) AS state,
                CASE WHEN side = {Side.THEIRS:d} AND event NOT IN {_BOOKS_SUSPENSE} THEN 0

@@ -179,6 +179,11 @@ class Lookups:
             wanted=pl.DataFrame({"owner": owners}),
         )
 
+    def balance_of(self, account_id: int) -> int:
+        """What an account holds; 0 for one without entries."""
+        row = self.row("SELECT CAST(balance AS BIGINT) FROM book.balance WHERE account_id = ?", account_id)
+        return int(row[0]) if row else 0
+
     def reasons(self, partner_id: int) -> pl.DataFrame:
         """Reason codes of a partner: reason, reason_id."""
         return self.frame(f"SELECT reason, reason_id FROM book.reason WHERE partner_id = {partner_id}")

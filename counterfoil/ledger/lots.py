@@ -15,10 +15,11 @@ from counterfoil.invariants import require
 from counterfoil.ledger import merged, posting
 from counterfoil.ledger.audit import in_order
 from counterfoil.ledger.lot_stock import DRAWS, MADE, USES, Arrivals, Lots, Reads, settled, sum_at
-from counterfoil.ledger.model import RECORD_SPAN, TRANSFERS_PER_RECORD, Event, LotUse
+from counterfoil.ledger.model import BEYOND_LINES, RECORD_SPAN, TRANSFERS_PER_RECORD, Event, LotUse
 from counterfoil.ledger.names import HOUSE, Names
 from counterfoil.ledger.tables import TABLES
 from counterfoil.ledger.work import Work
+from counterfoil.reconcile import distributing
 from counterfoil.reconcile.intervals import met
 
 SCHEMA: Final = 2
@@ -37,14 +38,11 @@ MOVEMENTS: Final = {
 """What a record does to a member's account; ``turn`` orders draws, ``expires`` is given where the record itself says
 when what it brings does."""
 
-_GAINS: Final = (Event.OPENING_BALANCE, Event.RECALL_ACCEPTED, Event.ACCRUED)
+_GAINS: Final = (Event.OPENING_BALANCE, Event.RECALL_ACCEPTED, Event.ACCRUED, Event.DISTRIBUTED)
 """Events that bring points which no item has drawn before."""
 
-_APART: Final = (Event.EXPIRED, Event.MERGED)
+_APART: Final = (Event.EXPIRED, Event.MERGED, Event.FIRED, Event.CLAIMED)
 """Events whose lots are moved where they are composed."""
-
-_BASE: Final = 1 << 30
-"""Transfers that belong to no line count from here: no file has as many lines."""
 
 _RECORD_TRANSFERS: Final = RECORD_SPAN * TRANSFERS_PER_RECORD
 """Transfer ids that one file can have."""
@@ -86,8 +84,8 @@ def movements(changes: posting.Changes, work: Work, book: Reads) -> pl.DataFrame
 
     What stays on an account that was merged away counts for its survivor.
     """
-    own = "expires" in work.accepted.columns and work.accepted["expires"].null_count() < work.accepted.height
-    dated = own or work.policy.points_live_days is not None
+    stated = _stated(work)
+    dated = stated["expires"].null_count() < stated.height or work.policy.points_live_days is not None
     nothing = pl.DataFrame(schema=MOVEMENTS)
     known = book.frame("SELECT DISTINCT account_id FROM book.lot")["account_id"]
     if not (dated or known.len()):
@@ -126,7 +124,7 @@ def expired(book: Reads, names: Names, work: Work) -> Expiries:
         line_no=pl.lit(0),
     )
     effects = ending.select(
-        line_no=pl.int_range(pl.len(), dtype=pl.Int64) + _BASE,
+        line_no=pl.int_range(pl.len(), dtype=pl.Int64) + BEYOND_LINES,
         ordinal=pl.lit(_ORDINAL, pl.Int64),
         event=pl.lit(Event.EXPIRED.value, pl.Int16),
         source_account=pl.lit(None, pl.Int32),
@@ -161,7 +159,7 @@ def _gaining(entries: pl.DataFrame, changes: posting.Changes, book: Reads) -> pl
 
 def _named(entries: pl.DataFrame, changes: posting.Changes, work: Work, book: Reads) -> pl.DataFrame:
     """Entries with the item that they are about, and what its record says of them; MOVEMENTS and transfer_id."""
-    said = _turns(work.accepted)
+    said = _turns(_stated(work))
     items = changes.rows["disposition"].select("item_id", line_no=pl.col("line_no").cast(pl.Int64))
     if items["line_no"].equals(said["line_no"]):
         told = said.hstack(items.select("item_id"))
@@ -202,11 +200,19 @@ def _beside(entries: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _stated(work: Work) -> pl.DataFrame:
+    """The accepted rows with ``expires``: when what they bring does, as far as they say so themselves."""
+    if "expires" in work.accepted.columns:
+        return work.accepted
+    if "expiry_months" in work.accepted.columns:
+        return work.accepted.with_columns(expires=distributing.expires(distributing.sent_on(work.on_day)))
+    return work.accepted.with_columns(expires=pl.lit(None, pl.Date))
+
+
 def _turns(accepted: pl.DataFrame) -> pl.DataFrame:
     """When it is each record's turn to draw: line_no, turn, expires. By value date and reference (of decisions by what
     they are about), as which records mostly lie, so that it does not depend on the order of lines."""
-    expires = pl.col("expires") if "expires" in accepted.columns else pl.lit(None, pl.Date)
-    said = accepted.select("line_no", expires=expires)
+    said = accepted.select("line_no", "expires")
     keys = [name for name in ("value_date", "ref", "subject", "line_no") if name in accepted.columns]
     ordered = in_order(accepted.select(keys), keys)
     if ordered["line_no"].is_sorted():

@@ -1,7 +1,8 @@
 """What a members file does to the book: the account of a merged member moves to its survivor, points, lots and all.
 
-Here: merges that a file of the ``members`` feed tells. Not here: which of them can be done (``reconcile.merges``), or
-what later is meant for an account that was merged away (``merged``). Answers tell aliases only, and move nothing.
+Here: merges that a file of the ``members`` feed tells. Not here: which of them can be done (``reconcile.merges``), what
+later is meant for an account that was merged away (``merged``), or registrations (``people``). Answers tell aliases
+only, and move nothing.
 """
 
 from typing import Final
@@ -21,6 +22,9 @@ from counterfoil.reconcile.merges import judged
 _ORDINAL: Final = 1
 """Transfers that are not what a record itself books have an ordinal above 0: a merge states no points."""
 
+MERGES: Final = pl.col("change").fill_null("merge") == "merge"
+"""Rows of a members file that this module is about."""
+
 _SHOWN: Final = 3
 """Letters of a member's number in the subject of a break, which is sealed: not what reports happen to show."""
 
@@ -28,9 +32,10 @@ _SHOWN: Final = 3
 def compose(work: Work, book: Lookups) -> posting.Changes:
     """The changes of one members file: a transfer of the whole balance, the lots with it, an alias and a merge."""
     names = Names(book, file_id=work.file_id, unit=work.unit)
-    if work.accepted.is_empty():
+    merges = work.accepted.filter(MERGES)
+    if merges.is_empty():
         return posting.changes(names.rows())
-    of_partners = work.accepted.sort("partner", "line_no").partition_by("partner", maintain_order=True)
+    of_partners = merges.sort("partner", "line_no").partition_by("partner", maintain_order=True)
     told = pl.concat([_judged(part, names, book) for part in of_partners]).sort("line_no")
     moved = told.filter(pl.col("event") == Event.MERGED.value)
     lots = _lots(moved, book, work)
@@ -137,7 +142,7 @@ def _dispositions(told: pl.DataFrame, file_id: int) -> pl.DataFrame:
 def _refused(told: pl.DataFrame) -> pl.DataFrame:
     """A break (B10) for each merge that a person must look at; its subject shows of both numbers what people see."""
     refused = told.filter(pl.col("event") == Event.MERGE_REFUSED.value).select(
-        "line_no", "value_date", "partner_id", shown=_shown("member"), into=_shown("survivor")
+        "line_no", "value_date", "partner_id", shown=shown("member"), into=shown("survivor")
     )
     return breaks.opening(
         refused,
@@ -150,7 +155,7 @@ def _refused(told: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _shown(member: str) -> pl.Expr:
+def shown(member: str) -> pl.Expr:
     """The end of a number; one too short to hide anything is hidden whole."""
     number = pl.col(member)
     return pl.when(number.str.len_chars() > _SHOWN).then(number.str.slice(-_SHOWN)).otherwise(pl.lit("?"))

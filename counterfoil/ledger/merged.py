@@ -11,16 +11,13 @@ from typing import Final, Protocol
 import polars as pl
 
 from counterfoil.ledger import posting
-from counterfoil.ledger.model import Event
+from counterfoil.ledger.model import BEYOND_LINES, Event
 from counterfoil.ledger.tables import TABLES
 from counterfoil.ledger.work import Work
 from counterfoil.reconcile.merges import chain_ends
 
 FORWARDING: Final = 2
 """The ordinal of transfers that send points on to a survivor."""
-
-_BASE: Final = 1 << 30
-"""Transfers that belong to no line count from here: no file has as many lines."""
 
 
 class Aliases(Protocol):
@@ -122,7 +119,7 @@ def forwarded(changes: posting.Changes, work: Work, book: Reads) -> posting.Chan
     if stayed.is_empty():
         return changes
     effects = stayed.select(
-        line_no=pl.int_range(pl.len(), dtype=pl.Int64) + _BASE,
+        line_no=pl.int_range(pl.len(), dtype=pl.Int64) + BEYOND_LINES,
         ordinal=pl.lit(FORWARDING, pl.Int64),
         event=pl.lit(Event.MERGED.value, pl.Int16),
         source_account="account_id",

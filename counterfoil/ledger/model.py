@@ -9,10 +9,12 @@ from typing import Final
 
 
 class Side(IntEnum):
-    """Whose item it is: our request, or something only the partner reports."""
+    """Whose item it is: our request, something only the partner reports, or a promise of the programme's own."""
 
     OURS = 1
     THEIRS = 2
+    PROMISED = 3
+    """What the programme has promised somebody, and no partner answers: points that wait for their day or recipient."""
 
 
 class ItemKind(IntEnum):
@@ -25,6 +27,8 @@ class ItemKind(IntEnum):
     THEIR_HOLD = 5
     THEIR_REVERSAL = 6
     THEIR_ACTIVITY = 7
+    DISTRIBUTION = 8
+    RECHARGE = 9
 
 
 class State(IntEnum):
@@ -42,6 +46,11 @@ class State(IntEnum):
     UNIDENTIFIED = 9
     CLOSED = 10
     WITHDRAWN = 11
+    SCHEDULED = 12
+    UNCLAIMED = 13
+    CREDITED = 14
+    RETURNED = 15
+    CANCELLED = 16
 
 
 class Outcome(IntEnum):
@@ -120,9 +129,32 @@ class Event(IntEnum):
     REDEEMED_BEYOND = 112
     ACTIVITY_KNOWN = 113
     GL_STATED = 120
+    DISTRIBUTED = 130
+    DISTRIBUTED_UNCLAIMED = 131
+    SCHEDULED = 132
+    DISTRIBUTION_REFUSED = 133
+    DISTRIBUTION_KNOWN = 134
+    FIRED = 135
+    FIRED_UNCLAIMED = 136
+    FIRED_BACK = 137
+    CLAIMED = 138
+    RETURNED = 139
+    CANCELLED = 140
+    RECHARGED = 141
+    RECHARGE_KNOWN = 142
+    RECHARGE_BEYOND = 143
+    BUDGETED = 144
+    BUDGET_REFUSED = 145
+    BUDGET_STRETCHED = 146
+    COMPANY_TOLD = 147
+    REGISTERED = 148
+    REGISTRATION_KNOWN = 149
+    REGISTRATION_REFUSED = 150
+    MEMBER_CLOSED = 151
+    LEFT_OUT = 152
 
 
-FIRST_OF_VERSION: Final = {2: 70, 3: 110}
+FIRST_OF_VERSION: Final = {2: 70, 3: 110, 4: 130}
 """The first event that each version of the posting rules but the first brought; earlier ones know those below it."""
 
 WITHOUT_RULES: Final = (Event.GL_STATED,)
@@ -148,6 +180,8 @@ class Action(IntEnum):
     ASSIGN = 14
     WAIT = 15
     DECLINE = 16
+    CANCEL = 17
+    LEAVE_OUT = 18
 
 
 class LotUse(IntEnum):
@@ -254,8 +288,26 @@ class BreakEvent(IntEnum):
     CLEARED = 9
 
 
+class Unit(IntEnum):
+    """Parts of a company; ``company_unit.unit``."""
+
+    COMPANY = 1
+    DEPARTMENT = 2
+    ADMINISTRATOR = 3
+
+
+class Standing(IntEnum):
+    """Whether a person, a part of a company or a budget still counts."""
+
+    OPEN = 1
+    CLOSED = 2
+
+
 RECORD_SPAN: Final = 1 << 31
 """Lines a file can have. ``file_id * RECORD_SPAN + line_no`` is the id of a record, and so of the item it makes."""
+
+BEYOND_LINES: Final = 1 << 30
+"""Transfers that belong to no line count from here: no file has as many lines."""
 
 TRANSFERS_PER_RECORD: Final = 4
 """A record books at most a request, its identification and an undoing; ``transfer_id = record id * 4 + ordinal``."""

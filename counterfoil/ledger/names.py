@@ -62,6 +62,21 @@ class Names:
         kinds = ("in_flight", "payable", "suspense", "variance_loss", "variance_gain", "written_off")
         return {kind: self.role(kind, partner_id) for kind in kinds} | {"issued": self.role("issued", HOUSE)}
 
+    def company_roles(self, company_id: int) -> dict[str, int]:
+        """Every role that posting rules may name for a company, but ``source`` and ``target``."""
+        return {kind: self.role(kind, company_id) for kind in ("company", "recharge", "scheduled", "unclaimed")}
+
+    def budgets(self, company_id: int, codes: pl.Series) -> pl.DataFrame:
+        """New accounts of budgets: budget, account_id."""
+        made = pl.DataFrame({"budget": codes.unique().sort()}).with_columns(
+            account_id=(pl.int_range(pl.len()) + self._next_account).cast(pl.Int32)
+        )
+        if made.height:
+            owners = {"partner_id": company_id, "owner": made["budget"]}
+            self._add("account", account_id=made["account_id"], kind="budget", **owners)
+            self._next_account += made.height
+        return made
+
     def members(self, partner_id: int, owners: pl.Series) -> pl.DataFrame:
         """Accounts of members by number: owner String, account_id Int32, balance Int64 (0 for a new one)."""
         wanted = pl.DataFrame({"owner": owners.unique().sort()})

@@ -45,6 +45,9 @@ _WITH_LAST: Final = "the request is told with the last of its answers"
 _UNKNOWN: Final = "no request of ours"
 _NO_POINTS: Final = "a decision that moves no points"
 _STATED: Final = "what the general ledger holds moves no points"
+_PROMISED: Final = "waits for its day or its recipient"
+_REFUSED: Final = "refused, no points moved"
+_COMPANY: Final = "no member's balance"
 _UNDID: Final = "what it undid had moved no points"
 
 OUTLETS: Final[Mapping[Event, Outlet]] = MappingProxyType(
@@ -70,7 +73,7 @@ OUTLETS: Final[Mapping[Event, Outlet]] = MappingProxyType(
         Event.UNBOOKED: Outlet(None, None),
         Event.LATE_ACCEPT: Outlet(None, None),
         Event.LATE_REJECT: Outlet(None, None),
-        Event.OPENING_BALANCE: Outlet("no member's balance", None),
+        Event.OPENING_BALANCE: Outlet(_COMPANY, None),
         Event.OPENING_ITEM: Outlet(_WAITS, None),
         Event.RATE: Outlet("a rate moves no points", "a rate moves no points"),
         Event.DAY_CLOSED: Outlet("the close of a day moves no points", "the close of a day moves no points"),
@@ -105,6 +108,29 @@ OUTLETS: Final[Mapping[Event, Outlet]] = MappingProxyType(
         Event.REDEEMED_BEYOND: Outlet("beyond the member's balance, a decision is due", None),
         Event.ACTIVITY_KNOWN: Outlet("the same activity again", "the same activity again"),
         Event.GL_STATED: Outlet(_STATED, _STATED),
+        Event.DISTRIBUTED: Outlet(None, None),
+        Event.DISTRIBUTED_UNCLAIMED: Outlet(_PROMISED, None),
+        Event.SCHEDULED: Outlet(_PROMISED, None),
+        Event.DISTRIBUTION_REFUSED: Outlet(_REFUSED, _REFUSED),
+        Event.DISTRIBUTION_KNOWN: Outlet("the same distribution again", "the same distribution again"),
+        Event.FIRED: Outlet(None, None),
+        Event.FIRED_UNCLAIMED: Outlet(_PROMISED, None),
+        Event.FIRED_BACK: Outlet(_COMPANY, None),
+        Event.CLAIMED: Outlet(None, None),
+        Event.RETURNED: Outlet(_COMPANY, None),
+        Event.CANCELLED: Outlet(_COMPANY, None),
+        Event.RECHARGED: Outlet(_COMPANY, None),
+        Event.RECHARGE_KNOWN: Outlet("the same recharge again", "the same recharge again"),
+        Event.RECHARGE_BEYOND: Outlet(_REFUSED, _REFUSED),
+        Event.BUDGETED: Outlet(_COMPANY, None),
+        Event.BUDGET_REFUSED: Outlet(_REFUSED, _REFUSED),
+        Event.BUDGET_STRETCHED: Outlet(_COMPANY, None),
+        Event.COMPANY_TOLD: Outlet("a company moves no points", "a company moves no points"),
+        Event.REGISTERED: Outlet("a registration moves no points", "a registration moves no points"),
+        Event.REGISTRATION_KNOWN: Outlet("the registration is known", "the registration is known"),
+        Event.REGISTRATION_REFUSED: Outlet("the registration is not possible", "the registration is not possible"),
+        Event.MEMBER_CLOSED: Outlet("a closure moves no points", "a closure moves no points"),
+        Event.LEFT_OUT: Outlet("left out by a decision", "left out by a decision"),
     }
 )
 """Every event. A request that a member paid for has that member's balance as its CRM key, so its cause is for those

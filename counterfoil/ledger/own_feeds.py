@@ -3,15 +3,12 @@
 Here: those three. Not here: partners' files (``requests``, ``answers``).
 """
 
-from datetime import date
-from typing import Protocol
-
 import polars as pl
 
 from counterfoil.errors import Code, PermanentError
 from counterfoil.invariants import require
-from counterfoil.ledger import charges, lots, posting
-from counterfoil.ledger.answers import Lookups
+from counterfoil.ledger import charges, lots, posting, promises
+from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import BreakCode, Disposition, Event, ItemKind, MatchPass, Side, State
 from counterfoil.ledger.names import HOUSE, HOUSE_NAME, Names
 from counterfoil.ledger.work import Work
@@ -24,16 +21,7 @@ SOURCES = ("member", "issued")
 """Accounts that a request can be paid from."""
 
 
-class Days(Lookups, Protocol):
-    """What closing a day also asks of the book."""
-
-    def overdue(self, day: date) -> pl.DataFrame: ...
-    def has_posted(self, kind: str) -> bool: ...
-    def feeds_posted_for(self, day: date) -> list[str]: ...
-    def file_breaks(self) -> pl.DataFrame: ...
-
-
-def compose_opening(work: Work, book: Days) -> posting.Changes:
+def compose_opening(work: Work, book: Lookups) -> posting.Changes:
     """Balances and open requests at cut-over, once a programme; the counter-account is ``issued``."""
     if book.has_posted("opening"):
         raise PermanentError(
@@ -82,7 +70,7 @@ def compose_opening(work: Work, book: Days) -> posting.Changes:
     )
 
 
-def compose_rates(work: Work, book: Days) -> posting.Changes:
+def compose_rates(work: Work, book: Lookups) -> posting.Changes:
     """Rates that value points from a day on, and the breaks about money (B05) that they settle."""
     names = Names(book, file_id=work.file_id, unit=work.unit)
     charge, agreed = charges.rejudged(work, book)
@@ -98,9 +86,9 @@ def compose_rates(work: Work, book: Days) -> posting.Changes:
     )
 
 
-def compose_calendar(work: Work, book: Days) -> posting.Changes:
+def compose_calendar(work: Work, book: Lookups) -> posting.Changes:
     """The close of a day: items past their due date turn overdue (B02), missing and held files open B13, files rejected
-    whole open B12, and what is left of lots that end by it goes to breakage."""
+    whole open B12, what is left of lots that end by it goes to breakage, and promises go to people or back."""
     names = Names(book, file_id=work.file_id, unit=work.unit)
     rows = work.accepted.with_columns(file_id=pl.lit(work.file_id), value_date="day")
     require(rows["day"].n_unique() <= 1, "a calendar file closes one day")
@@ -130,16 +118,22 @@ def compose_calendar(work: Work, book: Days) -> posting.Changes:
         at_once=pl.lit(value=False),
     )
     ended = lots.expired(book, names, work)
+    promised = promises.at_close(names, work, book)
     return posting.changes(
         {
             "closed_day": rows,
             "disposition": _plain(rows, pl.lit(Event.DAY_CLOSED.value), work.file_id),
-            "entry": ended.entry,
-            "lot_use": ended.lot_use,
+            "entry": pl.concat([ended.entry, promised.entry]),
+            "settled_key": promised.settled_key,
+            "item_change": promised.item_change,
+            "lot": promised.lots.lot,
+            "lot_use": pl.concat([ended.lot_use, promised.lots.lot_use]),
             **names.rows(),
         },
-        breaking=pl.concat([late, overdue]),
-        drawn_lots=ended.drawn,
+        closed=promised.settled_key.select("item_id"),
+        breaking=pl.concat([late, overdue, promised.breaking]),
+        opened_lots=promised.lots.opened,
+        drawn_lots=pl.concat([ended.drawn, promised.lots.drawn]),
     )
 
 

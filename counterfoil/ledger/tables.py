@@ -79,6 +79,21 @@ TABLES: Final[dict[str, dict[str, type[pl.DataType]]]] = {
         "ours": I64, "theirs": I64, "tolerance": I64, "basis_points": I32, "rate_file": I32, "rate_line": I32,
         "file_id": I32, "line_no": I32,
     },
+    "person": {
+        "partner_id": I32, "member": TEXT, "email": TEXT, "standing": I16, "since": DAY, "file_id": I32, "line_no": I32,
+    },
+    "company_unit": {
+        "partner_id": I32, "unit": I16, "code": TEXT, "name": TEXT, "standing": I16, "since": DAY, "file_id": I32,
+        "line_no": I32,
+    },
+    "budget": {
+        "account_id": I32, "partner_id": I32, "code": TEXT, "department": TEXT, "from_day": DAY, "until_day": DAY,
+        "hard": I16, "alerts": TEXT, "funded": I64, "stretched": I64, "standing": I16, "file_id": I32, "line_no": I32,
+    },
+    "budget_alert": {
+        "account_id": I32, "percent": I16, "used": I64, "funded": I64, "file_id": I32, "line_no": I32,
+    },
+    "promise": {"item_id": I64, "expires": DAY, "file_id": I32, "line_no": I32},
 }
 # fmt: on
 """Every append-only table in the order of the digest; columns in schema order."""
@@ -87,10 +102,11 @@ SINCE: Final[dict[str, int]] = {
     **dict.fromkeys(("item_change", "reversal", "decision", "lot", "lot_use", "merge", "match", "break_state"), 2),
     **dict.fromkeys(("gl_statement", "gl_by_hand"), 3),
     "charge": 4,
+    **dict.fromkeys(("person", "company_unit", "budget", "budget_alert", "promise"), 5),
 }
 """The schema that brought a table; a posting of an earlier one does not seal it."""
 
-BOOK_SCHEMA: Final = 4
+BOOK_SCHEMA: Final = 5
 """The newest schema: which tables a posting's digest covers and in which order their rows lie."""
 
 ORDER: Final[dict[str, tuple[str, ...]]] = {
@@ -118,6 +134,11 @@ ORDER: Final[dict[str, tuple[str, ...]]] = {
     "gl_statement": ("line_no",),
     "gl_by_hand": ("line_no",),
     "charge": ("line_no", "answer_id"),
+    "person": ("line_no",),
+    "company_unit": ("line_no",),
+    "budget": ("line_no",),
+    "budget_alert": ("account_id", "percent"),
+    "promise": ("item_id",),
 }
 """The canonical order of one posting's rows in each table, since schema 2; before, they lay as they were composed."""
 
@@ -131,7 +152,8 @@ OPEN_ITEM: Final[dict[str, type[pl.DataType]]] = {
     "item_id": I64, "side": I16, "kind": I16, "state": I16, "partner_id": I32, "ref": TEXT, "member": TEXT,
     "source_account": I32, "amount": I64, "remaining": I64, "value_date": DAY, "due_date": DAY,
 }  # fmt: skip
-"""The working set: items still open. ``remaining`` is what the item keeps in flight (ours) or in suspense (theirs)."""
+"""The working set: items still open. ``remaining`` is what the item keeps in flight (ours), in suspense (theirs), or
+scheduled or unclaimed (promised)."""
 
 OPEN_LOT: Final[dict[str, type[pl.DataType]]] = {
     "lot_id": I64, "account_id": I32, "remaining": I64, "earned": DAY, "expires": DAY,

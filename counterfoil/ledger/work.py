@@ -40,6 +40,7 @@ class Work:
     chart: Chart
     schema: int
     sender: str
+    payload_sha: str
     former: Former | None = None
 
     @property

@@ -12,8 +12,31 @@ import polars as pl
 from pandera.api.polars.types import PolarsData
 
 from counterfoil.feed import FeedKind
-from counterfoil.schemas.rules import FIRST_DAY, JOURNAL_ID, LAST_DAY, NUMBER_ABS_MAX, Rule
-from counterfoil.schemas.tables import ACTIONS, ACTIVITIES, DAY_STATUSES, ENTRIES, GL_KINDS, OUTCOMES, RAW_BYTES_MAX
+from counterfoil.schemas.rules import (
+    ALERTS,
+    COMPANY,
+    EMAIL,
+    EXPIRY_MONTHS_MAX,
+    FIRST_DAY,
+    JOURNAL_ID,
+    LAST_DAY,
+    NUMBER_ABS_MAX,
+    Rule,
+)
+from counterfoil.schemas.tables import (
+    ACTIONS,
+    ACTIVITIES,
+    BUDGET_CHANGES,
+    BUDGET_LIMITS,
+    DAY_STATUSES,
+    ENTRIES,
+    GL_KINDS,
+    MEMBER_CHANGES,
+    OUTCOMES,
+    RAW_BYTES_MAX,
+    UNIT_CHANGES,
+    UNITS,
+)
 
 CASES_MAX: Final = 100
 """Failing cells kept of one check: with all of 1 M rows failing, unbounded cases cost 5.9 s and 1.4 GB."""
@@ -176,12 +199,20 @@ class Approvals(Records):
 
 
 class Members(Records):
-    """Members merged into others: the account of one goes over to the survivor's, points and all."""
+    """Members registered, changed, closed, or merged into others: then the account of one goes over to the survivor's,
+    points and all. ``email`` is what finds them."""
 
     partner: str = _text()
     member: str = _text()
-    survivor: str = _text()
+    survivor: str = _text(nullable=True)
     value_date: pl.Date = _day()
+    change: str = pa.Field(nullable=True, isin=MEMBER_CHANGES, n_failure_cases=CASES_MAX)
+    email: str = pa.Field(nullable=True, str_matches=EMAIL, n_failure_cases=CASES_MAX)
+
+    @pa.check("survivor", name="merges_have_a_survivor", n_failure_cases=CASES_MAX)
+    def merges_have_a_survivor(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
+        merges = pl.col("change").is_null() | (pl.col("change") == "merge")
+        return data.lazyframe.select(pl.col(data.key).is_not_null() == merges)
 
 
 class GlBalances(Records):
@@ -199,6 +230,58 @@ class GlBalances(Records):
     def by_hand_has_a_reference(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
         by_hand, named = pl.col(data.key) == "by_hand", pl.col("reference").is_not_null()
         return data.lazyframe.select((by_hand == named) & (~by_hand | pl.col("last_journal").is_null()))
+
+
+class Companies(Records):
+    """Companies, their departments and administrators; ``code`` is null for the company itself."""
+
+    unit: str = _one_of(UNITS)
+    change: str = _one_of(UNIT_CHANGES)
+    company: str = _form(COMPANY)
+    code: str = _text(nullable=True)
+    name: str = _text(nullable=True)
+    value_date: pl.Date = _day()
+
+
+class Recharges(Records):
+    """Points that a company has paid for; negative ones take a payment back."""
+
+    company: str = _form(COMPANY)
+    ref: str = _text()
+    points: int = _points()
+    value_date: pl.Date = _day()
+
+
+class Budgets(Records):
+    """Changes of budgets. ``limit`` says whether a budget refuses what is beyond it, or only warns."""
+
+    change: str = _one_of(BUDGET_CHANGES)
+    company: str = _form(COMPANY)
+    budget: str = _text()
+    points: int = _number(least=0)
+    department: str = _text(nullable=True)
+    from_day: pl.Date = _day(nullable=True)
+    until_day: pl.Date = _day(nullable=True)
+    limit: str = pa.Field(nullable=True, isin=BUDGET_LIMITS, n_failure_cases=CASES_MAX)
+    alerts: str = pa.Field(nullable=True, str_matches=ALERTS, n_failure_cases=CASES_MAX)
+    value_date: pl.Date = _day()
+
+
+class BulkUpload(Records):
+    """Points for people of a company; ``send_date`` is null for at once, ``expiry_months`` counts from it."""
+
+    company: str = _form(COMPANY)
+    ref: str = _text(nullable=True)
+    name: str = _text()
+    email: str = _form(EMAIL)
+    points: int = _number(least=1)
+    country_code: str = _text(nullable=True)
+    mobile: str = _text(nullable=True)
+    citation: str = _text(nullable=True)
+    department: str = _text(nullable=True)
+    send_date: pl.Date = _day(nullable=True)
+    expiry_months: int = pa.Field(nullable=True, ge=1, le=EXPIRY_MONTHS_MAX, n_failure_cases=CASES_MAX)
+    campaign: str = _text(nullable=True)
 
 
 class Quarantined(Records):
@@ -234,5 +317,9 @@ MODELS: Final[dict[FeedKind, type[Table]]] = {
     FeedKind.APPROVALS: Approvals,
     FeedKind.MEMBERS: Members,
     FeedKind.GL_BALANCES: GlBalances,
+    FeedKind.COMPANIES: Companies,
+    FeedKind.RECHARGES: Recharges,
+    FeedKind.BUDGETS: Budgets,
+    FeedKind.BULK_UPLOAD: BulkUpload,
 }
 """The accepted rows of each kind."""

@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.feed import FeedKind
+from counterfoil.feed import Feed, FeedKind
 from counterfoil.invariants import require
 
 
@@ -52,6 +52,8 @@ class Rule(StrEnum):
     DATE_RANGE = "DATE_RANGE", "a date lies outside the years that can be meant"
     OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN", "an outcome code is not in the layout"
     CODE_UNKNOWN = "CODE_UNKNOWN", "a coded value is not in the layout"
+    EMAIL_LOOKALIKE = "EMAIL_LOOKALIKE", "the domain of an e-mail address only looks like another one"
+    EMAIL_INVALID = "EMAIL_INVALID", "an e-mail address is not written as one"
 
 
 NUMBER_ABS_MAX: Final = 10**15
@@ -77,13 +79,31 @@ class Check:
     fails: pl.Expr
 
 
-def kind_checks(kind: FeedKind, fields: dict[str, str]) -> tuple[Check, ...]:
+EMAIL: Final = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}$"
+"""An address as mail servers take it without extensions: RFC 5321 and 5322, without quoted parts and comments."""
+
+ALERTS: Final = "^[1-9][0-9]{0,2}(;[1-9][0-9]{0,2})*$"
+"""Per cents of a budget, apart by semicolons."""
+
+EXPIRY_MONTHS_MAX: Final = 120
+
+COMPANY: Final = "^[a-z][a-z0-9_]*$"
+"""A company's name, written as a partner's."""
+
+BUDGET_TERMS: Final = ("from_day", "until_day", "limit")
+"""What creating a budget must say."""
+
+_LOOKS: Final = {"rn": "m", "vv": "w", "cl": "d", "0": "o", "1": "l", "i": "l", "5": "s", "-": "", "_": ""}
+"""What is taken for something else at a glance."""
+
+
+def kind_checks(feed: Feed, fields: dict[str, str]) -> tuple[Check, ...]:
     """What every layout of a kind must hold, over canonical columns; ``fields`` names the layout's field of each."""
 
     def check(rule: Rule, column: str, fails: pl.Expr) -> Check:
         return Check(rule, fields.get(column), fails)
 
-    match kind:
+    match feed.kind:
         case FeedKind.REQUESTS | FeedKind.ACTIVITY:
             return (check(Rule.POINTS_ZERO, "points", pl.col("points") == 0),)
         case FeedKind.OPENING:
@@ -116,8 +136,71 @@ def kind_checks(kind: FeedKind, fields: dict[str, str]) -> tuple[Check, ...]:
                 check(Rule.NOT_BLANK, "last_journal", by_hand & pl.col("last_journal").is_not_null()),
                 check(Rule.TEXT_INVALID, "last_journal", ~pl.col("last_journal").str.contains(JOURNAL_ID)),
             )
-        case FeedKind.HANDBACK | FeedKind.DECISIONS | FeedKind.MEMBERS:
+        case FeedKind.MEMBERS:
+            change = pl.col("change")
+            merges, named = change.is_null() | (change == "merge"), change.is_in(["register", "update"])
+            return (
+                check(Rule.FIELD_MISSING, "survivor", merges & pl.col("survivor").is_null()),
+                check(Rule.NOT_BLANK, "survivor", ~merges & pl.col("survivor").is_not_null()),
+                check(Rule.FIELD_MISSING, "email", named.fill_null(value=False) & pl.col("email").is_null()),
+                check(Rule.EMAIL_INVALID, "email", ~pl.col("email").str.contains(EMAIL)),
+            )
+        case FeedKind.COMPANIES:
+            administrator = pl.col("unit") == "administrator"
+            return (
+                check(Rule.FIELD_MISSING, "code", (pl.col("unit") != "company") & pl.col("code").is_null()),
+                check(Rule.NOT_BLANK, "code", (pl.col("unit") == "company") & pl.col("code").is_not_null()),
+                check(Rule.EMAIL_INVALID, "code", administrator & ~pl.col("code").str.contains(EMAIL)),
+                check(Rule.TEXT_INVALID, "company", ~pl.col("company").str.contains(COMPANY)),
+            )
+        case FeedKind.RECHARGES:
+            return (
+                check(Rule.POINTS_ZERO, "points", pl.col("points") == 0),
+                check(Rule.TEXT_INVALID, "company", ~pl.col("company").str.contains(COMPANY)),
+            )
+        case FeedKind.BUDGETS:
+            create, close = pl.col("change") == "create", pl.col("change") == "close"
+            return (
+                *(check(Rule.FIELD_MISSING, name, create & pl.col(name).is_null()) for name in BUDGET_TERMS),
+                check(Rule.DATE_RANGE, "until_day", pl.col("until_day") < pl.col("from_day")),
+                check(Rule.TEXT_INVALID, "alerts", ~pl.col("alerts").str.contains(ALERTS)),
+                check(
+                    Rule.NUMBER_RANGE,
+                    "points",
+                    pl.when(close).then(pl.col("points") != 0).otherwise(pl.col("points") < 0),
+                ),
+                check(Rule.TEXT_INVALID, "company", ~pl.col("company").str.contains(COMPANY)),
+            )
+        case FeedKind.BULK_UPLOAD:
+            domain = pl.col("email").str.to_lowercase().str.extract("@(.*)$")
+            return (
+                check(Rule.POINTS_ZERO, "points", pl.col("points") == 0),
+                check(Rule.NUMBER_RANGE, "points", pl.col("points") < 0),
+                check(Rule.EMAIL_LOOKALIKE, "email", _lookalike(domain, feed.own_domains)),
+                check(Rule.EMAIL_INVALID, "email", ~pl.col("email").str.contains(EMAIL)),
+                check(
+                    Rule.FIELD_MISSING,
+                    "country_code",
+                    pl.col("mobile").is_not_null() & pl.col("country_code").is_null(),
+                ),
+                check(Rule.TEXT_INVALID, "country_code", ~pl.col("country_code").str.contains(r"^\+?[1-9][0-9]{0,2}$")),
+                check(Rule.TEXT_INVALID, "mobile", ~pl.col("mobile").str.contains(r"^[0-9][0-9 -]{3,18}[0-9]$")),
+                check(Rule.NUMBER_RANGE, "expiry_months", ~pl.col("expiry_months").is_between(1, EXPIRY_MONTHS_MAX)),
+                check(Rule.TEXT_INVALID, "company", ~pl.col("company").str.contains(COMPANY)),
+            )
+        case FeedKind.HANDBACK | FeedKind.DECISIONS:
             return ()
+
+
+def _lookalike(domain: pl.Expr, own: Sequence[str]) -> pl.Expr:
+    """Whether a domain has letters beyond a to z, among which are many twins, or reads like one of the company's own
+    and is another."""
+    strange = domain.str.contains(r"[^\x00-\x7f]") | domain.str.contains(r"(^|\.)xn--")
+    if not own:
+        return strange
+    glance = domain.str.replace_many(list(_LOOKS), list(_LOOKS.values()))
+    looks = pl.Series(list(own)).str.replace_many(list(_LOOKS), list(_LOOKS.values()))
+    return strange | (glance.is_in(looks.implode()) & ~domain.is_in(list(own)))
 
 
 def route(rows: pl.DataFrame, suspect: pl.Series, checks: Sequence[Check]) -> tuple[pl.Series, pl.DataFrame]:

@@ -104,6 +104,8 @@ ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
                 "member": pl.String,
                 "survivor": pl.String,
                 "value_date": pl.Date,
+                "change": pl.String,
+                "email": pl.String,
             }
         ),
         FeedKind.GL_BALANCES: MappingProxyType(
@@ -116,6 +118,58 @@ ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
                 "minor": pl.Int64,
                 "last_journal": pl.String,
                 "reference": pl.String,
+            }
+        ),
+        FeedKind.COMPANIES: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "unit": pl.String,
+                "change": pl.String,
+                "company": pl.String,
+                "code": pl.String,
+                "name": pl.String,
+                "value_date": pl.Date,
+            }
+        ),
+        FeedKind.RECHARGES: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "company": pl.String,
+                "ref": pl.String,
+                "points": pl.Int64,
+                "value_date": pl.Date,
+            }
+        ),
+        FeedKind.BUDGETS: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "change": pl.String,
+                "company": pl.String,
+                "budget": pl.String,
+                "points": pl.Int64,
+                "department": pl.String,
+                "from_day": pl.Date,
+                "until_day": pl.Date,
+                "limit": pl.String,
+                "alerts": pl.String,
+                "value_date": pl.Date,
+            }
+        ),
+        FeedKind.BULK_UPLOAD: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "company": pl.String,
+                "ref": pl.String,
+                "name": pl.String,
+                "email": pl.String,
+                "points": pl.Int64,
+                "country_code": pl.String,
+                "mobile": pl.String,
+                "citation": pl.String,
+                "department": pl.String,
+                "send_date": pl.Date,
+                "expiry_months": pl.Int64,
+                "campaign": pl.String,
             }
         ),
     }
@@ -132,8 +186,23 @@ NULLABLE: Final[Mapping[FeedKind, frozenset[str]]] = MappingProxyType(
         FeedKind.RATES: frozenset(),
         FeedKind.DECISIONS: frozenset({"ref", "owner", "until"}),
         FeedKind.APPROVALS: frozenset(),
-        FeedKind.MEMBERS: frozenset(),
+        FeedKind.MEMBERS: frozenset({"survivor", "change", "email"}),
         FeedKind.GL_BALANCES: frozenset({"last_journal", "reference"}),
+        FeedKind.COMPANIES: frozenset({"code", "name"}),
+        FeedKind.RECHARGES: frozenset(),
+        FeedKind.BUDGETS: frozenset({"department", "from_day", "until_day", "limit", "alerts"}),
+        FeedKind.BULK_UPLOAD: frozenset(
+            {
+                "ref",
+                "country_code",
+                "mobile",
+                "citation",
+                "department",
+                "send_date",
+                "expiry_months",
+                "campaign",
+            }
+        ),
     }
 )
 """Columns of accepted rows that may be null."""
@@ -143,6 +212,7 @@ ADDED_LATER: Final[Mapping[FeedKind, tuple[str, ...]]] = MappingProxyType(
         FeedKind.OPENING: ("expires",),
         FeedKind.HANDBACK: ("money", "record_type"),
         FeedKind.REQUESTS: ("record_type",),
+        FeedKind.MEMBERS: ("change", "email"),
     }
 )
 """Columns that the first tables of a kind did not have. A file that leaves them blank says no more than one of then."""
@@ -183,8 +253,16 @@ ACTIONS: Final = (
     "assign",
     "wait",
     "decline",
+    "cancel",
+    "leave_out",
 )
 """What a row of a decisions file may ask for; see the how-to on decisions."""
+MEMBER_CHANGES: Final = ("register", "update", "close", "merge")
+"""What a row of a members file tells; a row that does not say is a merge."""
+UNITS: Final = ("company", "department", "administrator")
+UNIT_CHANGES: Final = ("open", "close")
+BUDGET_CHANGES: Final = ("create", "top_up", "cut", "close")
+BUDGET_LIMITS: Final = ("hard", "warn")
 DAY_STATUSES: Final = ("received", "empty", "missing", "held", "rejected", "not_due")
 
 CLOSED_SETS: Final[Mapping[tuple[FeedKind, str], tuple[str, ...]]] = MappingProxyType(
@@ -195,6 +273,11 @@ CLOSED_SETS: Final[Mapping[tuple[FeedKind, str], tuple[str, ...]]] = MappingProx
         (FeedKind.CALENDAR, "status"): DAY_STATUSES,
         (FeedKind.DECISIONS, "action"): ACTIONS,
         (FeedKind.GL_BALANCES, "kind"): GL_KINDS,
+        (FeedKind.MEMBERS, "change"): MEMBER_CHANGES,
+        (FeedKind.COMPANIES, "unit"): UNITS,
+        (FeedKind.COMPANIES, "change"): UNIT_CHANGES,
+        (FeedKind.BUDGETS, "change"): BUDGET_CHANGES,
+        (FeedKind.BUDGETS, "limit"): BUDGET_LIMITS,
     }
 )
 """Columns whose values come from a fixed list."""

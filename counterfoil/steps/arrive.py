@@ -49,6 +49,9 @@ OWN_KINDS: Final = {
     FeedKind.DECISIONS,
     FeedKind.APPROVALS,
     FeedKind.MEMBERS,
+    FeedKind.COMPANIES,
+    FeedKind.RECHARGES,
+    FeedKind.BUDGETS,
 }
 """Feeds of the programme itself: their dates may lie as far back as the programme goes."""
 
@@ -302,7 +305,7 @@ def _record(
         said = desk.reader.inspect(feed, name=payload.name, payload=path)
         marks = counted_on(feed, said, desk.index.highest_sequence(feed.feed, said.epoch))
         day = business_date(marks, feed, received_at)
-        identity = identity_text(feed, marks, payload.sha, day)
+        identity = identity_text(feed, marks, name=payload.name, payload_sha=payload.sha, day=day)
         refusal = _far(feed, day, received_at)
         prove_declared(desk, feed, payload.name, path, payload.said.declared)
     except PermanentError as error:

@@ -22,8 +22,9 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done and how much there is."""
 
 
-PARTNER_KINDS = (FeedKind.ACTIVITY, FeedKind.REQUESTS, FeedKind.HANDBACK)
-"""What partners send, in the order in which one night posts it: an answer then finds the request of its own day."""
+PARTNER_KINDS = (FeedKind.BULK_UPLOAD, FeedKind.ACTIVITY, FeedKind.REQUESTS, FeedKind.HANDBACK)
+"""What partners and companies send, in the order in which one night posts it: points can be spent on the day they
+come, and an answer finds the request of its own day."""
 
 
 def in_order(feeds: Sequence[Feed], kinds: Sequence[FeedKind]) -> list[Feed]:

@@ -28,6 +28,8 @@ HELD_CODES = {
     Code.BUSINESS_DATE_FAR,
     Code.SEQUENCE_GAP,
     Code.APPROVAL_NEEDED,
+    Code.COMPANY_UNKNOWN,
+    Code.POINTS_SHORT,
 }
 """Faults of a file that a person may decide on."""
 
@@ -40,6 +42,7 @@ REJECTED_CODES = {
     Code.FILE_TOO_LARGE,
     Code.DECISION_UNFIT,
     Code.FILE_DISCARDED,
+    Code.FILE_NAME_USED,
 }
 """Faults of a file that only a new file mends. Any other error is not the file's and stops the feed."""
 
@@ -165,6 +168,7 @@ def _settled(
     feed = feed_of(desk, delivery)
     released = delivery.payload_sha in permits.released
     _require_wanted(feed, delivery, permits)
+    _require_new_name(feed, delivery, judgement)
     why = _held(feed, delivery, judgement, released=released)
     if why is not None:
         return _conclude(desk, delivery.order, OutcomeState.HELD, code=why[0], message=why[1])
@@ -191,6 +195,18 @@ def _require_wanted(feed: Feed, delivery: Delivery, permits: Permits) -> None:
             found="a decision that this file does not count",
             expected="files that count",
             remedy="Nothing is left to do; a later release of the same bytes would let them post",
+        )
+
+
+def _require_new_name(feed: Feed, delivery: Delivery, judgement: Judgement) -> None:
+    """Raise FILE_NAME_USED where a name counts once, and other content was posted under it."""
+    if feed.identity.by == "name" and judgement.verdict is Verdict.CORRECTION:
+        raise PermanentError(
+            Code.FILE_NAME_USED,
+            f"{feed.key} {delivery.name!r}",
+            found=f"the name of delivery {judgement.other}, which was posted, on other content",
+            expected="a name of its own for each file",
+            remedy="Send what is new in it as a file with another name; nothing of this one was posted",
         )
 
 

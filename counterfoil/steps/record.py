@@ -229,6 +229,7 @@ def _posted(
         chart=in_force.rulebook.chart,
         schema=record.book_schema,
         sender=record.sender,
+        payload_sha=record.payload_sha,
         former=former_of(desk, book, record.feed, record.identity) if corrects else None,
     )
     return book.post(

@@ -105,7 +105,7 @@ def _delivery(desk: Desk, written: Written, parsed: Parsed) -> Delivery:
         epoch=parsed.marks.epoch,
         sequence=parsed.marks.sequence,
         empty=parsed.marks.empty,
-        identity=identity_text(feed, parsed.marks, sha, written.day),
+        identity=identity_text(feed, parsed.marks, name=written.name, payload_sha=sha, day=written.day),
         received_at=desk.now(),
         sender=desk.settings.actor,
         order=0,

@@ -138,6 +138,7 @@ def posted(writer: Writer, feed: str, parsed: Parsed, rulebook: Rulebook, make_f
     work = Work(
         feed=contract, accepted=parsed.accepted, file_id=1, business_date=MONDAY, on_day=MONDAY,
         policy=ProgrammeSettings(), rules=rulebook.rules, chart=rulebook.chart, schema=BOOK_SCHEMA, sender="test",
+        payload_sha="0" * 64,
     )  # fmt: skip
     writer.post(
         Entitled(

@@ -110,6 +110,10 @@ def in_shape(kind: FeedKind, rows: Iterable[Row] | pl.DataFrame, day: date) -> p
         FeedKind.RATES: {"basis": "programme", "currency": "EUR", "per_points": 100, "effective_from": day},
         FeedKind.MEMBERS: {"partner": "p", "value_date": day},
         FeedKind.DECISIONS: {"points": 0, "reason": "agreed"},
+        FeedKind.COMPANIES: {"unit": "company", "change": "open", "company": "acme", "value_date": day},
+        FeedKind.RECHARGES: {"company": "acme", "value_date": day},
+        FeedKind.BUDGETS: {"company": "acme", "points": 0, "value_date": day},
+        FeedKind.BULK_UPLOAD: {"company": "acme", "name": "Ada Lindqvist"},
     }
     filled = [{"line_no": number} | ordinary[kind] | dict(row) for number, row in enumerate(rows, start=2)]
     return pl.DataFrame(filled, schema=dict(ACCEPTED[kind]))

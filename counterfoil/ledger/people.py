@@ -1,0 +1,102 @@
+"""Who is a member of which company, by the address that finds them: what registrations do to the book.
+
+Here: registrations, changes of address and closures that a members file tells, and the points that wait for whoever
+registers. Not here: which of them can be done (``reconcile.registrations``), or merges (``members``).
+"""
+
+import polars as pl
+
+from counterfoil.ledger import posting, promises
+from counterfoil.ledger.companies import stated
+from counterfoil.ledger.lookups import Lookups
+from counterfoil.ledger.members import MERGES, shown
+from counterfoil.ledger.model import BreakCode, Event, Standing
+from counterfoil.ledger.names import Names
+from counterfoil.ledger.work import Work
+from counterfoil.reconcile import breaks, registrations
+
+
+def compose(work: Work, book: Lookups) -> posting.Changes:
+    """The changes of the rows of one members file that are no merges."""
+    names = Names(book, file_id=work.file_id, unit=work.unit)
+    rows = work.accepted.filter(~MERGES).with_columns(pl.col("email").str.to_lowercase())
+    ids = {partner: names.partner(partner) for partner in rows["partner"].unique().sort()}
+    told = registrations.judged(
+        rows.with_columns(partner_id=pl.col("partner").replace_strict(ids, default=None, return_dtype=pl.Int32)),
+        _known(book, rows),
+    )
+    registered = told.filter(pl.col("event") == Event.REGISTERED.value)
+    claimed = promises.claimed(registered, names, work, book)
+    done = told.filter(pl.col("event").is_in([Event.REGISTERED.value, Event.MEMBER_CLOSED.value]))
+    return posting.changes(
+        {
+            "person": done.with_columns(
+                email="of_email",
+                standing=pl.when(pl.col("change") == "close")
+                .then(Standing.CLOSED.value)
+                .otherwise(Standing.OPEN.value),
+                since="value_date",
+                file_id=pl.lit(work.file_id),
+            ),
+            "disposition": stated(told, work.file_id),
+            "entry": claimed.entry,
+            "settled_key": claimed.settled_key,
+            "lot": claimed.lots.lot,
+            "lot_use": claimed.lots.lot_use,
+            **names.rows(),
+        },
+        closed=claimed.settled_key.select("item_id"),
+        breaking=_refused(told),
+        opened_lots=claimed.lots.opened,
+        drawn_lots=claimed.lots.drawn,
+    )
+
+
+def found(book: Lookups, emails: pl.Series) -> pl.DataFrame:
+    """``distributing.PERSONS`` with one of these addresses (lower case): whoever is open, else the newest."""
+    return book.frame(
+        f"""WITH touched AS (
+                SELECT DISTINCT p.partner_id, p.member FROM book.person p SEMI JOIN wanted w ON w.email = p.email
+            )
+            SELECT partner_id, member, email, standing FROM (
+                SELECT p.*, row_number() OVER (PARTITION BY p.partner_id, p.email
+                                               ORDER BY p.standing, p.file_id DESC, p.line_no DESC) AS place
+                FROM ({_newest("touched")}) p SEMI JOIN wanted w ON w.email = p.email
+            ) WHERE place = 1 ORDER BY partner_id, email""",
+        wanted=pl.DataFrame({"email": emails.unique()}, schema={"email": pl.String}),
+    )
+
+
+def _known(book: Lookups, rows: pl.DataFrame) -> pl.DataFrame:
+    """People who have one of the addresses, or are one of the members, of the rows."""
+    return book.frame(
+        f"""WITH touched AS (
+                SELECT p.partner_id, p.member FROM book.person p SEMI JOIN told t ON t.email = p.email
+                UNION SELECT p.partner_id, p.member FROM book.person p JOIN book.partner c USING (partner_id)
+                SEMI JOIN told t ON t.member = p.member AND t.partner = c.partner
+            )
+            SELECT partner_id, member, email, standing FROM ({_newest("touched")}) ORDER BY partner_id, member""",
+        told=rows.select("partner", "member", "email"),
+    )
+
+
+def _newest(members: str) -> str:
+    """A query for the newest row of each person of a table of partner_id, member."""
+    return f"""SELECT * EXCLUDE (age) FROM (
+            SELECT p.*, row_number() OVER (PARTITION BY p.partner_id, p.member
+                                           ORDER BY p.file_id DESC, p.line_no DESC) AS age
+            FROM book.person p SEMI JOIN {members} t ON t.partner_id = p.partner_id AND t.member = p.member
+        ) WHERE age = 1"""
+
+
+def _refused(told: pl.DataFrame) -> pl.DataFrame:
+    """A break (B10) for each registration that a person must look at; its subject shows what people see of a number."""
+    return breaks.opening(
+        told.filter(pl.col("event") == Event.REGISTRATION_REFUSED.value).with_columns(shown=shown("member")),
+        line_no="line_no",
+        code=pl.lit(BreakCode.OTHER_ACCOUNT.value),
+        subject="shown",
+        value_date="value_date",
+        partner_id="partner_id",
+        at_once=pl.lit(value=False),
+    )
