@@ -126,10 +126,14 @@ class Term:
 
 @dataclass(frozen=True)
 class Terms:
-    """A layout in its partner's terms: its columns by ours, and the code of each outcome that has just one."""
+    """A layout in its partner's terms: its columns by ours, and the code of each outcome that has just one.
+
+    ``sheet``: of a workbook, the one that holds the records.
+    """
 
     columns: Mapping[str, Term]
     outcomes: Mapping[str, str]
+    sheet: str | None = None
 
 
 Span = tuple[int, int]

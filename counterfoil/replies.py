@@ -15,10 +15,11 @@ from pydantic import Field, model_validator
 from counterfoil.contract import Contract
 
 FACTS: Final = (
-    "name", "stem", "suffix", "date", "sequence", "next", "order", "status", "code", "message", "records", "accepted",
-    "rejected", "points", "rejected_points",
+    "name", "stem", "suffix", "date", "sequence", "next", "order", "attempt", "status", "code", "message", "detail",
+    "records", "accepted", "rejected", "points", "rejected_points",
 )  # fmt: skip
-"""What is said of the file as a whole, by the names that templates use. ``next`` is the number expected next."""
+"""What is said of the file as a whole, by the names that templates use. ``next`` is the number expected next,
+``attempt`` how often it was tried, ``detail`` all that is known of a fault."""
 
 ROWS: Final = {
     "line": pl.Int64,
@@ -30,7 +31,8 @@ ROWS: Final = {
     "field": pl.String,
     "raw": pl.String,
 }
-"""What is said of a record. ``code`` is the partner's; ``ref`` and ``member`` are blank where it was not taken."""
+"""What is said of a record. ``code`` is the partner's; ``ref`` and ``member`` are blank where it could not be read. Of
+a bulk upload ``member`` is the recipient's address."""
 
 _PLACE: Final = re.compile(r"\{(\w+)(?::([<>0])(\d{1,4}))?\}")
 _BREAKS: Final = r"[\x00-\x1f\x7f\u2028\u2029]"
@@ -46,6 +48,8 @@ class Status(StrEnum):
     """Nothing of it counts; it is to be sent again."""
     DUPLICATE = "duplicate"
     """It had been sent before."""
+    WAITS = "waits"
+    """Nothing of it counts yet: the company's balance does not cover it."""
 
 
 class Reply(Contract):
@@ -64,6 +68,8 @@ class Reply(Contract):
     """Its name, by which the partner knows which file it answers."""
     failed_name: str | None = None
     """Its name where the whole file failed, for partners who want the same name again then."""
+    waits_name: str | None = None
+    """Its name where a bulk upload waits for cover; without one nothing is said until it is posted."""
     encoding: Literal["utf-8", "latin-1", "cp1252"] = "utf-8"
     line_end: Literal["lf", "crlf"] = "lf"
     escape: Literal["none", "csv", "xml"] = "none"
@@ -80,7 +86,7 @@ class Reply(Contract):
     @model_validator(mode="after")
     def _names_are_known(self) -> "Reply":
         keys = {
-            "name": (self.name, self.failed_name or ""),
+            "name": (self.name, self.failed_name or "", self.waits_name or ""),
             "header": self.header,
             "row": (self.row or "",),
             "trailer": self.trailer,
@@ -100,12 +106,15 @@ class Reply(Contract):
 
     def wanted(self, status: Status) -> bool:
         """Whether a file of which this became is answered."""
+        if status is Status.WAITS:
+            return self.waits_name is not None
         return self.when == "always" or status in (Status.PARTLY, Status.FAILED)
 
 
 def file_name(reply: Reply, facts: Mapping[str, str], status: Status) -> str:
     """The name of an answer."""
-    template = reply.failed_name if status is Status.FAILED and reply.failed_name else reply.name
+    named = {Status.FAILED: reply.failed_name, Status.WAITS: reply.waits_name}
+    template = named.get(status) or reply.name
     return _lines(template, pl.DataFrame([facts]), lambda name, _: _text(name))[0]
 
 

@@ -7,6 +7,7 @@ from counterfoil.protocols import Term, Terms
 from parsers.dates import DATE_FORMATS
 from parsers.fields import CodeField, DateField, FieldSpec, TextField
 from parsers.layout import Layout
+from parsers.layout_shapes import Xlsx
 
 
 def terms(layout: Layout) -> Terms:
@@ -23,6 +24,7 @@ def terms(layout: Layout) -> Terms:
     return Terms(
         columns={column: _term(field, spec) for column, (field, spec) in named.items()},
         outcomes={meaning: code for code, meaning in codes.items() if meant.count(meaning) == 1},
+        sheet=layout.shape.sheet if isinstance(layout.shape, Xlsx) else None,
     )
 
 

@@ -189,11 +189,13 @@ class OutputIndex:
         self._db.execute_all(_INSERT_JOURNAL, [record_fields(journal) for journal in self._store.journals()])
 
     def unanswered(self, feed: str) -> list[tuple[Delivery, int]]:
-        """Deliveries of a feed of which it is certain what became, and that were not answered since; with the number
-        of that outcome, 0 where it was certain on arrival. In order."""
+        """Deliveries of a feed of which it is certain what became, or that wait for cover, and that were not answered
+        since; with the number of that outcome, 0 where it was certain on arrival. In order."""
         rows = self._db.rows(
             """SELECT d.*, coalesce(s.k, 0) AS k FROM standing s JOIN deliveries d ON d."order" = s."order"
             WHERE s.feed = :feed AND (s.state IN ('posted', 'rejected', 'replay')
+                                      OR EXISTS (SELECT 1 FROM outcomes o WHERE o."order" = s."order" AND o.k = s.k
+                                                 AND o.state = 'held' AND o.code = 'POINTS_SHORT')
                                       OR (s.state IS NULL AND s.verdict IN ('rejected', 'replay')))
                 AND NOT EXISTS (SELECT 1 FROM replies r WHERE r."order" = s."order" AND r.k = coalesce(s.k, 0))
             ORDER BY s."order" """,

@@ -98,8 +98,7 @@ def _rows(made: pl.DataFrame, work: Work) -> pl.DataFrame:
         "department", "from_day", "until_day", hard=(pl.col("limit") == "hard").cast(pl.Int16), alerts=pl.col("alerts")
     )
     first = pl.when(pl.col("was_terms").is_null()).then(created).otherwise("was_terms")
-    # A close takes what is left, which is no less funded for that.
-    given = pl.when(pl.col("change") == "close").then(0).otherwise("moved").sum().over("account_id")
+    given = pl.col("moved").sum().over("account_id")
     return (
         made.with_columns(
             terms=first.first().over("account_id"),

@@ -254,6 +254,35 @@ _CHARGES: Final = (
     ),
 )
 
+_PROMISES: Final = (
+    _Rule(
+        "balance",
+        "balance",
+        "a company that owes points",
+        "balances, budgets and promises of 0 and more",
+        """SELECT CAST(NULL AS BIGINT) AS n, CAST(NULL AS BIGINT) AS line, concat('account_id ', b.account_id) AS row
+           FROM book.balance b JOIN book.account a ON a.account_id = b.account_id
+           WHERE a.kind IN ('company', 'budget', 'scheduled', 'unclaimed') AND b.balance < 0""",
+    ),
+    _Rule(
+        "open_item",
+        "balance",
+        "points kept aside that no promise waits for",
+        "scheduled and unclaimed points = those of the promises that wait",
+        f"""WITH kept AS (
+                SELECT a.partner_id, a.kind, b.balance FROM book.balance b JOIN book.account a USING (account_id)
+                WHERE a.kind IN ('scheduled', 'unclaimed')
+            ), waiting AS (
+                SELECT partner_id, CASE state WHEN {State.SCHEDULED:d} THEN 'scheduled' ELSE 'unclaimed' END AS kind,
+                       sum(remaining) AS waits
+                FROM book.open_item WHERE side = {Side.PROMISED:d} AND kind = {ItemKind.DISTRIBUTION:d} GROUP BY ALL
+            )
+            SELECT CAST(NULL AS BIGINT) AS n, CAST(NULL AS BIGINT) AS line, concat('partner_id ', partner_id) AS row
+            FROM kept FULL JOIN waiting USING (partner_id, kind)
+            WHERE coalesce(balance, 0) <> coalesce(waits, 0)""",
+    ),
+)
+
 # What migration 0002 told of postings of schema 1, whose digests do not cover it.
 _TOLD_SINCE: Final = f"""
     SELECT d.item_id, CAST({State.HELD:d} AS SMALLINT) AS state, {unsigned("i.amount")} AS remaining,
@@ -331,7 +360,7 @@ _WORKING_SETS: Final = (
     ),
 )
 
-RULES: Final = (*_ENTRIES, *_RECORDS, *_LOTS, *_BREAKS, *_STATEMENTS, *_CHARGES, *_WORKING_SETS)
+RULES: Final = (*_ENTRIES, *_RECORDS, *_LOTS, *_BREAKS, *_STATEMENTS, *_CHARGES, *_PROMISES, *_WORKING_SETS)
 
 
 def contradictions(book: Lookups, say: Callable[[int, int], None]) -> Iterator[Finding]:

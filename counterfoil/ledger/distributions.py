@@ -29,7 +29,7 @@ from counterfoil.ledger.names import Names
 from counterfoil.ledger.tables import TABLES
 from counterfoil.ledger.work import Work, month_of
 from counterfoil.reconcile import breaks, budgeting, distributing
-from counterfoil.reconcile.distributing import PAYS, Shortage
+from counterfoil.reconcile.distributing import PAYS, Reason, Shortage
 
 HASH_NAMED: Final = 48
 """Digits of a file's hash by which a decision to leave a row out names it, before a colon and the line."""
@@ -47,6 +47,38 @@ _DISPOSITIONS: Final = {
 }
 _STRETCHING: Final = 1
 """What a company adds to a budget is not what a row itself books."""
+
+
+RESULTS: Final = {"line": pl.Int64, "code": pl.String, "text": pl.String, "refused": pl.Boolean}
+"""What became of each row of a posted file, as its company reads it."""
+
+_WORDS: Final = {
+    Event.DISTRIBUTED: ("sent", "the points are on the recipient's account"),
+    Event.DISTRIBUTED_UNCLAIMED: ("to_register", "the points wait until the recipient has registered"),
+    Event.SCHEDULED: ("scheduled", "the points are sent on their day"),
+    Event.DISTRIBUTION_KNOWN: ("repeated", "the same row came before; it was not paid twice"),
+    Event.LEFT_OUT: ("left_out", "left out by a decision"),
+}
+_REASONS: Final = {
+    Reason.OTHER_COMPANY: "the recipient is registered with another company",
+    Reason.MEMBER_CLOSED: "the recipient's membership has ended",
+    Reason.DEPARTMENT_UNKNOWN: "the company has no such department",
+    Reason.REFERENCE_USED: "the reference stands on another distribution",
+}
+
+
+def results(book: Lookups, n: int) -> pl.DataFrame:
+    """RESULTS of a posted bulk upload, by line."""
+    found = book.frame(
+        f"""SELECT CAST(d.line_no AS BIGINT) AS line, d.event, r.reason
+            FROM book.disposition d LEFT JOIN book.reason r ON r.reason_id = d.reason_id
+            WHERE d.file_id = {n} ORDER BY d.line_no"""
+    )
+    codes = {event.value: code for event, (code, _) in _WORDS.items()}
+    texts = dict(_WORDS.values()) | {str(reason): text for reason, text in _REASONS.items()}
+    code = pl.coalesce("reason", pl.col("event").replace_strict(codes, default=None, return_dtype=pl.String))
+    named = found.select("line", code=code, refused=~pl.col("event").is_in(PAYS))
+    return named.with_columns(text=pl.col("code").replace_strict(texts, return_dtype=pl.String)).select(*RESULTS)
 
 
 def compose(work: Work, book: Lookups) -> posting.Changes:

@@ -8,7 +8,6 @@ import polars as pl
 
 from counterfoil.ledger.model import Event, Standing
 
-
 _ME = pl.concat_str("partner_id", pl.lit(":"), "member")
 """Who somebody is: members' numbers are their company's own."""
 

@@ -17,9 +17,10 @@ from counterfoil.errors import Code, UsageError
 from counterfoil.feed import Feed, FeedKind
 from counterfoil.files import sha256_bytes
 from counterfoil.landing.records import Delivery, Outcome
+from counterfoil.ledger.distributions import HASH_NAMED
 from counterfoil.steps.arrive import land_own
 from counterfoil.steps.desk import Desk
-from counterfoil.steps.post import gross_points, read, settle
+from counterfoil.steps.post import feed_of, gross_points, read, settle
 
 COLUMNS: Final[Mapping[FeedKind, tuple[str, ...]]] = {
     FeedKind.DECISIONS: ("action", "subject", "ref", "points", "reason", "decided_at", "owner", "until"),
@@ -115,6 +116,26 @@ def held_file(desk: Desk, prefix: str) -> Delivery:
 def released_points(desk: Desk, delivery: Delivery) -> int:
     """The points that whoever releases a held file answers for."""
     return gross_points(read(desk, delivery))
+
+
+def left_out(desk: Desk, delivery: Delivery, lines: Sequence[int]) -> list[dict[str, object]]:
+    """What decides to leave lines out of a held bulk upload; NOTHING_FOUND for one that it does not have."""
+    if not lines:
+        return []
+    points = {}
+    if feed_of(desk, delivery).kind is FeedKind.BULK_UPLOAD:
+        points = dict(read(desk, delivery).accepted.select("line_no", "points").iter_rows())
+    unknown = sorted(set(lines) - set(points))
+    if unknown:
+        raise UsageError(
+            Code.NOTHING_FOUND,
+            f"--without {unknown[0]}",
+            found="no readable line of a bulk upload",
+            expected="lines of the held file as its message counts them",
+            remedy="See counterfoil held",
+        )
+    name = delivery.payload_sha[:HASH_NAMED]
+    return [{"action": "leave_out", "subject": f"{name}:{line}", "points": points[line]} for line in sorted(set(lines))]
 
 
 def _require_reason(reason: str) -> None:

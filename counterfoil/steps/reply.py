@@ -13,10 +13,11 @@ from pathlib import PurePosixPath
 import polars as pl
 
 from counterfoil.errors import Code, PermanentError
-from counterfoil.feed import Feed
+from counterfoil.feed import Feed, FeedKind
 from counterfoil.files import sha256_bytes
 from counterfoil.identity import Verdict
 from counterfoil.landing.records import Delivery, Outcome, OutcomeState, ReplySent
+from counterfoil.ledger import distributions
 from counterfoil.protocols import Parsed, Reader
 from counterfoil.replies import ROWS, Reply, Status, content, file_name
 from counterfoil.schemas.rules import Rule
@@ -57,7 +58,8 @@ def _answer(desk: Desk, delivery: Delivery, k: int, outcome: Outcome | None, fee
     if reply is None:
         return none
     parsed = readable(desk, delivery)
-    status = _status(delivery, outcome, parsed)
+    results = _results(desk, feed, outcome)
+    status = _status(delivery, outcome, parsed, results)
     if not reply.wanted(status):
         return replace(none, status=status)
     about = About(
@@ -66,9 +68,11 @@ def _answer(desk: Desk, delivery: Delivery, k: int, outcome: Outcome | None, fee
         number=delivery.sequence,
         order=delivery.order,
         status=status,
-        fault=((outcome or delivery).code or "") if status is Status.FAILED else "",
+        fault=((outcome or delivery).code or "") if status in (Status.FAILED, Status.WAITS) else "",
+        detail=(outcome or delivery).message or "",
+        attempt=k,
     )
-    name, data = written(feed, reply, about, parsed, desk.reader)
+    name, data = written(feed, reply, about, parsed, desk.reader, results)
     with desk.open_source(delivery.connection) as source:
         source.put(reply.folder, name, data)
     return replace(none, status=status, folder=reply.folder, name=name, sha256=sha256_bytes(data))
@@ -76,7 +80,7 @@ def _answer(desk: Desk, delivery: Delivery, k: int, outcome: Outcome | None, fee
 
 @dataclass(frozen=True)
 class About:
-    """A file as far as its answer speaks of it. ``fault``: the message code of one that failed, else empty."""
+    """A file as far as its answer speaks of it. ``fault``: the message code of one that failed or waits, else empty."""
 
     name: str
     day: date | None
@@ -84,28 +88,44 @@ class About:
     order: int
     status: Status
     fault: str
+    detail: str = ""
+    attempt: int = 0
 
 
-def written(feed: Feed, reply: Reply, about: About, parsed: Parsed | None, reader: Reader) -> tuple[str, bytes]:
-    """Name and bytes of an answer. ``parsed``: the file's records, where they could be read."""
-    taken = parsed if about.status in (Status.ACCEPTED, Status.PARTLY) else None
-    facts = _facts(feed, reply, about, taken)
-    told = None if about.status is Status.DUPLICATE else parsed
-    return file_name(reply, facts, about.status), content(reply, facts, _rows(feed, reply, told, reader))
+def written(
+    feed: Feed, reply: Reply, about: About, parsed: Parsed | None, reader: Reader, results: pl.DataFrame | None = None
+) -> tuple[str, bytes]:
+    """Name and bytes of an answer. ``parsed``: the file's records, where they could be read; ``results``: what became
+    of each, ``distributions.RESULTS``, for kinds whose good records may be refused."""
+    good, bad = _told(feed, reply, parsed, reader, results)
+    counts = about.status in (Status.ACCEPTED, Status.PARTLY)
+    facts = _facts(feed, reply, about, good if counts else good.clear(), bad if counts else bad.clear())
+    rows = bad if reply.rows == "rejects" else pl.concat([bad, good]).sort("line")
+    silent = about.status is Status.DUPLICATE or reply.row is None
+    return file_name(reply, facts, about.status), content(reply, facts, rows.clear() if silent else rows)
 
 
-def _status(delivery: Delivery, outcome: Outcome | None, parsed: Parsed | None) -> Status:
+def _results(desk: Desk, feed: Feed, outcome: Outcome | None) -> pl.DataFrame | None:
+    if feed.kind is not FeedKind.BULK_UPLOAD or outcome is None or outcome.n is None:
+        return None
+    with desk.book.reading() as book:
+        return distributions.results(book, outcome.n)
+
+
+def _status(delivery: Delivery, outcome: Outcome | None, parsed: Parsed | None, results: pl.DataFrame | None) -> Status:
     if Verdict.REPLAY in (delivery.verdict, outcome and outcome.state):
         return Status.DUPLICATE
+    if outcome is not None and outcome.state is OutcomeState.HELD:
+        return Status.WAITS
     if outcome is None or outcome.state is not OutcomeState.POSTED or parsed is None:
         return Status.FAILED
-    return Status.ACCEPTED if parsed.quarantined.is_empty() else Status.PARTLY
+    refused = results is not None and results["refused"].any()
+    return Status.PARTLY if refused or parsed.quarantined.height else Status.ACCEPTED
 
 
-def _facts(feed: Feed, reply: Reply, about: About, taken: Parsed | None) -> dict[str, str]:
-    """What is said of a file, as text. ``taken``: its records, where they count."""
+def _facts(feed: Feed, reply: Reply, about: About, good: pl.DataFrame, bad: pl.DataFrame) -> dict[str, str]:
+    """What is said of a file, as text. ``good`` and ``bad``: its records (ROWS), where they count."""
     path = PurePosixPath(about.name)
-    good, bad = (taken.accepted, taken.quarantined) if taken else (pl.DataFrame(), pl.DataFrame())
     number = about.number
     due = None if number is None else number + (about.status is not Status.FAILED)
     last = feed.identity.wrap_at
@@ -119,35 +139,40 @@ def _facts(feed: Feed, reply: Reply, about: About, taken: Parsed | None) -> dict
         "sequence": "" if number is None else str(number),
         "next": "" if due is None else str(due),
         "order": str(about.order),
+        "attempt": str(about.attempt),
         "status": reply.statuses.get(about.status, about.status.value),
         "code": reply.code(about.fault),
         "message": Code[about.fault].summary if about.fault else "",
+        "detail": about.detail,
         "records": str(good.height + bad.height),
         "accepted": str(good.height),
         "rejected": str(bad.height),
-        "points": str(_sum(good)),
-        "rejected_points": str(_sum(bad)),
+        "points": str(good["points"].sum()),
+        "rejected_points": str(bad["points"].sum()),
     }
 
 
-def _sum(rows: pl.DataFrame) -> int:
-    return int(rows["points"].sum()) if "points" in rows.columns else 0
-
-
-def _rows(feed: Feed, reply: Reply, parsed: Parsed | None, reader: Reader) -> pl.DataFrame:
-    """The records to tell of, by line: those that could not be taken, and the others where the partner wants them."""
-    if parsed is None or reply.row is None:
-        return pl.DataFrame(schema=ROWS)
-    bad = _refused(parsed, reply, reader.places(feed), reader.encoding(feed))
-    if reply.rows == "rejects":
-        return bad
-    good = parsed.accepted.select(
+def _told(
+    feed: Feed, reply: Reply, parsed: Parsed | None, reader: Reader, results: pl.DataFrame | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The records (ROWS) that were taken, and those that were not."""
+    if parsed is None:
+        return pl.DataFrame(schema=ROWS), pl.DataFrame(schema=ROWS)
+    unread = _refused(parsed, reply, reader.places(feed), reader.encoding(feed))
+    columns = parsed.accepted.columns
+    sources = {"ref": "ref", "member": "email" if feed.kind is FeedKind.BULK_UPLOAD else "member", "points": "points"}
+    read = parsed.accepted.select(
         line="line_no",
-        **{name: pl.col(name) if name in parsed.accepted.columns else None for name in ("ref", "member", "points")},
-        code=pl.lit(reply.code("")),
-        **{name: pl.lit("") for name in ("text", "field", "raw")},
-    )
-    return pl.concat([bad, good.cast(pl.Schema(ROWS))]).sort("line")
+        **{name: pl.col(source) if source in columns else None for name, source in sources.items()},
+        **{name: pl.lit("") for name in ("code", "text", "field", "raw")},
+    ).cast(pl.Schema(ROWS))
+    if results is None:
+        return read.with_columns(code=pl.lit(reply.code(""))), unread
+    codes = {code: reply.code(code) for code in results["code"].unique()}
+    named = results.with_columns(pl.col("code").replace_strict(codes, return_dtype=pl.String))
+    became = read.drop("code", "text").join(named, on="line", how="left", maintain_order="left")
+    good, bad = (became.filter(refused).select(*ROWS) for refused in (~pl.col("refused"), pl.col("refused")))
+    return good, pl.concat([unread, bad]).sort("line")
 
 
 def _refused(parsed: Parsed, reply: Reply, places: Mapping[str, str], encoding: str) -> pl.DataFrame:

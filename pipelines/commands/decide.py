@@ -11,7 +11,7 @@ import typer
 from counterfoil.errors import Code, UsageError
 from counterfoil.landing.records import Outcome, OutcomeState
 from counterfoil.ledger import decided
-from counterfoil.steps.decide import Decided, approve, decide, decide_all, held_file, released_points
+from counterfoil.steps.decide import Decided, approve, decide, decide_all, held_file, left_out, released_points
 from pipelines.commands.common import (
     Format,
     FormatOption,
@@ -92,13 +92,21 @@ def held(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
 
 
 def release(
-    file: FileArgument, reason: ReasonOption, home: HomeOption = None, output: FormatOption = Format.TABLE
+    file: FileArgument,
+    reason: ReasonOption,
+    without: Annotated[
+        list[int] | None, typer.Option("--without", help="A line of a bulk upload to leave out; may be repeated.")
+    ] = None,
+    home: HomeOption = None,
+    output: FormatOption = Format.TABLE,
 ) -> None:
-    """Let a held file post: a correction by its difference, anything else as it is."""
+    """Let a held file post: a correction by its difference, anything else as it is, or without some of its lines."""
     with desk_at(home) as desk:
         delivery = held_file(desk, file)
         points = released_points(desk, delivery)
-        tell(decide(desk, action="release", subject=delivery.payload_sha, reason=reason, points=points), points, output)
+        release_it = {"action": "release", "subject": delivery.payload_sha, "points": points}
+        told = [*left_out(desk, delivery, without or []), release_it]
+        tell(decide_all(desk, told, reason=reason), points, output)
 
 
 def discard(

@@ -1,5 +1,7 @@
 """Registrations, recharges and budgets: who is whose, what a company owns, and that it never owes."""
 
+from typing import Any
+
 import pytest
 
 from counterfoil.errors import PermanentError
@@ -61,7 +63,7 @@ def test_a_recharge_counts_once_and_is_taken_back_only_as_far_as_it_is_there(pro
     assert programme.held() == {"company": 990, "unclaimed": 10}
 
 
-def budget(code: str, points: int, **more: object) -> dict[str, object]:
+def budget(code: str, points: int, **more: Any) -> dict[str, Any]:
     terms = {"change": "create", "from_day": MON, "until_day": DEC, "limit": "hard"}
     return {"budget": code, "points": points} | terms | more
 
