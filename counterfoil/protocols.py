@@ -215,11 +215,18 @@ class Updates:
     reversed, held, refunded, written_off, withdrawn, pending), points Int64 (as sent), answered Int64? (as answered),
     value_date Date (of the request), answered_on Date, reason String?, posting Int64.
     ``balances``: event_key String, member String, unit String, balance Int64, last_activity Date, posting Int64.
-    Both are sorted by event_key.
+    ``distributions``: event_key String, company String, ref String, member String, points Int64, credited_on Date,
+    posting Int64. All are sorted by event_key.
     """
 
     redemptions: pl.DataFrame
     balances: pl.DataFrame
+    distributions: pl.DataFrame
+
+    @property
+    def height(self) -> int:
+        """Rows in all."""
+        return self.redemptions.height + self.balances.height + self.distributions.height
 
 
 @dataclass(frozen=True)

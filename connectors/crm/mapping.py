@@ -32,6 +32,15 @@ CANONICAL: Final[dict[str, dict[str, pl.DataType]]] = {
         "last_activity": pl.Date(),
         "posting": pl.Int64(),
     },
+    "distributions": {
+        "event_key": pl.String(),
+        "company": pl.String(),
+        "ref": pl.String(),
+        "member": pl.String(),
+        "points": pl.Int64(),
+        "credited_on": pl.Date(),
+        "posting": pl.Int64(),
+    },
 }
 """The frames of ``counterfoil.protocols.Updates``, column by column."""
 
@@ -68,7 +77,7 @@ class ObjectMapping(Contract):
     """One Salesforce object: the frame it is made from, its external id and its columns in file order."""
 
     object: str = Field(pattern=r"^[A-Za-z]\w*$")
-    updates: Literal["redemptions", "balances"]
+    updates: Literal["redemptions", "balances", "distributions"]
     operation: Literal["upsert"] = "upsert"
     external_id: str
     points: str
@@ -104,6 +113,6 @@ class SalesforceMapping(Contract):
 
     @model_validator(mode="after")
     def _each_object_once(self) -> Self:
-        if len({mapped.object for mapped in self.objects}) != len(self.objects):
+        if len({(mapped.object, mapped.updates) for mapped in self.objects}) != len(self.objects):
             raise ValueError("an object is mapped twice")
         return self

@@ -50,7 +50,11 @@ class SalesforceFiles:
         Raises MASS_BALANCE when a key occurs twice or is out of order, RULES_INVALID when a status has no code in the
         mapping or a frame has other columns than ``Updates`` declares, DISK_FULL.
         """
-        frames = {"redemptions": updates.redemptions, "balances": updates.balances}
+        frames = {
+            "redemptions": updates.redemptions,
+            "balances": updates.balances,
+            "distributions": updates.distributions,
+        }
         for name, frame in frames.items():
             _prove(name, frame)
         ensure_folder(folder)

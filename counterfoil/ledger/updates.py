@@ -13,6 +13,7 @@ from counterfoil.errors import Code
 from counterfoil.feed import FeedKind
 from counterfoil.identity import Verdict
 from counterfoil.invariants import require
+from counterfoil.ledger.credited import credited
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import RECORD_SPAN, Event, ItemKind, MatchRole, Side, State
 from counterfoil.protocols import Updates
@@ -79,11 +80,14 @@ def updates(book: Lookups, from_n: int, to_n: int) -> Updates:
     The same for ever, whatever is posted later. ``redemptions``: one row a request of ours (a recall is a request of
     its own) whose state changed to one of TOLD; ``answered`` is what the partner confirmed and has not taken back, null
     where it confirmed nothing. ``balances``: one row a member account with entries in the range, credit positive.
+    ``distributions``: those that reached their recipient (``credited``).
     Reads grow with the range, not with the book. Raises MASS_BALANCE when a change of state has no answer.
     """
     partners = book.partners()
     return Updates(
-        redemptions=_redemptions(book, from_n, to_n, partners), balances=_balances(book, from_n, to_n, partners)
+        redemptions=_redemptions(book, from_n, to_n, partners),
+        balances=_balances(book, from_n, to_n, partners),
+        distributions=credited(book, from_n, to_n),
     )
 
 

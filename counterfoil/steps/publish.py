@@ -55,7 +55,7 @@ def publish_crm(desk: Desk, target: CrmTarget) -> list[WrittenBatch]:
         ranges = desk.index.ranges(target.name)
         done = max((known.batch.to_n for known in ranges if known.state == "written"), default=0)
         changed = updates(book, done, to_n)
-        while changed.redemptions.height or changed.balances.height:
+        while changed.height:
             batch = desk.index.allot_range(
                 target=target.name, to_n=to_n, mapping_sha=mapping_sha, batch_id=batch_id, at=desk.now()
             )

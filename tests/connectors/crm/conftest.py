@@ -51,6 +51,7 @@ def make_updates() -> UpdatesMaker:
         return Updates(
             redemptions=pl.DataFrame([redemption | row for row in redemptions], schema=CANONICAL["redemptions"]),
             balances=pl.DataFrame([balance | row for row in balances], schema=CANONICAL["balances"]),
+            distributions=pl.DataFrame([], schema=CANONICAL["distributions"]),
         )
 
     return make

@@ -4,6 +4,8 @@ import csv
 import hashlib
 import io
 import json
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,21 @@ def test_a_small_batch_is_written_to_the_byte(
     assert journal.bytes == len(JOURNAL)
     assert journal.sha256 == hashlib.sha256(JOURNAL.encode()).hexdigest()
     assert sorted(path.name for path in (tmp_path / "b0c1").iterdir()) == [journal.name, balances.name, "manifest.json"]
+
+
+def test_points_that_reached_their_recipient_are_accruals(
+    salesforce_mapping: Path, batch: Batch, small_updates: Updates, tmp_path: Path
+) -> None:
+    row = ("harbour:H-1", "harbour", "H-1", "M-1", 250, date(2026, 11, 20), 9)
+    told = small_updates.distributions.clear().vstack(
+        pl.DataFrame([row], schema=small_updates.distributions.schema, orient="row")
+    )
+    parts = SalesforceFiles(salesforce_mapping).write(batch, replace(small_updates, distributions=told), tmp_path)
+    (part,) = [part for part in parts if part.name.startswith("3-")]
+    assert (part.object, part.rows, part.points) == ("TransactionJournal", 1, 250)
+    assert (tmp_path / part.name).read_text().splitlines()[1] == (
+        "harbour:H-1,2026-11-20T12:00:00Z,2026-11-20T12:00:00Z,Accrual,M-1,H-1,harbour,Processed,250,9"
+    )
 
 
 def test_the_manifest_says_how_to_load_each_part_and_what_to_expect(
@@ -141,7 +158,7 @@ def test_a_status_without_a_code_is_refused_and_the_folder_stays_incomplete(
 def test_other_columns_than_declared_are_refused(
     salesforce_mapping: Path, batch: Batch, small_updates: Updates, tmp_path: Path
 ) -> None:
-    wrong = Updates(small_updates.redemptions.drop("reason"), small_updates.balances)
+    wrong = replace(small_updates, redemptions=small_updates.redemptions.drop("reason"))
     with pytest.raises(PermanentError, match="updates redemptions"):
         SalesforceFiles(salesforce_mapping).write(batch, wrong, tmp_path)
 
