@@ -293,6 +293,13 @@ def _in_words(partner: str, reason: str, said: Mapping[tuple[str, str], tuple[st
     return "; ".join(text for text, _ in known if text), all(retryable for _, retryable in known)
 
 
+CLEARING: Final = ("in_flight", "suspense")
+"""Accounts that should return to zero."""
+
+COMPANIES: Final = ("company", "budget", "scheduled", "unclaimed")
+"""Accounts of what companies own and have promised."""
+
+
 def clearing(book: Lookups, at: Known) -> pl.DataFrame:
     """How clearing accounts moved: account, partner, opening, points_in, points_out, closing, oldest?, over_30_days.
 
@@ -300,8 +307,21 @@ def clearing(book: Lookups, at: Known) -> pl.DataFrame:
     Movements are those of the day's postings, credits in and debits out, and closing = opening + in - out. ``oldest``
     and ``over_30_days`` are of what still waits there, from value dates. Sorted by account and partner.
     """
+    return _accounts(book, at, CLEARING)
+
+
+def companies(book: Lookups, at: Known) -> pl.DataFrame:
+    """The same of what companies own and have promised; all budgets of a company are one row."""
+    return _accounts(book, at, COMPANIES)
+
+
+def _accounts(book: Lookups, at: Known, kinds: Sequence[str]) -> pl.DataFrame:
+    named = ", ".join(f"'{kind}'" for kind in kinds)
     moved = book.frame(
-        f"""WITH moves AS (
+        f"""WITH chosen AS (
+                SELECT account_id, kind, partner_id FROM book.account a
+                WHERE kind IN ({named}) AND {at.counts("a.file_id")}
+            ), moves AS (
                 SELECT account_id, {at.later()} AS later, amount FROM book.entry WHERE {at.on_day_or_later()}
             ), sums AS (
                 SELECT account_id, sum(amount) FILTER (WHERE later) AS after,
@@ -309,20 +329,21 @@ def clearing(book: Lookups, at: Known) -> pl.DataFrame:
                        sum(-amount) FILTER (WHERE NOT later AND amount < 0) AS out_of
                 FROM moves GROUP BY account_id
             )
-            SELECT a.kind AS account, a.partner_id, p.partner, CAST(coalesce(s.into, 0) AS BIGINT) AS points_in,
-                   CAST(coalesce(s.out_of, 0) AS BIGINT) AS points_out,
-                   CAST(coalesce(b.balance, 0) - coalesce(s.after, 0) AS BIGINT) AS closing
-            FROM book.account a JOIN book.partner p ON p.partner_id = a.partner_id
+            SELECT a.kind AS account, a.partner_id, p.partner,
+                   CAST(sum(coalesce(s.into, 0)) AS BIGINT) AS points_in,
+                   CAST(sum(coalesce(s.out_of, 0)) AS BIGINT) AS points_out,
+                   CAST(sum(coalesce(b.balance, 0) - coalesce(s.after, 0)) AS BIGINT) AS closing
+            FROM chosen a JOIN book.partner p ON p.partner_id = a.partner_id
             LEFT JOIN book.balance b ON b.account_id = a.account_id
             LEFT JOIN sums s ON s.account_id = a.account_id
-            WHERE a.kind IN ('in_flight', 'suspense') AND {at.counts("a.file_id")}
-            ORDER BY a.kind, p.partner"""
+            GROUP BY ALL ORDER BY a.kind, p.partner"""
     )
     waiting = book.frame(
-        f"""SELECT CASE WHEN side = {Side.OURS:d} THEN 'in_flight' ELSE 'suspense' END AS account, partner_id,
+        f"""SELECT CASE WHEN side = {Side.OURS:d} THEN 'in_flight' WHEN side = {Side.THEIRS:d} THEN 'suspense'
+                        WHEN state = {State.SCHEDULED:d} THEN 'scheduled' ELSE 'unclaimed' END AS account, partner_id,
                    min(value_date) AS oldest, count(*) FILTER (WHERE DATE '{at.day}' - value_date > {OLD_DAYS})
                        AS over_30_days
-            FROM ({open_at(at)}) WHERE remaining <> 0 AND side <> {Side.PROMISED:d} GROUP BY ALL"""
+            FROM ({open_at(at)}) WHERE remaining <> 0 GROUP BY ALL"""
     )
     return (
         moved.join(waiting, on=["account", "partner_id"], how="left", maintain_order="left")

@@ -90,7 +90,8 @@ def records(book: Lookups, lines: pl.DataFrame) -> pl.DataFrame:
                    p.verdict = '{Verdict.CORRECTION}' AS correction, p.partner,
                    CAST(p.business_date AS VARCHAR) AS business_date, CAST(p.on_day AS VARCHAR) AS programme_day,
                    {_POSTED_AT} AS posted_at, p.payload_sha, d.disposition,
-                   coalesce(d.event, {Event.UNDONE:d}) AS event,
+                   coalesce(d.event, CASE WHEN p.kind = '{FeedKind.CALENDAR}' THEN {Event.DAY_CLOSED:d}
+                                          ELSE {Event.UNDONE:d} END) AS event,
                    coalesce(d.match_pass, {MatchPass.NONE:d}) AS match_pass, d.item_id, coalesce(d.points, 0) AS points,
                    CAST(d.value_date AS VARCHAR) AS value_date, r.reason,
                    a.survivor AS merged_to, (CAST(p.n AS BIGINT) * {RECORD_SPAN}) + w.line_no AS record_id,
@@ -157,6 +158,8 @@ def transfers(book: Lookups, at: Known, lines: pl.DataFrame) -> dict[Place, tupl
                    o.reverses // {TRANSFERS_PER_RECORD} AS undoes,
                    CAST(b.file_id AS BIGINT) * {RECORD_SPAN} + b.line_no AS undone_by
             FROM book.entry e SEMI JOIN lines ON lines.file_id = e.file_id AND lines.line_no = e.line_no
+            JOIN book.posting p ON p.n = e.file_id  -- the close of a day books for all in one place
+             AND NOT (e.line_no = 0 AND p.kind = '{FeedKind.CALENDAR}')
             LEFT JOIN book.reversal o ON o.transfer_id = e.transfer_id
             LEFT JOIN book.reversal b ON b.reverses = e.transfer_id AND {at.counts("b.file_id")}
             WHERE {_among("e.file_id", lines["file_id"])}""",

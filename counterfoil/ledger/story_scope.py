@@ -11,6 +11,7 @@ from typing import Final
 import polars as pl
 
 from counterfoil.errors import Code, UsageError
+from counterfoil.feed import FeedKind
 from counterfoil.ledger.figures import made_at, made_in, open_at
 from counterfoil.ledger.known import Known
 from counterfoil.ledger.lookups import Lookups
@@ -138,7 +139,9 @@ def _spoken(book: Lookups, at: Known, items: pl.DataFrame, breaks: pl.DataFrame)
                 UNION SELECT b.story, x.file_id, x.line_no, true {on_break.format("decision")}
                 UNION SELECT b.story, x.file_id, x.line_no, true {on_break.format("break")}
                 UNION SELECT b.story, x.file_id, x.line_no, true {on_break.format("break_state")}
-            ) SELECT CAST(story AS BIGINT) AS story, file_id, line_no, own FROM told WHERE line_no > 0""",
+            ) SELECT CAST(t.story AS BIGINT) AS story, t.file_id, t.line_no, t.own
+            FROM told t JOIN book.posting p ON p.n = t.file_id
+            WHERE t.line_no > 0 OR p.kind = '{FeedKind.CALENDAR}'  -- the close of a day has no line for each""",
         items=items,
         breaks=breaks,
     )

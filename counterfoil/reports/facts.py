@@ -92,6 +92,8 @@ _COLUMNS: Final[dict[str, str]] = {
         minor whole?, reason text, approved_by text?, undone_by text?""",
     "clearing": """account text, partner text, opening whole, points_in whole, points_out whole, closing whole,
         oldest date?, over_30_days whole""",
+    "companies": """account text, partner text, opening whole, points_in whole, points_out whole, closing whole,
+        oldest date?, over_30_days whole""",
     "journals": """journal_id text, accounting_date date, lines whole, currency text, debit_minor whole,
         credit_minor whole, points whole, target text, file text""",
     "downstream": """target text, batch_id text, object text, from_n whole, to_n whole, rows whole, parts whole,
@@ -148,6 +150,7 @@ class ReportFacts:
       ``breaks``; brought forward = carried - opened + cleared.
     - decisions: those posted on the day, in order; ``minor`` is null without a rate.
     - clearing: closing = opening + points_in - points_out, the two movements at least 0.
+    - companies: the same of what companies own (their budgets together) and have promised; without any, no rows.
     - journals: one row a journal, currency and target.
     - downstream: one row a batch and object.
     - scorecard and its rows: ``counterfoil.reconcile.scoring``.
@@ -168,6 +171,7 @@ class ReportFacts:
     rejects: pl.DataFrame
     decisions: pl.DataFrame
     clearing: pl.DataFrame
+    companies: pl.DataFrame
     journals: pl.DataFrame
     downstream: pl.DataFrame
     failed_feeds: pl.DataFrame

@@ -73,6 +73,7 @@ def gather(
         "rejects": figures.rejects(book, at, feeds),
         "decisions": decided.told(book, numbers),
         "clearing": figures.clearing(book, at),
+        "companies": figures.companies(book, at),
         "journals": _journals(book, settings, chart, [made for made in journals if made.date == day]),
         "downstream": _downstream(settings, ranges, stage2),
         "failed_feeds": _failed(index, files, day, moment),

@@ -58,7 +58,7 @@ def sections(facts: ReportFacts) -> tuple[Section, ...]:
         Section("9", "Decisions", "What people decided on the day: who, why, and who approved it.",
                 (_decisions(facts),), wide=True),
         Section("10", "Suspense and clearing", "Clearing returns to zero for each request; what stays is open.",
-                (_clearing(facts),)),
+                (_clearing(facts), *_companies(facts))),
         Section("11", "Journals", "Money, each currency for itself; points are a memo quantity.", (_journals(facts),)),
         Section("12", "Downstream", "What was handed to the CRM. Each batch follows from its postings alone.",
                 (_downstream(facts),)),
@@ -308,6 +308,21 @@ def _clearing(facts: ReportFacts) -> Table:
         points("Closing", "closing", total=False), day("Oldest item", "oldest"), count("Over 30 days", "over_30_days"),
     ], note="Closing = opening + in − out. What is in flight is the pending and held requests of section 5.",
         csv="clearing.csv")  # fmt: skip
+
+
+def _companies(facts: ReportFacts) -> tuple[Table, ...]:
+    """What companies own and have promised their people; no table for a programme without companies."""
+    if facts.companies.is_empty():
+        return ()
+    return (
+        make_table("10.2 Companies: balances, budgets and promised points", facts.companies, [
+            words("Account", "account"), text("Company", "partner"), points("Opening", "opening", total=False),
+            points("In", "points_in", total=False), points("Out", "points_out", total=False),
+            points("Closing", "closing", total=False), day("Oldest promise", "oldest"),
+            count("Over 30 days", "over_30_days"),
+        ], note="Closing = opening + in − out. Scheduled points wait for a day, unclaimed ones for their recipient.",
+            csv="companies.csv"),
+    )  # fmt: skip
 
 
 def _journals(facts: ReportFacts) -> Table:

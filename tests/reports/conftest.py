@@ -276,6 +276,11 @@ def realistic() -> ReportFacts:
             ("skybridge", "0004", "member account suspended", 405, 764_000, True),
         ]),
         clearing=clearing(),
+        companies=rows("companies", [
+            ("budget", "harbour", 20_000, 1_000, 4_500, 16_500, None, 0),
+            ("company", "harbour", 50_000, 10_000, 6_000, 54_000, None, 0),
+            ("unclaimed", "harbour", 300, 200, 100, 400, date(2026, 10, 1), 1),
+        ]),
         journals=rows("journals", [
             ("RW-20261120-1", DAY, 14, "EUR", 114_163_480, 114_163_480, 0, "neutral", "journal.csv"),
             ("RW-20261120-1", DAY, 12, "EUR", 114_163_480, 114_163_480, 0, "oracle_fbdi", "GlInterface.zip"),
