@@ -12,7 +12,8 @@ from typing import Final
 import polars as pl
 
 from counterfoil.feed import FeedKind
-from counterfoil.schemas.rules import Check, Rule, kind_checks, route
+from counterfoil.schemas.kind_rules import kind_checks
+from counterfoil.schemas.rules import Check, Rule, route
 from counterfoil.schemas.tables import ACCEPTED, NULLABLE, QUARANTINED, RAW_BYTES_MAX, empty
 from parsers.envelope import Envelope, Scalar, name_part
 from parsers.layout import Layout

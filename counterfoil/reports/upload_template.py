@@ -13,7 +13,7 @@ import xlsxwriter
 
 from counterfoil.feed import Feed
 from counterfoil.protocols import Terms
-from counterfoil.schemas.rules import EXPIRY_MONTHS_MAX
+from counterfoil.schemas.kind_rules import EXPIRY_MONTHS_MAX
 from counterfoil.schemas.tables import ACCEPTED, NULLABLE
 
 EXAMPLES: Final = (

@@ -12,17 +12,8 @@ import polars as pl
 from pandera.api.polars.types import PolarsData
 
 from counterfoil.feed import FeedKind
-from counterfoil.schemas.rules import (
-    ALERTS,
-    COMPANY,
-    EMAIL,
-    EXPIRY_MONTHS_MAX,
-    FIRST_DAY,
-    JOURNAL_ID,
-    LAST_DAY,
-    NUMBER_ABS_MAX,
-    Rule,
-)
+from counterfoil.schemas.kind_rules import ALERTS, COMPANY, EMAIL, EXPIRY_MONTHS_MAX, JOURNAL_ID
+from counterfoil.schemas.rules import FIRST_DAY, LAST_DAY, NUMBER_ABS_MAX, Rule
 from counterfoil.schemas.tables import (
     ACTIONS,
     ACTIVITIES,
