@@ -53,6 +53,8 @@ def check(
     reader = LayoutReader(settings.data)
     feed = _layout(reader, file, layout)
     with _opened(settings, feed, file, unwrapped=unwrapped) as (name, payload):
+        if layout is None:
+            feed = _claiming(reader, feed, name, payload)
         parsed = reader.read(feed, name=name, payload=payload)
         verdict = _verdict(parsed, feed, name)
         if output is Format.JSON:
@@ -129,6 +131,13 @@ def _takes(reader: LayoutReader, feed: Layout, name: str) -> bool:
     fitting = reader.candidates(connection=at.connection, folder=at.folder, name=name)
     archive = feed.archive_name is not None and re.fullmatch(feed.archive_name, name) is not None
     return archive or any(known.feed == feed.feed for known in fitting)
+
+
+def _claiming(reader: LayoutReader, feed: Layout, name: str, payload: Path) -> Layout:
+    """The layout that would claim the file where its feed expects it: the version of its day; FILE_UNCLAIMED."""
+    at = feed.arrival
+    claiming = reader.claim(connection=at.connection, folder=at.folder, name=name, payload=payload)
+    return parse_layout(reader.layout_bytes(claiming), claiming.key)
 
 
 def _verdict(parsed: Parsed, feed: Layout, name: str) -> PermanentError | None:
