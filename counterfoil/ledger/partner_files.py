@@ -166,8 +166,7 @@ def _expected(
     """A row for each file that was due on a day that has closed: the first that counts for it, else the first that
     came."""
     closed = book.frame(
-        "SELECT DISTINCT feed, day FROM book.closed_day "
-        f"WHERE status <> 'not_due' AND {span.counts('file_id', 'day')}"
+        f"SELECT DISTINCT feed, day FROM book.closed_day WHERE status <> 'not_due' AND {span.counts('file_id', 'day')}"
     )
     days = closed.group_by("feed").agg(pl.col("day").sort())
     by_feed = dict(days.iter_rows())
