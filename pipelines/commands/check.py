@@ -190,6 +190,8 @@ def _show(reader: LayoutReader, feed: Layout, parsed: Parsed, verdict: Permanent
         emit_frame(first, Format.TABLE, title=f"First {first.height:,} records as read")
     emit_frame(parsed.control, Format.TABLE, title="Control totals")
     emit_frame(_rejects(parsed, feed, reader), Format.TABLE, title="Quarantined rows")
+    if feed.arrival.companions or feed.arrival.manifest:
+        stdout.print("Not looked at: what lies beside it; the file is held against that when it arrives.")
     for sentence in drift(parsed, feed):
         stdout.print(f"For the partner: {sentence}.", highlight=False, markup=False)
     if verdict is not None:
