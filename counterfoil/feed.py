@@ -149,6 +149,8 @@ class Limits(Contract):
     bytes_max: int = Field(default=4_000_000_000, gt=0)
     rows_max: int = Field(default=20_000_000, gt=0)
     reject_rate_max: float = Field(default=0.05, ge=0, le=1)
+    """The share of records that may be quarantined before the file is refused. One record never is too many, unless
+    this is 0."""
     unpacked_bytes_max: int = Field(default=4_000_000_000, gt=0)
     """Bytes that a wrapped file may come to once a wrapper is off, all members together."""
     ratio_max: int = Field(default=200, gt=0)
@@ -217,6 +219,8 @@ class Feed(Contract):
     supersede_limit: int = Field(default=100, ge=0)
     """Records that a correction may change, add or leave out; beyond it the file is held for a decision."""
     unreadable: Literal["hold", "post_rest"] = "hold"
+    """A file that declares totals of points and holds amounts that cannot be read: a person decides, or the rest
+    posts. A file without such totals posts the rest."""
     limits: Limits = Limits()
     wrappers: tuple[Wrapper, ...] = Field(default=(), max_length=4)
     """How a file is packed, encrypted or signed, the outermost wrapper first."""

@@ -162,6 +162,10 @@ class Reader(Protocol):
         """The newest version of every feed."""
         ...
 
+    def since(self, feed: Feed) -> date:
+        """The day from which the feed's first version is in force: no file is due before it."""
+        ...
+
     def candidates(self, *, connection: str, folder: str, name: str) -> Sequence[Feed]:
         """The feeds whose connection, folder and name pattern fit, before any byte is read."""
         ...

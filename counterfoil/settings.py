@@ -286,7 +286,8 @@ def _programme_settings(path: Path) -> ProgrammeSettings:
         raise _invalid(str(path), f"no sound YAML{line}, or a key given twice") from error
     except ValidationError as error:
         problems = [
-            f"{'.'.join(str(part) for part in problem['loc']) or 'the whole file'}: {problem['msg']}"
+            f"{'.'.join(str(part) for part in problem['loc']) or 'the whole file'}: "
+            f"{problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_url=False, include_input=False, include_context=False)
         ]
         raise _invalid(str(path), "; ".join(problems[:_PROBLEMS_SHOWN])) from error

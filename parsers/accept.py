@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from counterfoil.errors import Code, PermanentError
+from counterfoil.errors import Code, CounterfoilError, PermanentError
 from counterfoil.feed import Feed
 from counterfoil.protocols import Parsed
 from counterfoil.replies import Reply, Status
@@ -125,4 +125,7 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except CounterfoilError as error:
+        sys.exit(str(error))

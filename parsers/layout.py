@@ -27,10 +27,18 @@ class Layout(Feed):
     line_ends: tuple[LineEnd, ...] = Field(default=("lf", "crlf"), min_length=1)
     shape: Shape
     envelope: dict[str, FieldSpec] = Field(default_factory=dict)
+    """What the file says once. In lines: ``line`` is the beginning of the header or trailer; ``column`` of a delimited
+    one is a number, and its beginning is column 1."""
     marks: MarksSpec = MarksSpec()
     identities: dict[str, str] = Field(default_factory=dict)
+    """What is proved, by names that begin with ``records_`` or, of points, ``points_``: an envelope field
+    ``= count of`` or ``= sum of`` ``details``, or of the answers of one outcome; ``= count of lines`` or ``groups``;
+    or ``= field + field``."""
     fields: dict[str, FieldSpec]
     record: dict[str, Origin]
+    """Our columns: ``ref``, ``member``, ``points``, ``value_date``, ``record_type``; of a hand-back also ``outcome``
+    (accepted, rejected, held, reversed), ``reason``, ``to_account``, ``money``; of activity ``activity`` (accrual,
+    redemption) and no ``record_type``."""
 
     @cached_property
     def proofs(self) -> tuple[Proof, ...]:

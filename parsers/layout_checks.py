@@ -74,7 +74,7 @@ def _check_field(layout: "Layout", where: str, spec: FieldSpec) -> None:
     if isinstance(spec, IntegerField) and spec.negative_when is not None:
         (other,) = spec.negative_when
         fits = isinstance(layout.fields.get(other), TextField)
-        _need(fits, f"{where}.negative_when: no text field {other}")
+        _need(fits, f"{where}.negative_when: {other} must be a field of type text")
     lines = layout.lines
     if spec.line is not None:
         if lines is None:
@@ -263,7 +263,8 @@ def proof(layout: "Layout", name: str, text: str) -> Proof:
     match = _IDENTITY.fullmatch(text)
     if match is None:
         raise ValueError(
-            f"identities.{name}: write 'field = count of details', 'field = sum of rejected' or 'field = field + field'"
+            f"identities.{name}: write 'field = count of X', 'field = sum of X' (X: details, lines, groups, "
+            f"{', '.join(OUTCOMES)}) or 'field = field + field'"
         )
     declared, measure, over, parts = match.groups()
     spec = layout.envelope.get(declared)

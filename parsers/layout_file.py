@@ -45,7 +45,10 @@ def parse_layout(content: bytes, where: str) -> Layout:
         return Layout.model_validate(raw)
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
-        texts = [f"{'.'.join(map(str, problem['loc'])) or 'the layout'}: {problem['msg']}" for problem in problems]
+        texts = [
+            f"{'.'.join(map(str, problem['loc'])) or 'the layout'}: {problem['msg'].removeprefix('Value error, ')}"
+            for problem in problems
+        ]
         more = f" and {len(texts) - PROBLEMS_NAMED_MAX} more" if len(texts) > PROBLEMS_NAMED_MAX else ""
         raise _invalid(where, "; ".join(texts[:PROBLEMS_NAMED_MAX]) + more) from None
 

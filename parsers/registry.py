@@ -55,6 +55,10 @@ class LayoutReader:
         """The newest version of every feed, by name."""
         return self.layouts()
 
+    def since(self, feed: Feed) -> date:
+        """The day from which the feed's first version is in force: no file is due before it."""
+        return self._versions[feed.feed][0].effective_from
+
     def layouts(self) -> list[Layout]:
         """The same, as the layouts that they are."""
         return [layouts[-1] for _, layouts in sorted(self._versions.items())]
@@ -84,7 +88,8 @@ class LayoutReader:
             chosen = _in_force(fitting, name, payload)
             if chosen is not None:
                 claims.append(chosen)
-            late = "its first line does not fit" if not fitting else "no version was in force on its business date"
+            begins = f"no version was in force on its business date, the first is from {layouts[0].effective_from}"
+            late = begins if fitting else "its first line does not fit"
             reasons[layouts[-1].key] = late if placed else str(_misfit(layouts[-1], connection, folder, name))
         return _the_one(claims, f"{connection}:{folder}/{name!r}", reasons)
 
@@ -218,7 +223,7 @@ def _the_one(claims: Sequence[Layout], where: str, reasons: dict[str, str]) -> L
         where,
         found=f"a file that no layout claims; nearest: {'; '.join(f'{key}: {why}' for key, why in nearest) or 'none'}",
         expected="exactly one layout that fits its connection, folder, name and first line",
-        remedy="Move or rename the file, or add a layout for it",
+        remedy="Move or rename the file, or mend its layout and put the file there anew",
     )
 
 

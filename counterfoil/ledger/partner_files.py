@@ -165,7 +165,9 @@ def _expected(
 ) -> list[dict[str, object]]:
     """A row for each file that was due on a day that has closed: the first that counts for it, else the first that
     came."""
-    closed = book.frame(f"SELECT DISTINCT feed, day FROM book.closed_day WHERE {span.counts('file_id', 'day')}")
+    closed = book.frame(
+        f"SELECT DISTINCT feed, day FROM book.closed_day WHERE status <> 'not_due' AND {span.counts('file_id', 'day')}"
+    )
     days = closed.group_by("feed").agg(pl.col("day").sort())
     by_feed = dict(days.iter_rows())
     in_book, refused = _first(posted), _first(others)

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from counterfoil.errors import Code, PermanentError, TransientError
 from counterfoil.feed import Feed, FeedKind
 from counterfoil.landing.records import Outcome, OutcomeState
-from counterfoil.ledger.status import day_end
+from counterfoil.ledger.status import day_end, expected
 from counterfoil.ledger.writing import Posted
 from counterfoil.steps.arrive import land_own
 from counterfoil.steps.desk import Desk
@@ -82,7 +82,7 @@ def _standing(desk: Desk, feed: Feed, day: date) -> tuple[str, int, str]:
         last = outcomes.get(stuck[-1].order)
         rejected = last is not None and last.state is OutcomeState.REJECTED
         return ("rejected" if rejected else "held"), 0, stuck[-1].name
-    due = feed.expected is not None and day.isoweekday() in feed.expected.weekdays
+    due = expected(feed, day) and day >= desk.reader.since(feed)
     return ("missing" if due else "not_due"), 0, ""
 
 

@@ -106,6 +106,8 @@ def settle(desk: Desk, feeds: Sequence[str], through: date, parsed: Mapping[int,
                 permits = Permits.of(book)
                 for delivery in waiting(desk, feed, through, permits):
                     _settle_one(desk, book, delivery, parsed.get(delivery.order), permits, settled)
+    # Of a file that was tried again, only what came of it last.
+    settled.outcomes[:] = {delivery.order: (delivery, outcome) for delivery, outcome in settled.outcomes}.values()
     return settled
 
 

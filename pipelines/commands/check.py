@@ -53,6 +53,8 @@ def check(
     reader = LayoutReader(settings.data)
     feed = _layout(reader, file, layout)
     with _opened(settings, feed, file, unwrapped=unwrapped) as (name, payload):
+        if layout is None:
+            feed = _claiming(reader, feed, name, payload)
         parsed = reader.read(feed, name=name, payload=payload)
         verdict = _verdict(parsed, feed, name)
         if output is Format.JSON:
@@ -131,6 +133,13 @@ def _takes(reader: LayoutReader, feed: Layout, name: str) -> bool:
     return archive or any(known.feed == feed.feed for known in fitting)
 
 
+def _claiming(reader: LayoutReader, feed: Layout, name: str, payload: Path) -> Layout:
+    """The layout that would claim the file where its feed expects it: the version of its day; FILE_UNCLAIMED."""
+    at = feed.arrival
+    claiming = reader.claim(connection=at.connection, folder=at.folder, name=name, payload=payload)
+    return parse_layout(reader.layout_bytes(claiming), claiming.key)
+
+
 def _verdict(parsed: Parsed, feed: Layout, name: str) -> PermanentError | None:
     try:
         prove_control(parsed, feed, name)
@@ -181,6 +190,8 @@ def _show(reader: LayoutReader, feed: Layout, parsed: Parsed, verdict: Permanent
         emit_frame(first, Format.TABLE, title=f"First {first.height:,} records as read")
     emit_frame(parsed.control, Format.TABLE, title="Control totals")
     emit_frame(_rejects(parsed, feed, reader), Format.TABLE, title="Quarantined rows")
+    if feed.arrival.companions or feed.arrival.manifest:
+        stdout.print("Not looked at: what lies beside it; the file is held against that when it arrives.")
     for sentence in drift(parsed, feed):
         stdout.print(f"For the partner: {sentence}.", highlight=False, markup=False)
     if verdict is not None:

@@ -1,5 +1,7 @@
 """Every sample of every feed: claimed by exactly its own layout, and read as its golden says."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,3 +64,7 @@ def test_a_sample_that_nobody_claims_is_not_accepted(own_data: Path) -> None:
     with pytest.raises(PermanentError) as failure:
         main([str(own_data)])
     assert failure.value.code == Code.FILE_UNCLAIMED
+    command = [sys.executable, "-m", "parsers.accept", str(own_data)]
+    told = subprocess.run(command, cwd=DATA.parent, capture_output=True, text=True, check=False)
+    assert told.returncode == 1
+    assert told.stderr.startswith("FILE_UNCLAIMED "), "a message, not where in the program it arose"

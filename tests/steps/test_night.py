@@ -1,5 +1,6 @@
 """A night end to end over a local folder: what is posted, held and refused, and what a second night changes."""
 
+import shutil
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -150,6 +151,21 @@ def test_overdue_requests_and_missing_files_open_breaks_when_days_close(office: 
     assert office.sql(OPEN_BREAKS).rows() == []
     steps = "SELECT event, on_day FROM book.break_event WHERE code = 2 ORDER BY event"
     assert office.sql(steps).rows() == [(1, date(2026, 11, 20)), (9, date(2026, 11, 21))]
+
+
+def test_no_file_is_missing_from_before_its_feed_began(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = shutil.copytree(office.settings().data, tmp_path / "data")
+    layout = data / "partners/skybridge/skybridge_handback/layout.yaml"
+    layout.write_text(layout.read_text().replace("effective_from: 2020-01-01", f"effective_from: {WEDNESDAY}"))
+    monkeypatch.setenv("COUNTERFOIL_DATA", str(data))
+    office.begin()
+    office.book_day(WEDNESDAY)
+    closed = "SELECT day, status FROM book.closed_day WHERE feed = 'skybridge_handback' ORDER BY day"
+    assert office.sql(closed).rows() == [(MONDAY, "not_due"), (TUESDAY, "not_due"), (WEDNESDAY, "missing")]
+    missing = "SELECT subject FROM book.open_break WHERE code = 13 AND subject LIKE 'skybridge_handback%'"
+    assert office.sql(missing).rows() == [(f"skybridge_handback:{WEDNESDAY}",)]
 
 
 def test_a_request_beyond_the_balance_posts_nothing_and_opens_b16(office: Office) -> None:

@@ -46,6 +46,15 @@ def test_the_file_behind_a_gap_waits_and_then_posts_in_order(office: Office) -> 
     assert [name for name in posted if name.startswith("NSTR")] == ["NSTR0012", "NSTR0013"]
 
 
+def test_a_file_that_is_tried_again_in_a_night_is_told_once(office: Office) -> None:
+    office.begin()
+    send(office, 11, 100, 200)
+    send(office, 13, 400)
+    night = office.run(MONDAY, feeds=FEEDS)
+    told = [(delivery.name, outcome.code) for delivery, outcome in night.outcomes if delivery.name.startswith("NSTR")]
+    assert told == [("NSTR0011", None), ("NSTR0013", Code.SEQUENCE_GAP)]
+
+
 def test_a_number_used_again_with_other_content_is_held(office: Office) -> None:
     office.begin()
     send(office, 11, 100)
