@@ -4,7 +4,8 @@ Here: the identities of a layout, computed, for the file and for each of its gro
 (``counterfoil.schemas.gate.prove_control``).
 
 Counts are taken over all detail lines, readable or not; sums over readable amounts, accepted and quarantined. A count
-or sum by outcome may differ by what quarantined rows of unreadable outcome can explain.
+or sum by outcome may differ by what quarantined rows of unreadable outcome can explain, a count by sign by those of
+unreadable amount.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,6 +60,7 @@ def _declared(layout: Layout, groups: Sequence[pl.DataFrame], name: str) -> pl.D
 def _group_rows(proof: Proof, declared: pl.DataFrame, records: Split) -> pl.DataFrame:
     """An identity beside what the records of each group add up to."""
     wanted = pl.col(FIELD + proof.declared)
+    wanted = wanted.abs() if proof.sign < 0 else wanted
     low = high = pl.lit(0, pl.Int64)
     if proof.measure == "add":
         computed = pl.sum_horizontal([pl.col(FIELD + part) for part in proof.parts])
@@ -78,17 +80,14 @@ def _group_rows(proof: Proof, declared: pl.DataFrame, records: Split) -> pl.Data
 def _added_up(proof: Proof, declared: pl.DataFrame, records: Split) -> pl.DataFrame:
     """Of each group: computed, and the least and most that rows of unreadable outcome can add to it."""
     bad = records.quarantined
-    points = proof.measure == "sum"
+    points = proof.measure == "sum" or proof.sign != 0
     columns = ["line_no", *(["points"] if points else []), *([OUTCOME] if proof.outcome else [])]
     rows = pl.concat([records.accepted.select(columns), bad.select(columns)])
     rows = rows.sort("line_no").join_asof(
         declared.select("group", "first").sort("first"), left_on="line_no", right_on="first"
     )
-    worth = pl.col("points").fill_null(0) if points else pl.lit(1, pl.Int64)
-    of, unknown = pl.lit(value=True), pl.lit(value=False)
-    if proof.outcome is not None:
-        of = (pl.col(OUTCOME) == proof.outcome).fill_null(value=False)
-        unknown = pl.col(OUTCOME).is_null()
+    worth = _amount(proof).fill_null(0) if proof.measure == "sum" else pl.lit(1, pl.Int64)
+    of, unknown = _told(proof)
     return (
         rows.with_columns(worth=worth, of=of, unknown=unknown)
         .group_by("group")
@@ -104,20 +103,34 @@ def _row(
     proof: Proof, values: Mapping[str, Scalar], records: Split, counted: Mapping[str, int]
 ) -> tuple[str, int, int, bool]:
     declared = _whole(values[proof.declared])
+    declared = abs(declared) if proof.sign < 0 else declared
     if proof.measure in counted or proof.measure == "add":
         parts = sum(_whole(values[part]) for part in proof.parts)
         computed = counted.get(proof.measure, parts)
         return proof.name, declared, computed, declared == computed
     bad = records.quarantined
-    measure = pl.len() if proof.measure == "count" else pl.col("points").sum()
-    if proof.outcome is None:
-        computed = _item(records.accepted, measure) + _item(bad, measure)
-        return proof.name, declared, computed, declared == computed
-    of = pl.col(OUTCOME) == proof.outcome
+    counts = proof.measure == "count"
+    of, unknown = _told(proof)
+    measure = pl.len() if counts else _amount(proof).sum()
     computed = _item(records.accepted.filter(of), measure) + _item(bad.filter(of), measure)
-    unknown = bad.filter(pl.col(OUTCOME).is_null())
-    low, high = (0, unknown.height) if proof.measure == "count" else _range(unknown["points"])
+    doubtful = bad.filter(unknown)
+    low, high = (0, doubtful.height) if counts else _range(doubtful.select(_amount(proof)).to_series())
     return proof.name, declared, computed, low <= declared - computed <= high
+
+
+def _amount(proof: Proof) -> pl.Expr:
+    """What a record adds to a sum: debits without their sign."""
+    return -pl.col("points") if proof.sign < 0 else pl.col("points")
+
+
+def _told(proof: Proof) -> tuple[pl.Expr, pl.Expr]:
+    """Which records an identity is about, and of which one cannot tell."""
+    if proof.outcome is not None:
+        return (pl.col(OUTCOME) == proof.outcome).fill_null(value=False), pl.col(OUTCOME).is_null()
+    if proof.sign:
+        # One whose amount cannot be read adds to a count or not; to a sum it is what remains unread.
+        return (_amount(proof) > 0).fill_null(value=False), pl.col("points").is_null()
+    return pl.lit(value=True), pl.lit(value=False)
 
 
 def _range(points: pl.Series) -> tuple[int, int]:

@@ -32,7 +32,8 @@ class Layout(Feed):
     marks: MarksSpec = MarksSpec()
     identities: dict[str, str] = Field(default_factory=dict)
     """What is proved, by names that begin with ``records_`` or, of points, ``points_``: an envelope field
-    ``= count of`` or ``= sum of`` ``details``, or of the answers of one outcome; ``= count of lines`` or ``groups``;
+    ``= count of`` or ``= sum of`` ``details``, of ``credits`` or ``debits`` (points above or below 0, stated without
+    their sign), or of the answers of one outcome; ``= count of lines`` or ``groups``;
     or ``= field + field``."""
     fields: dict[str, FieldSpec]
     record: dict[str, Origin]

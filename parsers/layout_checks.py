@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from parsers.layout import Layout
 
 _IDENTITY: Final = re.compile(r"(\w+) = (?:(count|sum) of (\w+)|(\w+(?: \+ \w+)+))")
+_SIGNS: Final = {"credits": 1, "debits": -1}
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _KINDS: Final = {pl.String: (TextField, CodeField, FlagsField), pl.Int64: (IntegerField,), pl.Date: (DateField,)}
 _AMOUNTS: Final = ("points", "money")
@@ -263,8 +264,8 @@ def proof(layout: "Layout", name: str, text: str) -> Proof:
     match = _IDENTITY.fullmatch(text)
     if match is None:
         raise ValueError(
-            f"identities.{name}: write 'field = count of X', 'field = sum of X' (X: details, lines, groups, "
-            f"{', '.join(OUTCOMES)}) or 'field = field + field'"
+            f"identities.{name}: write 'field = count of X', 'field = sum of X' (X: details, credits, debits, lines, "
+            f"groups, {', '.join(OUTCOMES)}) or 'field = field + field'"
         )
     declared, measure, over, parts = match.groups()
     spec = layout.envelope.get(declared)
@@ -273,9 +274,9 @@ def proof(layout: "Layout", name: str, text: str) -> Proof:
         return Proof(name, declared, "add", None, tuple(parts.split(" + ")), in_group)
     if measure == "count" and over in ("lines", "groups"):
         return Proof(name, declared, "lines" if over == "lines" else "groups", None, (), in_group)
-    return Proof(
-        name, declared, "count" if measure == "count" else "sum", None if over == "details" else over, (), in_group
-    )
+    sign = _SIGNS.get(over, 0)
+    outcome = None if sign or over == "details" else over
+    return Proof(name, declared, "count" if measure == "count" else "sum", outcome, (), in_group, sign)
 
 
 def _check_proof(layout: "Layout", parsed: Proof) -> None:
@@ -287,8 +288,11 @@ def _check_proof(layout: "Layout", parsed: Proof) -> None:
         _need(same, f"{where}: {name} is said elsewhere: by each group, or by the file")
     if parsed.outcome is not None:
         _need(layout.kind == FeedKind.HANDBACK, f"{where}: only answers have outcomes")
-        _need(parsed.outcome in OUTCOMES, f"{where}: details, lines, groups, or one of {', '.join(OUTCOMES)}")
-    if parsed.measure == "sum":
+        _need(
+            parsed.outcome in OUTCOMES,
+            f"{where}: details, credits, debits, lines, groups, or one of {', '.join(OUTCOMES)}",
+        )
+    if parsed.measure == "sum" or parsed.sign:
         _need("points" in layout.record, f"{where}: records of this kind have no points")
     if parsed.measure == "groups":
         grouped = layout.lines is not None and layout.lines.group is not None and not parsed.in_group

@@ -108,7 +108,8 @@ class Origin(Contract):
 @dataclass(frozen=True)
 class Proof:
     """One identity: ``declared`` equals a count or sum over details, a count of lines or groups, or the sum of other
-    declared values. ``in_group``: it is proved for each group."""
+    declared values. ``in_group``: it is proved for each group. ``sign``: 1 counts details of points above 0 alone, -1
+    those below, whose amounts both sides state without their sign; 0 all."""
 
     name: str
     declared: str
@@ -116,3 +117,4 @@ class Proof:
     outcome: str | None
     parts: tuple[str, ...]
     in_group: bool = False
+    sign: int = 0

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -64,6 +65,39 @@ def test_header_and_trailer_records(read: Read, framed: Layout) -> None:
         ("points_total", 70, 70, True),
         ("points_held", 70, -30, False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("trailer", "wrong"),
+    [
+        (b"2|1|1|100|30", []),
+        (b"2|1|1|100|-30", []),
+        (b"2|2|0|100|30", ["records_credits", "records_debits"]),
+        (b"2|1|1|101|31", ["points_credits", "points_debits"]),
+    ],
+)
+def test_totals_of_credits_and_of_debits(read: Read, framed: Layout, trailer: bytes, wrong: list[str]) -> None:
+    """As airlines' trailers have them: each off by the same leaves the net right, and is seen all the same."""
+    said = {
+        name: {"line": "BT", "column": str(column), "type": kind}
+        for column, (name, kind) in enumerate(
+            [("all", "integer"), ("ups", "integer"), ("downs", "integer"), ("in", "points"), ("out", "points")], start=2
+        )
+    }
+    document = framed.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    kept = {name: spec for name, spec in document["envelope"].items() if spec["line"] != "BT"}
+    document |= {
+        "envelope": {**kept, **said},
+        "identities": {
+            "records_total": "all = count of details",
+            "records_credits": "ups = count of credits",
+            "records_debits": "downs = count of debits",
+            "points_credits": "in = sum of credits",
+            "points_debits": "out = sum of debits",
+        },
+    }
+    parsed = read("x", FRAMED.replace(b"2|70", trailer), layout=Layout.model_validate(document))
+    assert parsed.control.filter(~pl.col("holds"))["name"].to_list() == wrong
 
 
 @pytest.mark.parametrize("tail", [b"FT|1", b"FT|1\r", b"FT|1\n\n\x1a"])

@@ -92,7 +92,7 @@ def test_shipped_layouts_say_what_their_partners_agreed(layouts: dict[str, Layou
         (
             "northstar_handback",
             {"identities.points_x": "total_miles = sum of everything"},
-            "details, lines, groups",
+            "details, credits, debits, lines, groups",
         ),
         (
             "northstar_handback",
