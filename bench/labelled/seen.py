@@ -212,9 +212,9 @@ def _read_breaks(book: Lookups, lines: _Lines, seen: Seen, feeds: Sequence[Feed]
     for code, subject, item, theirs, file_id, line_no, break_id, is_open in found.iter_rows():
         keys = (lines.of_item(item), lines.of_item(theirs), lines.key(file_id, line_no))
         about = {key for key in keys if key is not None} or {subject}
-        why = (told or {}).get(break_id, (None, ""))
+        cause, change = (told or {}).get(break_id, (None, ""))
         answer = keys[2] if keys[1] is None else keys[1]
-        seen.breaks.append(SeenBreak(code, frozenset(about), is_open, *why, answer))
+        seen.breaks.append(SeenBreak(code, frozenset(about), is_open, cause, change, answer))
 
 
 def _causes(book: Lookups, feeds: Sequence[Feed]) -> dict[str, tuple[str, str]] | None:
