@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from counterfoil.errors import Code, PermanentError
 from counterfoil.ledger.derived import contradictions
 from counterfoil.ledger.known import known
 from counterfoil.ledger.model import Disposition, Event
@@ -188,6 +189,16 @@ def test_what_a_member_paid_after_all_is_given_back(
         n = partner.tell({"action": action, "subject": subject, "points": 60}, kind="decisions", day=TUE)
     n = partner.tell(spend("B", -60), day=TUE)
     assert (partner.events(n), partner.balance("member", "M1")) == ([after[0]], after[1])
+
+
+def test_what_was_given_back_since_stays_paid(partner: Partner) -> None:
+    partner.tell(gain("A", 50), spend("B", 60))
+    (name,) = open_breaks(partner.writer, known(partner.writer, TUE))["break_id"]
+    n = partner.tell({"action": "take", "subject": name, "points": 60}, kind="decisions", day=TUE)
+    partner.tell(spend("B", -60), day=TUE)
+    with pytest.raises(PermanentError, match=Code.DECISION_UNFIT):
+        partner.tell({"action": "undo", "subject": f"{n}:2", "points": 60}, kind="decisions", day=TUE)
+    assert (partner.balance("suspense"), partner.balance("member", "M1")) == (0, 50)
 
 
 def test_nobody_is_given_back_what_another_member_paid_or_gained(partner: Partner) -> None:
