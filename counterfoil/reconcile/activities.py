@@ -111,14 +111,14 @@ def _taking_back(rows: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
     here = rows.filter(~pl.col("back") & pl.col("ref").is_not_null() & kept).with_columns(stands=True)
     originals = (
         pl.concat(
-            frame.select(*key, of_id="item_id", of_points="points", of_account="source_account", stands="stands")
+            frame.select(*key, of_id="item_id", of_points="points", of_account="source_account", of_stands="stands")
             for frame in (before.filter(~pl.col("back")), here)
         ).unique(key, keep="first", maintain_order=True)
     )  # fmt: skip
     takes = pl.col("back") & pl.col("event").is_in([Event.ACCRUED.value, Event.REDEEMED.value])
     beside = rows.join(originals, on=key, how="left", maintain_order="left")
     there = (
-        pl.col("stands")
+        pl.col("of_stands")
         & (pl.col("points").abs() <= pl.col("of_points"))
         & (pl.col("source_account") == pl.col("of_account"))
     )
