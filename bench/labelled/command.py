@@ -20,7 +20,8 @@ SEEDS = "1-2"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run every seed and print tables or JSON; 1 when any request was settled by an answer that is not its own."""
+    """Run every seed and print tables or JSON; 1 when a request was settled by an answer that is not its own,
+    or activity booked that must not be."""
     parser = argparse.ArgumentParser(prog="python -m bench labelled", description="How answers find their requests.")
     parser.add_argument("--seeds", type=seeds, default=seeds(SEEDS), help="such as 7, or 101-105, or 7,9")
     parser.add_argument("--size", type=positive, default=situations.SIZE, help="requests of each partner, about")
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(as_json(judged, given.seeds), sort_keys=True, indent=2))
     else:
         print(report.markdown(judged, given.seeds, given.size))
-    return int(judged.figures[score.FALSE].right > 0)
+    return int(any(judged.figures[name].right for name in (score.FALSE, score.BOOKED_FALSE)))
 
 
 def judge(seed: int, size: int, least: int, work: Path | None) -> score.Score:

@@ -11,7 +11,7 @@ from bench.labelled.situations import CATALOGUE
 
 FIGURES: Final = (
     sc.FALSE, sc.AUTO, sc.MATCHED, sc.FOUND, sc.REFUSED, sc.KEPT, sc.SHOWN, sc.MISLED,
-    sc.CODES, sc.STANDING, sc.STRAY, sc.CAUSED, sc.WHOLE,
+    sc.CODES, sc.STANDING, sc.STRAY, sc.CAUSED, sc.CHARGED, sc.BOOKED_FALSE, sc.TAKEN, sc.BALANCED, sc.WHOLE,
 )  # fmt: skip
 """In the order of their importance to a reader."""
 

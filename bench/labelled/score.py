@@ -11,7 +11,8 @@ from math import sqrt
 from typing import Final
 
 from bench.labelled.seen import Seen, SeenBreak
-from bench.labelled.truth import ENDED, PENDING, Break, Plan, Settlement, Situation
+from bench.labelled.stage import MONEY
+from bench.labelled.truth import BOOKED, ENDED, PENDING, Break, Plan, Settlement, Situation
 
 Z_95: Final = 1.959963984540054
 
@@ -25,6 +26,9 @@ BREAK_STANDS: Final = "break open that should be cleared, or the reverse"
 MORE_BREAKS: Final = "break that should not be"
 NOT_SHOWN: Final = "suggestion missing"
 WRONGLY_SHOWN: Final = "suggestion that should not be"
+BOOKED_WRONGLY: Final = "activity booked that must not be"
+NOT_BOOKED: Final = "activity not taken as it must be"
+OTHER_BALANCE: Final = "other balance"
 """What can be wrong with a situation."""
 
 
@@ -95,6 +99,10 @@ SHOWN: Final = "Right request suggested, of answers that one request fits"
 MISLED: Final = "Suggestions that should not be, of suggestions"
 CODES: Final = "Right break, of breaks that must open"
 STANDING: Final = "Open or cleared as it must be, of those"
+CHARGED: Final = "Rightly judged, of charges in answers that settled"
+BOOKED_FALSE: Final = "Booked that must not be, of activity that was booked"
+TAKEN: Final = "Taken as it must be, of lines of activity"
+BALANCED: Final = "Right balance at the end, of members who did something at a partner"
 STRAY: Final = "Breaks that should not be, of breaks that opened"
 CAUSED: Final = "Right cause, of open breaks with a known cause"
 WHOLE: Final = "Situations right in everything"
@@ -128,7 +136,7 @@ def added(scores: Iterable[Score]) -> Score:
 def _alike(plan: Plan) -> dict[int, int]:
     """Key → the first key of the lines that show the same in the same file: nobody can tell those apart."""
     first: dict[tuple[object, ...], int] = {}
-    lines = [(line.key, line.says) for side in (plan.requests, plan.answers) for line in side]
+    lines = [(line.key, line.says) for side in (plan.requests, plan.answers, plan.deeds) for line in side]
     return {key: first.setdefault(says, key) for key, says in lines}
 
 
@@ -142,6 +150,7 @@ class _Book:
             self.effects.setdefault(same[request], set()).update(same[answer] for answer in answers)
         self.effective = {answer for answers in self.effects.values() for answer in answers}
         self.stands = {same[key]: stand for key, stand in seen.stands.items()}
+        self.charged = {same[one.answer] for one in seen.breaks if one.code == MONEY and one.answer is not None}
         self.by_key: dict[int | str, list[SeenBreak]] = {}
         for found in seen.breaks:
             for about in {self.one(about) for about in found.about}:
@@ -165,6 +174,8 @@ class _Judge:
             self._request(request)
         self._refusals()
         self._suggestions()
+        self._charges()
+        self._activity()
         self._breaks()
         self.kind.planted += 1
         self.kind.right += not self.wrong
@@ -231,11 +242,37 @@ class _Judge:
                 if misled:
                     self._finds(WRONGLY_SHOWN, f"answer {answer} is shown request {request}")
 
+    def _charges(self) -> None:
+        """Of answers that settled and state a charge: whether a person hears of it where one must, and only there."""
+        must = {key for one in self.situation.breaks if MONEY in one.codes for key in one.about}
+        for answer in {answer for one in self.situation.settlements for answer in one.answers}:
+            if answer.charge is not None:
+                self.into.count(CHARGED, (self.book.same[answer.key] in self.book.charged) == (answer.key in must), 1)
+
+    def _activity(self) -> None:
+        """What became of lines of activity, equal ones together, and what their members hold at the end."""
+        owed, became = Counter[tuple[int, str]](), Counter[tuple[int, str]]()
+        for deed in self.situation.deeds:
+            group = self.book.same[deed.key]
+            owed[group, self.situation.becomes.get(deed.key, BOOKED)] += 1
+            became[group, self.book.seen.done.get(deed.key, "ABSENT")] += 1
+        for group, state in became - owed:
+            self._finds(BOOKED_WRONGLY if state == BOOKED else NOT_BOOKED, f"activity {group} is {state}")
+        booked = Counter({one: times for one, times in became.items() if one[1] == BOOKED})
+        self.into.count(BOOKED_FALSE, (booked - owed).total(), booked.total())
+        self.into.count(TAKEN, (became & owed).total(), owed.total())
+        for member, points in self.situation.left.items():
+            holds = self.book.seen.left.get((self.situation.partner.name, member), 0)
+            self.into.count(BALANCED, holds == points, 1)
+            if holds != points:
+                self._finds(OTHER_BALANCE, f"member {member} holds {holds}, not {points}")
+
     def _breaks(self) -> None:
         """Pair the breaks that must open with those that did; what is left over should not be."""
         keys = {self.book.one(about) for must in self.situation.breaks for about in must.about}
         keys |= {self.book.same[request.key] for request in self.situation.requests}
         keys |= {self.book.same[answer.key] for answer in self.situation.answers}
+        keys |= {self.book.same[deed.key] for deed in self.situation.deeds}
         left = {id(found): found for key in keys for found in self.book.by_key.get(key, ())}
         opened = len(left)
         for must in sorted(self.situation.breaks, key=lambda one: (one.optional, len(one.about))):
@@ -267,11 +304,14 @@ class _Judge:
         if not stands:
             self._finds(BREAK_STANDS, f"{label} about {list(must.about)} is {'open' if found.open else 'cleared'}")
         if must.causes and found.open and self.book.seen.tells_causes:
-            right = found.cause in must.causes
+            right = found.cause in must.causes and must.change in found.change
             self.into.count(CAUSED, right, 1)
             self.kind.causes += Ratio(int(right), 1)
             if not right:
-                self._finds(f"cause {found.cause}", f"{label} about {list(must.about)}, not {'/'.join(must.causes)}")
+                self._finds(
+                    f"cause {found.cause}",
+                    f"{label} about {list(must.about)}, not {'/'.join(must.causes)} {must.change}",
+                )
 
     def _finds(self, what: str, detail: str) -> None:
         if not what.startswith("cause"):

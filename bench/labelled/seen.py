@@ -1,7 +1,7 @@
 """What the book says about a plan's lines at its end: who settled what, how each request stands, breaks, suggestions.
 
-Here: reads by SQL of dispositions, settled keys, items, matches and breaks, in terms of the plan's own keys. Not here:
-any judgement (``score``), or any of the code that matched.
+Here: reads by SQL of dispositions, settled keys, items, matches, balances and breaks, in terms of the plan's own keys.
+Not here: any judgement (``score``), or any of the code that matched.
 """
 
 from collections import defaultdict
@@ -22,6 +22,7 @@ from counterfoil.ledger.model import (
     RECORD_SPAN,
     TRANSFERS_PER_RECORD,
     Disposition,
+    Event,
     ItemKind,
     MatchPass,
     MatchRole,
@@ -33,24 +34,37 @@ CAUSES: Final = "counterfoil.ledger.break_causes"
 """Where the program tells causes, if it does."""
 
 TOOK_EFFECT: Final = (Disposition.SETTLED, Disposition.SETTLED_GROUP, Disposition.REJECTED, Disposition.REVERSED)
+DONE: Final = {
+    Event.ACCRUED: "BOOKED",
+    Event.REDEEMED: "BOOKED",
+    Event.REDEEMED_BEYOND: "WAITING",
+    Event.ACTIVITY_KNOWN: "REPEATED",
+    Event.CONFLICT: "REFUSED",
+}
+"""What became of a line of activity."""
+
 ENDED: Final = (State.CONFIRMED, State.REJECTED, State.REVERSED)
 
 
 @dataclass(frozen=True)
 class SeenBreak:
-    """A break as the book has it. ``about``: keys of the lines it speaks of, or feed and day of a file."""
+    """A break as the book has it. ``about``: keys of the lines it speaks of, or feed and day of a file; ``answer``: the
+    one among them that had waited, or else the one that opened it."""
 
     code: int
     about: frozenset[int | str]
     open: bool
     cause: str | None
+    change: str
+    answer: int | None
 
 
 @dataclass
 class Seen:
     """The book by keys of the plan. ``effects``: request → the answers that ended it or took it back; ``passes``: how;
     ``stands``: request → state, points confirmed, points reversed; ``posted``: lines in the book; ``shown``: answer →
-    requests that a person is shown for it, with the pass that found them."""
+    requests that a person is shown for it, with the pass that found them; ``done``: activity → what became of it;
+    ``left``: partner and member → points at the end."""
 
     effects: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     passes: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -58,6 +72,8 @@ class Seen:
     posted: set[int] = field(default_factory=set)
     breaks: list[SeenBreak] = field(default_factory=list)
     shown: dict[int, dict[int, str]] = field(default_factory=lambda: defaultdict(dict))
+    done: dict[int, str] = field(default_factory=dict)
+    left: dict[tuple[str, str], int] = field(default_factory=dict)
     tells_causes: bool = False
 
 
@@ -88,6 +104,7 @@ def read(book: Lookups, made: Sequence[File], feeds: Sequence[Feed]) -> Seen:
     _read_effects(book, lines, seen)
     _read_standing(book, lines, seen)
     _read_shown(book, lines, seen)
+    _read_activity(book, lines, seen)
     _read_breaks(book, lines, seen, feeds)
     return seen
 
@@ -168,6 +185,22 @@ def _read_shown(book: Lookups, lines: _Lines, seen: Seen) -> None:
             seen.shown[answer][request] = MatchPass(match_pass).name
 
 
+def _read_activity(book: Lookups, lines: _Lines, seen: Seen) -> None:
+    found = book.frame(
+        f"""SELECT d.file_id, d.line_no, d.event FROM book.disposition d
+            JOIN book.posting p ON p.n = d.file_id AND p.kind = '{FeedKind.ACTIVITY}'"""
+    )
+    for file_id, line_no, event in found.iter_rows():
+        key = lines.key(file_id, line_no)
+        if key is not None:
+            seen.done[key] = DONE[event]
+    balances = book.frame(
+        """SELECT p.partner, a.owner, b.balance FROM book.balance b JOIN book.account a USING (account_id)
+           JOIN book.partner p ON p.partner_id = a.partner_id WHERE a.kind = 'member'"""
+    )
+    seen.left = {(partner, member): points for partner, member, points in balances.iter_rows()}
+
+
 def _read_breaks(book: Lookups, lines: _Lines, seen: Seen, feeds: Sequence[Feed]) -> None:
     told = _causes(book, feeds)
     seen.tells_causes = told is not None
@@ -179,12 +212,14 @@ def _read_breaks(book: Lookups, lines: _Lines, seen: Seen, feeds: Sequence[Feed]
     for code, subject, item, theirs, file_id, line_no, break_id, is_open in found.iter_rows():
         keys = (lines.of_item(item), lines.of_item(theirs), lines.key(file_id, line_no))
         about = {key for key in keys if key is not None} or {subject}
-        seen.breaks.append(SeenBreak(code, frozenset(about), is_open, (told or {}).get(break_id)))
+        cause, change = (told or {}).get(break_id, (None, ""))
+        answer = keys[2] if keys[1] is None else keys[1]
+        seen.breaks.append(SeenBreak(code, frozenset(about), is_open, cause, change, answer))
 
 
-def _causes(book: Lookups, feeds: Sequence[Feed]) -> dict[str, str] | None:
-    """The cause of each open break, by break_id, if the program tells causes."""
+def _causes(book: Lookups, feeds: Sequence[Feed]) -> dict[str, tuple[str, str]] | None:
+    """The cause of each open break and what would clear it, by break_id, if the program tells causes."""
     if find_spec(CAUSES) is None:
         return None
     told = import_module(CAUSES).of_breaks(book, known(book, LAST, book.last_posting()), feeds=feeds)
-    return dict(told.select("break_id", "cause").iter_rows())
+    return {break_id: (cause, change) for break_id, cause, change in told.select("break_id", "cause", "change").rows()}

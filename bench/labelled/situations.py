@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from bench.labelled.kind import ONCE, REST, Kind
-from bench.labelled.kinds import amounts, dates, files, lives, nets, parts, references
+from bench.labelled.kinds import activity, amounts, charges, dates, files, lives, nets, parts, references
 from bench.labelled.stage import Source, Stage
 from bench.labelled.truth import PARTNERS, Partner, Plan, Situation
 
 CATALOGUE: Final[Sequence[Kind]] = tuple(
     kind
-    for module in (amounts, dates, parts, nets, references, lives, files)
+    for module in (amounts, charges, dates, parts, nets, references, lives, activity, files)
     for kind in vars(module).values()
     if isinstance(kind, Kind)
 )
@@ -56,9 +56,12 @@ def _plant(source: Source, kind: Kind, partner: Partner, number: int) -> Situati
 
 
 def _balances(source: Source, situations: Sequence[Situation]) -> dict[tuple[str, str], int]:
-    """Each member holds at first twice what is asked for, and the poor ones nothing."""
+    """Each member holds at first twice what is asked for, the poor ones nothing, and who does something at a partner
+    what the situation says."""
     balances: dict[tuple[str, str], int] = {}
     for request in (request for situation in situations for request in situation.requests):
         owner = (request.partner.name, request.member)
         balances[owner] = balances.get(owner, 0) + 2 * max(request.points, 1)
-    return {owner: points for owner, points in balances.items() if owner[1] not in source.poor}
+    for situation in situations:
+        balances |= {(situation.partner.name, member): points for member, points in situation.holds.items()}
+    return {owner: points for owner, points in balances.items() if points and owner[1] not in source.poor}

@@ -1,6 +1,6 @@
 """Where a situation is put together: hands out references, members and days, and notes what is true of each line.
 
-Here: the words in which kinds are written, and what follows from a programme's days (overdue requests). Not here: the
+Here: the words in which kinds are written, and what follows from them (overdue requests, balances). Not here: the
 kinds themselves, or anything of the product.
 """
 
@@ -11,9 +11,9 @@ from itertools import combinations
 from random import Random
 from typing import Any, Final
 
-from bench.labelled import truth
+from bench.labelled import prices, truth
 from bench.labelled.days import LAST, working
-from bench.labelled.truth import Answer, Break, Merge, Partner, Request, Settlement, Situation
+from bench.labelled.truth import Answer, Break, Deed, Merge, Partner, Request, Settlement, Situation
 
 REASONS: Final = ("0001", "0002", "0003", "0004", "0005")
 CHECK: Final = 97
@@ -23,8 +23,8 @@ places, unless that is planted."""
 REGULARS: Final = 400
 """Members who ask often, so that their requests stand beside others of theirs."""
 
-OVERDUE, UNKNOWN, POINTS, DATE, AGAIN, TWICE_OURS, REJECT, MERGED, CONFLICT, CONTROL, MISSING, NO_COVER = (
-    2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 16,
+OVERDUE, UNKNOWN, POINTS, MONEY, DATE, AGAIN, TWICE_OURS, REJECT, MERGED, CONFLICT, CONTROL, MISSING, NO_COVER = (
+    2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16,
 )  # fmt: skip
 """Break codes."""
 
@@ -81,6 +81,7 @@ class Stage:
         self.lenient = partner.lenient
         self.made = Situation(kind, partner, number)
         self._answered: dict[int, date] = {}
+        self._survivors: dict[str, str] = {}
 
     # What it draws
 
@@ -152,24 +153,33 @@ class Stage:
         member: str | None = "",
         merged_to: str | None = None,
         partner: Partner | None = None,
+        charge: int | None = None,
+        over: int = 0,
+        charged: bool = True,
         version: int = 1,
     ) -> Answer:
         """An answer to a request: right, but for what is given; in the file of ``on``, by default of the request's day.
 
-        None leaves reference or member out; an empty text is the request's own.
+        None leaves reference or member out; an empty text is the request's own. ``charge``: by default what the points
+        are worth, where they are credited or taken back; ``over`` so many cents more; not ``charged``: none.
         """
         rejects = outcome == "rejected"
+        credited = request.points if points is None else points
+        right = prices.worth((partner or request.partner).name, credited, dated or request.dated)
+        if charge is None and charged and right is not None and outcome in ("accepted", "reversed"):
+            charge = right + over
         answer = Answer(
             key=self.source.key(),
             partner=partner or request.partner,
             file_day=on or request.file_day,
             ref=request.ref if ref == "" else ref,
             member=request.member if member == "" else member,
-            points=request.points if points is None else points,
+            points=credited,
             outcome=outcome,
             reason=REASONS[self.number % len(REASONS)] if rejects else "",
             dated=dated or request.dated,
             merged_to=merged_to,
+            charge=charge,
             version=version,
         )
         self.made.answers.append(answer)
@@ -200,8 +210,39 @@ class Stage:
             request = self.ask(self.points(6_000, 9_000), member=member)
             self.confirms(request, self.answer(request))
 
+    def holds(self, points: int) -> str:
+        """A member who has so many points at first, and none if so few."""
+        member = self.member()
+        self.made.holds[member] = points
+        return member
+
+    def earns(self, points: int, member: str, **fields: Any) -> Deed:
+        """A line of activity that says that the member gained points; with a minus, that this is taken back."""
+        return self._does(truth.ACCRUAL, points, member, **fields)
+
+    def pays(self, points: int, member: str, **fields: Any) -> Deed:
+        """A line of activity that says that the member paid with points; with a minus, that this is taken back."""
+        return self._does(truth.REDEMPTION, points, member, **fields)
+
+    def _does(
+        self,
+        activity: str,
+        points: int,
+        member: str,
+        *,
+        ref: str | None = "",
+        on: date | None = None,
+        dated: date | None = None,
+    ) -> Deed:
+        file_day = on or self.day
+        said = (self.their_ref() if ref == "" else ref, member, activity, points)
+        deed = Deed(self.source.key(), self.partner, file_day, *said, dated or file_day)
+        self.made.deeds.append(deed)
+        return deed
+
     def merges(self, member: str, survivor: str, day: date) -> None:
         self.source.merges.append(Merge(self.partner, day, member, survivor))
+        self._survivors[member] = survivor
 
     # What is true of it
 
@@ -241,11 +282,12 @@ class Stage:
         open_: bool | None = True,
         optional: bool = False,
         others: Sequence[Request | Answer] = (),
+        change: str = "",
     ) -> None:
         """A break opens that is ``about`` this line, or one of the others; ``names``: the request it speaks of."""
         codes = (codes,) if isinstance(codes, int) else codes
         keys = tuple(line.key for line in (about, *others))
-        self.made.breaks.append(Break(codes, keys, open_, tuple(causes), optional))
+        self.made.breaks.append(Break(codes, keys, open_, tuple(causes), optional, change))
         if names is not None and set(codes) & set(SILENCES):
             self._note(names, max(about.comes_on, names.comes_on))
 
@@ -261,6 +303,35 @@ class Stage:
     def informs(self, *answers: Answer) -> None:
         self.made.information |= {answer.key for answer in answers}
 
+    def overcharges(self, answer: Answer, *causes: str, open_: bool = True, change: str = "") -> None:
+        """What the answer charges is not what its points are worth (B05)."""
+        self.breaks(MONEY, answer, causes=causes or ("price_changed", "money_off"), open_=open_, change=change)
+
+    def lacks(self, request: Request) -> None:
+        """The member's balance does not cover the request (B16)."""
+        self.leaves(request, truth.SHORT)
+        self.breaks(NO_COVER, request, causes=("short_balance",))
+
+    def waits(self, deed: Deed) -> None:
+        """The member has not so many points (B16), and nothing is taken of those that are there."""
+        self._becomes(deed, truth.WAITING, NO_COVER, "short_balance")
+
+    def repeats(self, deed: Deed) -> None:
+        """The line says again what was said (B07)."""
+        self._becomes(deed, truth.REPEATED, AGAIN, "answered_again")
+
+    def contradicts(self, deed: Deed) -> None:
+        """The line cannot be true beside what was said (B11)."""
+        self._becomes(deed, truth.REFUSED, CONFLICT, "conflict")
+
+    def overdraws(self, deed: Deed) -> None:
+        """The line is booked, and leaves the member with less than nothing (B16)."""
+        self.made.breaks.append(Break((NO_COVER,), (deed.key,), open=True, causes=("short_balance",)))
+
+    def _becomes(self, deed: Deed, state: str, code: int, cause: str) -> None:
+        self.made.becomes[deed.key] = state
+        self.made.breaks.append(Break((code,), (deed.key,), open=True, causes=(cause,)))
+
     def expected_pass(self, request: Request, answer: Answer) -> str:
         """The first pass that can settle this one answer."""
         if answer.comes_on < request.comes_on:
@@ -273,7 +344,17 @@ class Stage:
         """The situation, with the breaks of requests that stay without an answer for too long."""
         for request in self.made.requests:
             self._overdue(request)
+        self._count_up()
         return self.made
+
+    def _count_up(self) -> None:
+        """What members of whom there is activity hold at the end, requests that stand counted."""
+        moved = [(member, points) for member, points in self.made.holds.items()]
+        moved += [(one.member, one.gains * (self.made.becomes.get(one.key) is None)) for one in self.made.deeds]
+        moved += [(one.request.member, one.reversed - one.points) for one in self.made.settlements if moved]
+        for member, points in moved:
+            account = self._survivors.get(member, member)
+            self.made.left[account] = self.made.left.get(account, 0) + points
 
     def _settles(self, settlement: Settlement, ending: Sequence[Answer]) -> None:
         self.made.settlements.append(settlement)

@@ -1,7 +1,7 @@
 """What a labelled plan holds: the lines of both sides and what is true of them.
 
-Here: requests, answers, and the truth as plain values. Not here: how a kind makes them (``stage``, ``kinds``), their
-bytes (``write``) or what the book made of them (``seen``, ``score``).
+Here: requests, answers, activity, and the truth as plain values. Not here: how a kind makes them (``stage``,
+``kinds``), their bytes (``write``) or what the book made of them (``seen``, ``score``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,17 @@ SHORT: Final = "SHORT"
 ABSENT: Final = "ABSENT"
 """States in which a request can be left; ABSENT: the book never took it."""
 
+ACCRUAL: Final = "accrual"
+REDEMPTION: Final = "redemption"
+
 ENDED: Final = (CONFIRMED, REJECTED, REVERSED)
+
+BOOKED: Final = "BOOKED"
+WAITING: Final = "WAITING"
+REPEATED: Final = "REPEATED"
+REFUSED: Final = "REFUSED"
+"""What becomes of activity: it moves the member's points; it waits, for the member has not so many; it says again what
+was said; it contradicts what was said."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """One line of a hand-back. ``version`` 2 stands in the file that corrects the first of its day."""
+    """One line of a hand-back. ``charge``: in cents, if it states one. ``version`` 2 stands in the file that corrects
+    the first of its day."""
 
     key: int
     partner: Partner
@@ -95,17 +106,44 @@ class Answer:
     reason: str
     dated: date
     merged_to: str | None
+    charge: int | None
     version: int
 
     @property
     def says(self) -> tuple[object, ...]:
         """All that its line shows, and in which file."""
         file = (self.partner.name, self.file_day, self.version)
-        return (*file, self.ref, self.member, self.points, self.outcome, self.reason, self.dated, self.merged_to)
+        said = (self.ref, self.member, self.points, self.outcome, self.reason, self.dated, self.merged_to, self.charge)
+        return file + said
 
     @property
     def comes_on(self) -> date:
         return comes_on(self.partner, self.file_day, self.version)
+
+
+@dataclass(frozen=True)
+class Deed:
+    """One line of an activity file: what a member did at the partner. ``points`` below 0 take it back."""
+
+    key: int
+    partner: Partner
+    file_day: date
+    ref: str | None
+    member: str
+    activity: str
+    points: int
+    dated: date
+
+    @property
+    def says(self) -> tuple[object, ...]:
+        """All that its line shows, and in which file."""
+        said = (self.ref, self.member, self.activity, self.points, self.dated)
+        return "activity", self.partner.name, self.file_day, *said
+
+    @property
+    def gains(self) -> int:
+        """Points that the member has more when it is booked."""
+        return self.points if self.activity == ACCRUAL else -self.points
 
 
 def comes_on(partner: Partner, file_day: date, version: int = 1) -> date:
@@ -134,7 +172,8 @@ class Break:
     """A break that had to open. ``about``: keys of lines (or feed and day of a file), one of which must be its own.
 
     ``codes``: any of these is right. ``open``: how it must stand at the end, None where either is right. ``causes``:
-    any of these is right; none says that it is not judged. ``optional``: right if it is there, right if it is not.
+    any of these is right; none says that it is not judged. ``change``: words that the change must have in it which
+    would clear it. ``optional``: right if it is there, right if it is not.
     """
 
     codes: tuple[int, ...]
@@ -142,6 +181,7 @@ class Break:
     open: bool | None
     causes: tuple[str, ...] = ()
     optional: bool = False
+    change: str = ""
 
 
 @dataclass
@@ -163,6 +203,13 @@ class Situation:
     """Requests that the partner did answer, rightly written or not."""
     information: set[int] = field(default_factory=set)
     """Answers that settle nothing because there is nothing to settle: neither settled nor refused."""
+    deeds: list[Deed] = field(default_factory=list)
+    becomes: dict[int, str] = field(default_factory=dict)
+    """Activity, by key, that is not simply BOOKED."""
+    holds: dict[str, int] = field(default_factory=dict)
+    """What members hold at first of whom there is activity."""
+    left: dict[str, int] = field(default_factory=dict)
+    """What they must hold at the end."""
 
 
 @dataclass(frozen=True)
@@ -191,3 +238,7 @@ class Plan:
     @property
     def answers(self) -> list[Answer]:
         return [answer for situation in self.situations for answer in situation.answers]
+
+    @property
+    def deeds(self) -> list[Deed]:
+        return [deed for situation in self.situations for deed in situation.deeds]

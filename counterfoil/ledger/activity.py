@@ -40,12 +40,15 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     """The changes of one file of activity."""
     names = Names(book, file_id=work.file_id, unit=work.unit)
     partner_id = names.partner(work.feed.partner)
-    accounts = merged.standing(names.members(partner_id, work.accepted["member"]), book)
-    told = work.accepted.with_columns(item_id=posting.record_id(work.file_id, "line_no"))
     since = work.business_date - timedelta(days=work.feed.reference_lifetime_days)
-    new = activities.judged(told, _known(book, partner_id, told["ref"], since))
+    before = _known(book, partner_id, work.accepted["ref"], since)
+    members = pl.concat([work.accepted["member"], before["member"]])
+    accounts = merged.standing(names.members(partner_id, members), book)
+    told = work.accepted.with_columns(item_id=posting.record_id(work.file_id, "line_no"))
+    known = posting.shaped(merged.paid_from(before, accounts), activities.KNOWN)
+    new = activities.judged(merged.paid_from(told, accounts), known)
     balances = accounts.select("balance", source_account="account_id").unique()
-    decided = activities.within_balance(merged.paid_from(new, accounts), balances).with_columns(
+    decided = activities.within_balance(new, balances).with_columns(
         # One without a reference goes by its place.
         ref=pl.col("ref").fill_null(pl.format(f"?{work.file_id}:{{}}", "line_no"))
     )
@@ -65,16 +68,26 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
 
 
 def _known(book: Lookups, partner_id: int, refs: pl.Series, since: date) -> pl.DataFrame:
-    """``activities.KNOWN`` among references, of postings since a day: ids of items rise with postings."""
+    """``activities.KNOWN`` among references, no accounts, of postings since a day: ids of items rise with postings.
+
+    What was beyond the balance stands once a person has let the member pay.
+    """
     return book.frame(
         f"""WITH named AS (
                 SELECT i.* FROM book.item i SEMI JOIN wanted w ON w.ref = i.ref
                 WHERE i.partner_id = {partner_id} AND i.kind = {ItemKind.THEIR_ACTIVITY:d} AND i.item_id >= (
                     SELECT coalesce(min(n), 0) FROM book.posting WHERE on_day >= DATE '{since}') * {RECORD_SPAN}
+            ), judged AS (
+                SELECT d.item_id, arg_max(d.event, (d.file_id, d.line_no)) = {Event.TAKEN_AFTER_END:d} AS pays
+                FROM book.disposition d SEMI JOIN named USING (item_id)
+                WHERE d.event IN ({Event.TAKEN_AFTER_END:d}, {Event.REFUSED:d}) GROUP BY d.item_id
             )
             SELECT n.ref, CASE WHEN d.event = {Event.ACCRUED:d} THEN 'accrual' ELSE 'redemption' END AS activity,
-                   n.member, n.amount AS points, n.item_id
-            FROM named n JOIN book.disposition d ON d.file_id = CAST(n.item_id // {RECORD_SPAN} AS INTEGER)
+                   n.member, n.amount AS points, n.item_id,
+                   d.event <> {Event.REDEEMED_BEYOND:d} OR (coalesce(j.pays, false) AND NOT EXISTS (
+                       SELECT 1 FROM book.open_item o WHERE o.item_id = n.item_id)) AS stands
+            FROM named n LEFT JOIN judged j ON j.item_id = n.item_id
+            JOIN book.disposition d ON d.file_id = CAST(n.item_id // {RECORD_SPAN} AS INTEGER)
                 AND d.line_no = CAST(n.item_id % {RECORD_SPAN} AS INTEGER)
             ORDER BY n.item_id""",
         wanted=pl.DataFrame({"ref": refs.drop_nulls().unique()}, schema={"ref": pl.String}),

@@ -80,13 +80,18 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
 def _of_company(part: pl.DataFrame, work: Work, book: Lookups, names: Names) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The rows of one company with their events, and the entries that they make."""
     company_id = part["partner_id"][0]
+    roles = names.company_roles(company_id)
+    account = pl.lit(roles["company"], pl.Int32)
     told = part.with_columns(
-        item_id=posting.record_id(work.file_id, "line_no"), member="company", activity=pl.lit("accrual")
+        item_id=posting.record_id(work.file_id, "line_no"),
+        member="company",
+        activity=pl.lit("accrual"),
+        source_account=account,
     )
-    judged = activities.judged(told, _known(book, company_id, told["ref"], work)).with_columns(
+    known = _known(book, company_id, told["ref"], work).with_columns(source_account=account, stands=pl.lit(value=True))
+    judged = activities.judged(told, posting.shaped(known, activities.KNOWN)).with_columns(
         event=pl.col("event").replace_strict(_EVENTS, return_dtype=pl.Int16)
     )
-    roles = names.company_roles(company_id)
     decided = covered(judged, book.balance_of(roles["company"]))
     effects = decided.select(
         "line_no",
@@ -112,7 +117,7 @@ def covered(rows: pl.DataFrame, balance: int) -> pl.DataFrame:
 
 
 def _known(book: Lookups, company_id: int, refs: pl.Series, work: Work) -> pl.DataFrame:
-    """``activities.KNOWN`` of recharges among references."""
+    """``activities.KNOWN`` of recharges among references, no accounts: each that has an item was booked."""
     since = work.business_date - timedelta(days=work.feed.reference_lifetime_days)
     return book.frame(
         f"""SELECT i.ref, 'accrual' AS activity, i.member, i.amount AS points, i.item_id

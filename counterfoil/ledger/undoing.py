@@ -46,9 +46,12 @@ _ONLY_TOLD: Final = ", ".join(
         Event.AGREED_AFTER_END,
         Event.UNKNOWN_ACCEPTED,
         Event.UNKNOWN_OTHER,
+        Event.ACCRUED,
+        Event.REDEEMED,
     )
 )
-"""Events of answers that leave the item they speak of as it is, and were judged by how it stood."""
+"""Events of answers, and of activity taken back, that leave the item they speak of as it is, and were judged by how it
+stood."""
 
 _TOUCHED: Final = f"""
     SELECT r.file_id, r.line_no, r.by_line, i.item_id, i.side, true AS made

@@ -26,8 +26,11 @@ SEVERAL: Final = 3
 """Different amounts that must agree before a difference or a ratio is a rule and not a chance."""
 
 PRICES_MAX: Final = 8
-"""Prices of one rate that are tried on its charges, those of the most points first: a rate card has a few, and small
-charges are rounded too much to tell."""
+"""Prices of one rate that are tried on ever so many charges, those of the most points first: a rate card has a few, and
+small charges are rounded too much to tell."""
+
+PAIRS_MAX: Final = 500_000
+"""Charges times prices up to which more prices are tried: all of them, on less than several hundred charges."""
 
 SCALES: Final = (1, 100)
 """How many times the points of a rate a price may be for: two more digits than the rate card."""
@@ -126,7 +129,7 @@ def _fitting_at(charged: pl.DataFrame, scale: int) -> pl.DataFrame:
         .agg(pl.col("charged_points").abs().sum())
         .sort(*_RATE, -pl.col("charged_points"), "candidate")
         .group_by(_RATE, maintain_order=True)
-        .head(PRICES_MAX)
+        .head(max(PRICES_MAX, PAIRS_MAX // max(rated.height, 1)))
     )
     worth = value_points(pl.col("charged_points"), pl.col("candidate"), per)
     pairs = rated.join(tried.select(*_RATE, "candidate"), on=_RATE)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.labelled import command, report, score
+from bench.labelled import command, prices, report, score
+from bench.labelled.kinds.amounts import RULE_ROWS
 from bench.labelled.run import run
 from bench.labelled.score import Ratio, Score
 from bench.labelled.seen import Seen
 from bench.labelled.situations import CATALOGUE, make_plan
-from bench.labelled.truth import Plan, Situation
+from bench.labelled.stage import MONEY
+from bench.labelled.truth import REFUSED, Break, Plan, Situation
 from bench.labelled.write import files
 
 SEED = 11
@@ -49,6 +51,8 @@ def test_no_request_is_settled_by_an_answer_that_is_not_its_own(judged: Judged) 
     assert {kind.name for kind in CATALOGUE} == set(result.kinds)
     assert result.figures[score.MATCHED].right > 0.95 * result.figures[score.MATCHED].of
     assert result.figures[score.CODES].right > 0.95 * result.figures[score.CODES].of
+    assert result.figures[score.CHARGED].right > 0.95 * result.figures[score.CHARGED].of > 0
+    assert result.figures[score.BOOKED_FALSE].right == 0 < result.figures[score.BOOKED_FALSE].of
 
 
 @pytest.mark.slow
@@ -81,6 +85,20 @@ def test_a_swapped_pair_is_two_false_matches(judged: Judged) -> None:
             score.OTHER_STATE,
         ),
         ("not_due_yet", lambda one: one.states.update({one.requests[0].key: "HELD"}), score.OTHER_STATE),
+        ("charge_just_beyond", lambda one: one.breaks.clear(), score.MORE_BREAKS),
+        (
+            "charge_blank",
+            lambda one: one.breaks.append(Break((MONEY,), (one.answers[0].key,), open=True)),
+            score.NO_BREAK,
+        ),
+        ("earned", lambda one: one.becomes.update({one.deeds[0].key: REFUSED}), score.BOOKED_WRONGLY),
+        ("told_twice", lambda one: one.becomes.clear(), score.NOT_BOOKED),
+        ("paid", lambda one: one.left.update({one.deeds[0].member: 1}), score.OTHER_BALANCE),
+        (
+            "old_price",
+            lambda one: one.breaks.append(replace(one.breaks.pop(), change="at 9.99 EUR")),
+            "cause price_changed",
+        ),
     ],
 )
 def test_the_scorer_finds_every_kind_of_wrong(
@@ -95,6 +113,23 @@ def test_a_seed_plants_the_same_bytes_again() -> None:
     one, other, another = (files(make_plan(seed, size=SIZE, least=1)) for seed in (SEED, SEED, SEED + 1))
     assert one == other
     assert one != another
+
+
+@pytest.mark.slow
+def test_a_charge_that_a_person_hears_of_and_need_not_is_counted(judged: Judged) -> None:
+    plan, seen = judged
+    figures = [
+        score.score(changed(plan, "fee_charged", change), seen).figures[score.CHARGED]
+        for change in (lambda _: None, lambda one: one.breaks.clear())
+    ]
+    assert figures[0].right - figures[1].right == 2 * RULE_ROWS, "one situation of either partner"
+    assert figures[0].of == figures[1].of
+
+
+def test_what_points_are_worth_is_rounded_half_to_even() -> None:
+    assert [prices.valued(points, 45) for points in (10, 30, 11, -10)] == [4, 14, 5, -4]
+    days = (prices.BEFORE, prices.WEEKEND, prices.AFTER_WEEKEND, prices.DECEMBER)
+    assert [prices.price("meadowlark", day) for day in days] == [None, 90, 65, 71]
 
 
 def test_intervals_hold_for_none_and_all() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from counterfoil.errors import Code, PermanentError
 from counterfoil.ledger.derived import contradictions
 from counterfoil.ledger.known import known
 from counterfoil.ledger.model import Disposition, Event
@@ -30,7 +31,7 @@ class Partner:
 
     def tell(self, *rows: dict[str, Any], day: date = MON, kind: str = "activity", **policy: Any) -> int:
         self._number += 1
-        own = {"partner": "counterfoil"} if kind in ("opening", "decisions") else {}
+        own = {"partner": "counterfoil"} if kind in ("opening", "decisions", "members") else {}
         options = {"identity": f"{kind} {self._number}", "policy": ProgrammeSettings(**policy)}
         return int(self._post(self.writer, self._make_feed(kind, **own), list(rows), day, **options).n)
 
@@ -155,6 +156,63 @@ def test_no_more_is_taken_back_than_there_was_nor_twice(partner: Partner) -> Non
     partner.tell(gain("A", -40), day=TUE)
     again = partner.tell(gain("A", -40), day=TUE)
     assert (partner.events(again), partner.balance("member", "M1")) == ([Event.ACTIVITY_KNOWN], 60)
+
+
+def test_what_was_not_paid_is_not_given_back(partner: Partner) -> None:
+    partner.tell(gain("A", 50), spend("B", 60))
+    n = partner.tell(spend("B", -60), day=TUE)
+    assert (partner.events(n), partner.balance("member", "M1")) == ([Event.CONFLICT], 50)
+    assert partner.breaks() == [("B11", "B", -60), ("B16", "B", 60)]
+    here = partner.tell(spend("C", 60, value_date=MON), spend("C", -20, value_date=TUE), spend("D", 20, value_date=TUE))
+    assert partner.events(here) == [Event.REDEEMED_BEYOND, Event.CONFLICT, Event.REDEEMED_BEYOND]
+    assert partner.balance("member", "M1") == 50
+
+
+@pytest.mark.parametrize(
+    ("actions", "after"),
+    [
+        (("take",), (Event.REDEEMED, 50)),
+        (("refuse",), (Event.CONFLICT, 50)),
+        (("take", "undo"), (Event.CONFLICT, 50)),
+        (("take", "undo", "refuse"), (Event.CONFLICT, 50)),
+        (("refuse", "undo", "take"), (Event.REDEEMED, 50)),
+    ],
+)
+def test_what_a_member_paid_after_all_is_given_back(
+    partner: Partner, actions: tuple[str, ...], after: tuple[Event, int]
+) -> None:
+    partner.tell(gain("A", 50), spend("B", 60))
+    (name,) = open_breaks(partner.writer, known(partner.writer, TUE))["break_id"]
+    n = 0
+    for action in actions:
+        subject = f"{n}:2" if action == "undo" else name
+        n = partner.tell({"action": action, "subject": subject, "points": 60}, kind="decisions", day=TUE)
+    n = partner.tell(spend("B", -60), day=TUE)
+    assert (partner.events(n), partner.balance("member", "M1")) == ([after[0]], after[1])
+
+
+def test_what_was_given_back_since_stays_paid(partner: Partner) -> None:
+    partner.tell(gain("A", 50), spend("B", 60))
+    (name,) = open_breaks(partner.writer, known(partner.writer, TUE))["break_id"]
+    n = partner.tell({"action": "take", "subject": name, "points": 60}, kind="decisions", day=TUE)
+    partner.tell(spend("B", -60), day=TUE)
+    with pytest.raises(PermanentError, match=Code.DECISION_UNFIT):
+        partner.tell({"action": "undo", "subject": f"{n}:2", "points": 60}, kind="decisions", day=TUE)
+    assert (partner.balance("suspense"), partner.balance("member", "M1")) == (0, 50)
+
+
+def test_nobody_is_given_back_what_another_member_paid_or_gained(partner: Partner) -> None:
+    partner.tell(gain("A", 100), gain("C", 30, member="M2"), spend("B", 40))
+    n = partner.tell(spend("B", -40, member="M2"), gain("A", -30, member="M2"), day=TUE)
+    assert partner.events(n) == [Event.CONFLICT, Event.CONFLICT]
+    assert (partner.balance("member", "M1"), partner.balance("member", "M2")) == (60, 30)
+
+
+def test_a_merged_member_is_given_back_what_either_number_paid(partner: Partner) -> None:
+    partner.tell(gain("A", 100), gain("C", 30, member="M2"), spend("B", 40))
+    partner.tell({"member": "M1", "survivor": "M2"}, kind="members")
+    n = partner.tell(spend("B", -40, member="M2"), gain("C", -30, member="M1"), day=TUE)
+    assert (partner.events(n), partner.balance("member", "M2")) == ([Event.REDEEMED, Event.ACCRUED], 100)
 
 
 def test_a_gain_taken_back_that_was_spent_makes_the_balance_negative_and_says_so(partner: Partner) -> None:

@@ -21,7 +21,7 @@ from counterfoil import identity
 from counterfoil.errors import Code, PermanentError
 from counterfoil.feed import FeedKind
 from counterfoil.identity import Earlier, Verdict
-from counterfoil.ledger import histories
+from counterfoil.ledger import decided, histories
 from counterfoil.ledger.model import RECORD_SPAN, State
 from counterfoil.ledger.store import Book
 from counterfoil.ledger.work import Former
@@ -35,7 +35,11 @@ from tests.properties.model_people import Choice, UnfitError
 
 MONDAY: Final = date(2026, 11, 16)
 GRACE: Final = 2
-ACTIONS: Final = ("resolve", "refund", "write_off", "refuse", "identify", "take", "assign", "wait")
+ACTIONS: Final = (
+    "resolve", "refund", "write_off", "refuse", "identify", "take", "assign", "wait", "match", "decline",
+)  # fmt: skip
+NAMING: Final = ("identify", "match", "decline")
+"""Actions that name requests by their references."""
 
 STATES = {
     State.PENDING: "pending",
@@ -69,6 +73,8 @@ LIVES = """SELECT b.code, p.partner, b.subject, b.file_id, b.line_no, s.owner, s
            QUALIFY row_number() OVER (PARTITION BY s.break_id ORDER BY s.file_id DESC, s.line_no DESC) = 1"""
 LOTS = """SELECT p.partner, a.owner, o.earned, o.expires, CAST(sum(o.remaining) AS BIGINT) FROM book.open_lot o
           JOIN book.account a USING (account_id) JOIN book.partner p ON p.partner_id = a.partner_id GROUP BY ALL"""
+DECLINED = """SELECT b.code, p.partner, b.subject, b.file_id, b.line_no, d.item_id
+              FROM declined d JOIN book.break b USING (break_id) JOIN book.partner p USING (partner_id)"""
 USED = """SELECT count(*), count(DISTINCT line_no) FROM book.disposition
           WHERE file_id = (SELECT max(n) FROM book.posting)"""
 KEPT = "SELECT item_id, state, remaining FROM book.open_item"
@@ -194,8 +200,12 @@ class Both:
         rows, told = [], []
         for line, (action, one, ref, off) in enumerate(choices, 2):
             on = (*one[:3], (one[3], one[4]))
-            points = (model_people.points_of(self.model, action, on, ref) or 0) + off
-            named = ref if action == "identify" else None
+            alone = action != "match"  # several answers to one request fit only together
+            moves = (
+                model_people.points_of(self.model, action, on, ref) if alone else model_people.suspended(self.model, on)
+            )
+            points = (moves or 0) + off
+            named = ref if action in NAMING else None
             owner = ref.upper() if action == "assign" else None
             until = self.day + timedelta(days=2) if action == "wait" else None
             rows.append(
@@ -204,12 +214,15 @@ class Both:
             told.append(Choice(line, action, on, points, named, owner=owner, until=until))
         return self._decided(rows, told)
 
-    def undo(self, n: int, line: int = 2, off: int = 0) -> bool:
-        """An earlier decision taken back; whether that took effect."""
+    def undo(self, n: int, *lines: int, off: int = 0) -> bool:
+        """Earlier decisions of one file taken back, by default the first; whether that took effect."""
         self.tally["undo"] += 1
-        points = self.model.decided[n, line].points + off
-        row = {"action": "undo", "subject": f"{n}:{line}", "points": points}
-        return self._decided([row], [Choice(2, "undo", None, points, undoes=(n, line))])
+        rows, told = [], []
+        for own, line in enumerate(lines or (2,), 2):
+            points = self.model.decided[n, line].points + off
+            rows.append({"action": "undo", "subject": f"{n}:{line}", "points": points})
+            told.append(Choice(own, "undo", None, points, undoes=(n, line)))
+        return self._decided(rows, told)
 
     def _decided(self, rows: list[dict[str, Any]], choices: list[Choice]) -> bool:
         trial = copy.deepcopy(self.model)
@@ -227,6 +240,7 @@ class Both:
                 self._posted("decisions", "counterfoil", told, self.day)
             return False
         self.tally["decisions that fit"] += 1
+        self.tally.update(f"{one.action} that fits" for one in choices)
         self._posted("decisions", "counterfoil", told, self.day)
         self.model = trial
         return True
@@ -280,6 +294,8 @@ class Both:
         lots = {(("member", partner, owner), earned, expires): points
                 for partner, owner, earned, expires, points in self.writer.frame(LOTS).rows()}  # fmt: skip
         _same(lots, model.lots.held())
+        declined = self.writer.frame(DECLINED, declined=decided.declined(self.writer)).rows()
+        assert {(*one[:3], one[3:5], divmod(one[5], RECORD_SPAN)) for one in declined} == model.declined()
         assert self.writer.frame(APART).is_empty(), "the working set is what the history of every item says"
         used = self.writer.row(USED)
         assert used in (None, (self.rows, self.rows)), "each accepted record has one disposition"

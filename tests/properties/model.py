@@ -96,11 +96,13 @@ class Break:
 
 @dataclass(eq=False)
 class Decided:
-    """A decision on a break: what it moved and did, and whether it was taken back."""
+    """A decision on a break: what it moved and did, and whether it was taken back. ``declines``: of which unknown
+    answer it says which request it is not for."""
 
     points: int
     effect: "Effect"
     undone: bool = False
+    declines: tuple[Break, Item] | None = None
 
 
 @dataclass(eq=False)
@@ -206,6 +208,11 @@ class Model:
 
     def open_breaks(self, *codes: int) -> list[Break]:
         return [one for one in self.breaks if one.open and (not codes or one.code in codes)]
+
+    def declined(self) -> set[tuple[int, str, str, Place, Place]]:
+        """Which unknown answers, by their breaks, are not for which requests."""
+        standing = [one.declines for one in self.decided.values() if one.declines is not None and not one.undone]
+        return {(on.code, on.partner, on.subject, on.place, item.place) for on, item in standing}
 
     # Taking back
 

@@ -12,8 +12,11 @@ from tests.properties import model as m
 from tests.properties.model import Break, Decided, Effect, Item, Model, Place
 from tests.properties.model_life import Rows, of_partner, take
 
-STAYING = ("assign", "wait")
+STAYING = ("assign", "wait", "decline")
 """Actions that leave their break open."""
+
+PARTS_MAX = 5
+"""Requests that one answer can be matched with, and answers that one request can."""
 
 
 class UnfitError(Exception):
@@ -34,26 +37,41 @@ class Choice:
     until: date | None = None
 
 
+@dataclass(frozen=True)
+class Fit:
+    """A row that fits: the points that it moves, the requests that it is about, and those among them that it ends."""
+
+    choice: Choice
+    on: Break
+    points: int
+    about: Sequence[Item] = ()
+    ends: Sequence[Item] = ()
+
+    @property
+    def item(self) -> Item | None:
+        return next(iter(self.about), None)
+
+
 def decide(book: Model, choices: Sequence[Choice]) -> None:
     """A whole decisions file: first what it takes back, then what it decides.
 
     Raises UnfitError when a row does not fit; the book is then to be thrown away.
     """
     _take_back(book, [one for one in choices if one.action == "undo"])
-    rows = [(one, _named(book, one)) for one in choices if one.action != "undo"]
-    fits = [(one, on, *_fit(book, one, on)) for one, on in rows]
-    if any(one.points != points for one, _, points, _ in fits):
-        raise UnfitError
-    ended = Counter(id(item) for one, _, _, item in fits if item is not None and _ends(one.action))
-    if len({id(on) for _, on in rows}) < len(rows) or any(times > 1 for times in ended.values()):
-        raise UnfitError
-    decided = [on for one, on in rows if one.action not in STAYING]
-    goes = [_going(book, one, on, item, decided) for one, on, _, item in fits]
-    clears = [_clearing(book, one, on, item, going) for (one, on, _, item), going in zip(fits, goes, strict=True)]
-    for (one, on, points, item), going, clearing in zip(fits, goes, clears, strict=True):
-        effect = Effect(book.n, one.line, book.today, one.ref or "", item or on.theirs)
-        book.decided[book.n, one.line] = Decided(points, effect)
-        _act(book, effect, one, on, item)
+    fits = _fits(book, [(one, _named(book, one)) for one in choices if one.action != "undo"])
+    _require_once(fits)
+    decided = [fit.on for fit in fits if fit.choice.action not in STAYING]
+    goes = [_going(book, fit, decided) for fit in fits]
+    clears = [_clearing(book, fit, going) for fit, going in zip(fits, goes, strict=True)]
+    effects = [Effect(book.n, fit.choice.line, book.today, fit.choice.ref or "", fit.item or fit.on.theirs)
+               for fit in fits]  # fmt: skip
+    for fit, effect in zip(fits, effects, strict=True):
+        declines = (fit.on, fit.about[0]) if fit.choice.action == "decline" else None
+        book.decided[book.n, fit.choice.line] = Decided(fit.points, effect, declines=declines)
+        _act(book, effect, fit)
+        if fit.on in decided:
+            book.clear(effect, fit.on)
+    for effect, going, clearing in zip(effects, goes, clears, strict=True):
         for theirs in going:
             if theirs.is_open:
                 book.change(effect, theirs, state="closed", kept=0)
@@ -66,9 +84,72 @@ def points_of(book: Model, action: str, on: tuple[int, str, str, Place], ref: st
     """The points that a person would state who decides so; None where it does not fit."""
     one = Choice(0, action, on, 0, ref)
     try:
-        return _fit(book, one, _named(book, one))[0]
+        return _fits(book, [(one, _named(book, one))], stated=False)[0].points
     except UnfitError:
         return None
+
+
+def suspended(book: Model, on: tuple[int, str, str, Place]) -> int:
+    """The points of the acceptance in suspense under a break, if there is one: what a match of it moves."""
+    try:
+        return _suspended(_named(book, Choice(0, "match", on, 0))).amount
+    except UnfitError:
+        return 0
+
+
+def _fits(book: Model, rows: Sequence[tuple[Choice, Break]], *, stated: bool = True) -> list[Fit]:
+    """Every row as it fits, ``stated``: with the points that it states; UnfitError where one does not."""
+    groups = _matched(book, [row for row in rows if row[0].action == "match"])
+    fits = [groups[one.line] if one.action == "match" else _fit(book, one, on) for one, on in rows]
+    if stated and any(fit.choice.points != fit.points for fit in fits):
+        raise UnfitError
+    return fits
+
+
+def _require_once(fits: Sequence[Fit]) -> None:
+    """One decision on each break, but that several requests can be declined; one end of each request."""
+    on = Counter((id(fit.on), fit.item if fit.choice.action == "decline" else None) for fit in fits)
+    ended = Counter(item for fit in fits for item in fit.ends)
+    if any(times > 1 for times in (*on.values(), *ended.values())):
+        raise UnfitError
+
+
+def _matched(book: Model, rows: Sequence[tuple[Choice, Break]]) -> dict[int, Fit]:
+    """Answers in suspense with the requests that a person says they are for, by line: an answer is the sum of its
+    requests, or the answers that name one request alone add up to it, and the last of them ends it."""
+    about = {one.line: _requests(book, one, on) for one, on in rows}
+    answers = {one.line: _suspended(on) for one, on in rows}
+    fits = {}
+    for one, on in rows:
+        (first, *more), theirs = about[one.line], answers[one.line]
+        ends = (first, *more)
+        if sum(item.amount for item in ends) != theirs.amount:
+            lines = [line for line, items in about.items() if items == [first]]
+            if more or len(lines) > PARTS_MAX or sum(answers[line].amount for line in lines) != first.amount:
+                raise UnfitError
+            ends = (first,) if one.line == max(lines) else ()
+        fits[one.line] = Fit(one, on, theirs.amount, about[one.line], ends)
+    return fits
+
+
+def _requests(book: Model, one: Choice, on: Break) -> list[Item]:
+    """The requests that wait under the references of a row; UnfitError where one is none, or named twice."""
+    refs = (one.ref or "").split()
+    found = [item for ref in refs for item in book.items
+             if (item.kind, item.partner, item.ref) == ("request", on.partner, ref) and item.unanswered]  # fmt: skip
+    if not refs or len(found) != len(refs) or len(set(refs)) < len(refs) or len(refs) > PARTS_MAX:
+        raise UnfitError
+    return found
+
+
+def _suspended(on: Break) -> Item:
+    """The acceptance of which all points wait in suspense under a break."""
+    theirs = on.theirs
+    if on.code not in (m.UNKNOWN, m.CONFLICT) or theirs is None or not theirs.is_open:
+        raise UnfitError
+    if theirs.kind != "says accepted" or theirs.kept != theirs.amount or theirs.amount <= 0:
+        raise UnfitError
+    return theirs
 
 
 def _take_back(book: Model, choices: Sequence[Choice]) -> None:
@@ -97,10 +178,28 @@ def _ends(action: str) -> bool:
     return action in ("refund", "write_off", "take", "identify")
 
 
-def _fit(book: Model, one: Choice, on: Break) -> tuple[int, Item | None]:
-    """The points that a decision moves and the request that it concerns; UnfitError where the action does not fit."""
+def _fit(book: Model, one: Choice, on: Break) -> Fit:
+    """A decision on one break and at most one request; UnfitError where the action does not fit."""
+    if one.action == "decline":
+        return _declined(book, one, on)
     if one.action in STAYING:
-        return 0, None
+        return Fit(one, on, 0)
+    points, item = _alone(book, one, on)
+    about = () if item is None else (item,)
+    return Fit(one, on, points, about, about if _ends(one.action) else ())
+
+
+def _declined(book: Model, one: Choice, on: Break) -> Fit:
+    """One request of the same points that an unknown answer is not for."""
+    theirs = on.theirs
+    found = _requests(book, one, on)
+    if on.code != m.UNKNOWN or theirs is None or not theirs.is_open or [theirs.amount] != [one.amount for one in found]:
+        raise UnfitError
+    return Fit(one, on, 0, found)
+
+
+def _alone(book: Model, one: Choice, on: Break) -> tuple[int, Item | None]:
+    """The points that a decision moves and the request that it concerns."""
     item, theirs = on.item, on.theirs if on.theirs is not None and on.theirs.is_open else None
     booked = theirs.kept if theirs is not None else 0
     accepted = theirs is not None and theirs.kind == "says accepted" and theirs.amount > 0
@@ -125,9 +224,10 @@ def _fit(book: Model, one: Choice, on: Break) -> tuple[int, Item | None]:
     raise UnfitError
 
 
-def _going(book: Model, one: Choice, on: Break, item: Item | None, decided: list[Break]) -> list[Item]:
+def _going(book: Model, fit: Fit, decided: list[Break]) -> list[Item]:
     """Answers that wait no longer: the one decided on, unless another break is about it too; those that came with it
     and are on nobody's list; and, under the reference of a request that ends, all that are not in suspense."""
+    one, on, item = fit.choice, fit.on, fit.item
     if one.action in STAYING:
         return []
     open_theirs = [each for each in book.items if not each.ours and each.is_open]
@@ -140,33 +240,31 @@ def _going(book: Model, one: Choice, on: Break, item: Item | None, decided: list
         going += [
             each for each in beside if each.place[0] == on.theirs.place[0] and not each.kept and each not in others
         ]
-    if item is not None and _ends(one.action):
+    for ended in fit.ends:
         going += [
-            each for each in open_theirs if (each.partner, each.ref) == (item.partner, item.ref) and not each.kept
+            each for each in open_theirs if (each.partner, each.ref) == (ended.partner, ended.ref) and not each.kept
         ]
     if item is not None and item.state == "short" and one.action == "resolve" and on.code == m.SHORT:
         going.append(item)
     return going
 
 
-def _clearing(book: Model, one: Choice, on: Break, item: Item | None, going: list[Item]) -> list[Break]:
-    """The break decided on; all others of a request that ends, unless points wait in suspense under them; and those of
-    answers that go."""
-    if one.action in STAYING:
-        return []
-    cleared = [on]
+def _clearing(book: Model, fit: Fit, going: list[Item]) -> list[Break]:
+    """Beside the break decided on: all others of a request that ends, unless points wait in suspense under them; and
+    those of answers that go."""
+    cleared = []
     for each in book.open_breaks():
         theirs = each.theirs
         booked = theirs is not None and theirs.is_open and theirs.kept != 0
-        if (_ends(one.action) and item is not None and each.item is item and not booked) or (
-            theirs is not None and theirs in going
-        ):
+        if (each.item in fit.ends and not booked) or (theirs is not None and theirs in going):
             cleared.append(each)
     return cleared
 
 
-def _act(book: Model, effect: Effect, one: Choice, on: Break, item: Item | None) -> None:
-    action = one.action
+def _act(book: Model, effect: Effect, fit: Fit) -> None:
+    one, on, item, action = fit.choice, fit.on, fit.item, fit.choice.action
+    if action == "decline":
+        return
     if action in STAYING:
         effect.left_open = on
         on.lives.append((effect, (one.owner, None) if action == "assign" else (on.life[0], one.until)))
@@ -176,6 +274,11 @@ def _act(book: Model, effect: Effect, one: Choice, on: Break, item: Item | None)
     )
     if action == "refuse" and on.theirs is not None:
         book.move(effect, payable, suspense, on.theirs.kept)
+    if action == "match" and on.theirs is not None:
+        book.move(effect, flight, suspense, on.theirs.amount, day=on.theirs.day)
+        for each in fit.about:
+            ended = {"state": "confirmed", "kept": 0, "confirmed": each.amount, "returned": 0}
+            book.change(effect, each, **(ended if each in fit.ends else {}))
     if item is None:
         return
     if action in ("refund", "write_off"):

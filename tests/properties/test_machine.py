@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from tests.properties.both import ACTIONS, MONDAY, Both
-from tests.properties.model import Row, Terms
+from tests.properties.model import Item, Row, Terms
 
 EXAMPLES = int(os.environ.get("COUNTERFOIL_EXAMPLES", "6"))
 STEPS = 16
@@ -155,12 +155,45 @@ class Machine(RuleBasedStateMachine):
             made.append((able[which % len(able)], one, ref, 0 if fits else which // 4))
         self.both.decide(*made)
 
+    @precondition(lambda self: self._waiting())
+    @rule(
+        picks=st.lists(st.integers(0, 9), min_size=1, max_size=3),
+        cut=st.sampled_from((0, 0, 20)),
+        off=st.sampled_from((0, 0, 0, 5)),
+        action=st.sampled_from(("match", "match", "decline")),
+        back=st.booleans(),
+    )
+    def decide_on_strange(self, picks: list[int], cut: int, off: int, action: str, *, back: bool) -> None:
+        """Answers that nobody knows, a person who says which requests they are for, or not for, and perhaps takes that
+        back: one for the sum of several, or two for one that is ``cut``; ``off`` so many points, nothing fits."""
+        waiting = self._waiting()
+        first = waiting[picks[0] % len(waiting)]
+        beside = [item for item in waiting if item.partner == first.partner]
+        several = {item.ref: item.amount for item in (first, *(beside[pick % len(beside)] for pick in picks[1:]))}
+        told = [(" ".join(several), sum(several.values()) + off)]
+        if cut:
+            told = [(first.ref, cut), (first.ref, first.amount - cut + off)]
+        n = self.both.model.n + 1
+        rows = [{"ref": f"{n}-{place}", "points": points, "ago": 0} for place, (_, points) in enumerate(told)]
+        self._file("handback", first.partner, rows, 0)
+        self.both.prove()
+        breaks = [one for one in self.both.breaks() if one[3] == n]
+        fits = self.both.decide(*((action, one, refs, 0) for one, (refs, _) in zip(breaks, told, strict=True)))
+        if fits and back:
+            self.both.prove()
+            self.both.undo(n + 1, *range(2, len(told) + 2))
+
+    def _waiting(self) -> list[Item]:
+        return [item for item in self.both.model.items if item.kind == "request" and item.unanswered]
+
     @precondition(lambda self: self.both.model.decided)
-    @rule(pick=st.integers(0, 9), off=st.sampled_from((0, 0, 0, 1)))
-    def undo(self, pick: int, off: int) -> None:
-        """Any earlier decision, whether it can still be undone or not."""
+    @rule(pick=st.integers(0, 9), off=st.sampled_from((0, 0, 0, 1)), together=st.booleans())
+    def undo(self, pick: int, off: int, *, together: bool) -> None:
+        """Any earlier decision, whether it can still be undone or not, alone or with all of its file."""
         places = sorted(self.both.model.decided)
-        self.both.undo(*places[pick % len(places)], off=off)
+        n, line = places[pick % len(places)]
+        lines = [at for of, at in places if of == n] if together else [line]
+        self.both.undo(n, *lines, off=off)
 
     @rule(partner=partners, named=st.lists(refs, max_size=3, unique=True))
     def accident(self, partner: str, named: list[str]) -> None:

@@ -1,7 +1,7 @@
 """Activity beside what was told before and what members hold, against plain Python; whatever the order of lines."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -22,18 +22,23 @@ ROWS = {
     "activity": pl.String,
     "points": pl.Int64,
     "value_date": pl.Date,
+    "source_account": pl.Int32,
+    "stands": pl.Boolean,
 }
+
+ACCOUNTS = {"M1": 1, "M2": 2}
 
 
 @dataclass(frozen=True)
 class Done:
-    """One record; ``key`` is what no second one may bear."""
+    """One record; ``key`` is what no second one may bear. ``stands``: of one before, that it moved points."""
 
     ref: str | None
     activity: str
     points: int
     member: str
     day: int = 0
+    stands: bool = True
 
     @property
     def key(self) -> tuple[str | None, str, bool]:
@@ -46,9 +51,10 @@ class Done:
 
 def frame(done: list[Done], first_id: int = 1000) -> pl.DataFrame:
     rows = [
-        (place + 2, first_id + place, one.ref, one.member, one.activity, one.points, MON + timedelta(days=one.day))
+        (place + 2, first_id + place, one.ref, one.member, one.activity, one.points, MON + timedelta(days=one.day),
+         ACCOUNTS[one.member], one.stands)
         for place, one in enumerate(done)
-    ]
+    ]  # fmt: skip
     return pl.DataFrame(rows, schema=ROWS, orient="row")
 
 
@@ -76,7 +82,7 @@ def events(done: list[Done], before: list[Done]) -> list[Event]:
         and event in (Event.ACCRUED, Event.REDEEMED)
         and one.ref is not None
         and (original := _original(one, done, found, were)) is not None
-        and -one.points > original.points
+        and not (original.stands and -one.points <= original.points and original.member == one.member)
         else event
         for one, event in zip(done, found, strict=True)
     ]
@@ -85,7 +91,7 @@ def events(done: list[Done], before: list[Done]) -> list[Event]:
 def _original(one: Done, done: list[Done], found: list[Event], were: dict[Any, Done]) -> Done | None:
     key = (one.ref, one.activity, False)
     here = [other for other, event in zip(done, found, strict=True) if other.key == key and event != Event.CONFLICT]
-    return were.get(key) or next(iter(here), None)
+    return were.get(key) or next((replace(other, stands=True) for other in here), None)
 
 
 RECORDS = st.lists(
@@ -96,6 +102,7 @@ RECORDS = st.lists(
         points=st.integers(-3, 4).filter(bool),
         member=st.sampled_from(["M1", "M2"]),
         day=st.integers(0, 1),
+        stands=st.booleans(),
     ),
     max_size=8,
 )
@@ -113,13 +120,8 @@ def test_each_record_is_what_plain_python_says(done: list[Done], before: list[Do
     assert own.filter(~pl.col("event").is_in([Event.ACCRUED.value, Event.REDEEMED.value])).is_empty()
 
 
-ACCOUNTS = {"M1": 1, "M2": 2}
-
-
 def paid(done: list[Done], holds: dict[str, int]) -> pl.DataFrame:
-    rows = judged(frame(done), known([])).with_columns(
-        source_account=pl.col("member").replace_strict(ACCOUNTS, return_dtype=pl.Int32)
-    )
+    rows = judged(frame(done), known([]))
     balances = pl.DataFrame(
         {"source_account": list(ACCOUNTS.values()), "balance": [holds[member] for member in ACCOUNTS]},
         schema={"source_account": pl.Int32, "balance": pl.Int64},
@@ -143,6 +145,8 @@ def test_no_account_pays_what_it_has_not(done: list[Done], first: int, second: i
         assert held + gained - spent >= 0 or takes_back
         beyond = own.filter(pl.col("event") == Event.REDEEMED_BEYOND.value)
         assert beyond.filter(pl.col("points") < 0).is_empty()
+        given_back = own.filter((pl.col("event") == Event.REDEEMED.value) & (pl.col("points") < 0))
+        assert not set(given_back["about_id"]) & set(beyond["item_id"]), "nothing is given back that was not paid"
         if held + gained >= total(own.filter((pl.col("activity") == "redemption") & (pl.col("points") > 0))):
             later_gains = own.filter((pl.col("event") == Event.ACCRUED.value) & (pl.col("value_date") > MON)).height
             assert beyond.is_empty() or later_gains or takes_back

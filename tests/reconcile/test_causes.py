@@ -95,6 +95,17 @@ def test_small_charges_do_not_hide_the_price() -> None:
     ]
 
 
+def test_larger_charges_that_are_wrong_each_in_its_own_way_do_not_hide_the_price() -> None:
+    odd = [charge(9_000 + number, 10_000 + 97 * number, 9_000 + number) for number in range(30)]
+    at_110 = [charge(points, value_points_int(points, 110, 100), points) for points in (1_234, 2_345, 3_456)]
+    found = told(broken(*odd, *at_110), near())
+    assert set(found["cause"]) == {Cause.PRICE_CHANGED}
+    assert (
+        found["change"].to_list()[-3:]
+        == ["priced at 1.10 EUR per 100 points at p instead of 1.00: check the rate card"] * 3
+    )
+
+
 def test_a_price_may_be_finer_than_the_rate_card() -> None:
     charges = [charge(points, value_points_int(points, 10_837, 10_000), points) for points in (777, 4_500, 98_765)]
     found = told(broken(*charges), near())

@@ -6,8 +6,8 @@ Here: answers under their own reference whose meaning depends on what came befor
 from bench.labelled import days
 from bench.labelled.kind import LENIENT, STRICT, kind
 from bench.labelled.kinds.amounts import DECEMBER, tolerance
-from bench.labelled.stage import AGAIN, CONFLICT, NO_COVER, POINTS, TWICE_OURS, Stage
-from bench.labelled.truth import ABSENT, HELD, SHORT, THEIRS_FIRST, TOLERANCE, Request
+from bench.labelled.stage import AGAIN, CONFLICT, POINTS, TWICE_OURS, Stage
+from bench.labelled.truth import ABSENT, HELD, THEIRS_FIRST, TOLERANCE, Request
 
 EARLY_DAYS = days.among((11, 18), (11, 19), (11, 20))
 """Days from which even the lenient partner's answers become overdue."""
@@ -255,8 +255,7 @@ def without_cover(s: Stage) -> None:
     """A request that the member's balance does not cover."""
     request = s.ask()
     s.source.poor.add(request.member)
-    s.leaves(request, SHORT)
-    s.breaks(NO_COVER, request, causes=("short_balance",))
+    s.lacks(request)
 
 
 @kind(rate=5)
