@@ -1,9 +1,9 @@
 """``python -m bench``: the speed harness from the command line; ``history``: what history costs; ``passes``: what the
 later passes cost; ``labelled``: how well answers find their requests; ``fuzz``: what damaged files do;
-``shapes``: what parsing costs.
+``shapes``: what parsing costs; ``points``: what a recipient of points costs.
 
 Here: nothing but the call. Not here: what is measured (``run``, ``history``, ``passes``, ``labelled``, ``fuzz``,
-``shapes``).
+``shapes``, ``points``).
 """
 
 import sys
@@ -32,6 +32,11 @@ if sys.argv[1:2] == ["shapes"]:
     from bench.shapes import main as measure_shapes
 
     sys.exit(measure_shapes(sys.argv[2:]))
+
+if sys.argv[1:2] == ["points"]:
+    from bench.points import main as measure_points
+
+    sys.exit(measure_points(sys.argv[2:]))
 
 # The yardstick's own process imports nothing heavy: see there.
 from bench.run import main

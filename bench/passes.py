@@ -91,9 +91,9 @@ def measured(root: Path, records: int, equals: int, turns: int) -> Result:
         "hard": prepared(root / "hard", hard, rulebook),
     }
     days: dict[str, tuple[str, Rows, Feed]] = {
-        "exact": ("exact", _answers(asked), _feed(FeedKind.HANDBACK)),
+        "exact": ("exact", _answers(asked), feed(FeedKind.HANDBACK)),
         "mixed": ("exact", mixed(asked), every_pass()),
-        "small": ("small", _answers(alike), _feed(FeedKind.HANDBACK)),
+        "small": ("small", _answers(alike), feed(FeedKind.HANDBACK)),
         "hard": ("hard", _answers(hard).with_columns(ref=pl.format("X{}", "line_no")), every_pass()),
     }
     seconds: dict[str, list[float]] = {name: [] for name in days}
@@ -185,7 +185,8 @@ def _shaped(rows: Rows) -> Rows:
 # Posting
 
 
-def _feed(kind: FeedKind, **terms: object) -> Feed:
+def feed(kind: FeedKind, **terms: object) -> Feed:
+    """A feed of a kind, with terms of its own."""
     return Feed.model_validate(
         {
             "feed": f"bench_{kind}",
@@ -202,7 +203,7 @@ def _feed(kind: FeedKind, **terms: object) -> Feed:
 
 def every_pass() -> Feed:
     """A hand-back layout that lets every pass run."""
-    return _feed(
+    return feed(
         FeedKind.HANDBACK,
         tolerance_points=3,
         tolerance_monthly_points=10_000_000,
@@ -215,9 +216,9 @@ def every_pass() -> Feed:
 def prepared(home: Path, asked: Rows, rulebook: Rulebook) -> Path:
     """A home whose book holds these requests."""
     home.mkdir()
-    feed = _feed(FeedKind.REQUESTS, source="issued", beyond_balance="already_gone")
+    asking = feed(FeedKind.REQUESTS, source="issued", beyond_balance="already_gone")
     with book(home).writing(purpose="bench") as writer:
-        post(writer, feed, asked, ASKED, rulebook)
+        post(writer, asking, asked, ASKED, rulebook)
     return home
 
 
