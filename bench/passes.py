@@ -99,9 +99,9 @@ def measured(root: Path, records: int, equals: int, turns: int) -> Result:
     seconds: dict[str, list[float]] = {name: [] for name in days}
     passes: dict[str, dict[str, int]] = {}
     for turn in range(turns):
-        for name, (home, rows, feed) in days.items():
+        for name, (home, rows, terms) in days.items():
             say(f"{name}, turn {turn + 1}")
-            took, passes[name] = _posted(homes[home], root / "turn", rows, feed, rulebook)
+            took, passes[name] = _posted(homes[home], root / "turn", rows, terms, rulebook)
             seconds[name].append(took)
     cases = {name: Case(median(seconds[name]), days[name][1].height, passes[name]) for name in days}
     return Result(
