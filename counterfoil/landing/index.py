@@ -251,6 +251,16 @@ class ArrivalIndex(OutputIndex):
             SELECT "order" FROM standing WHERE effect = 'held' AND feed = :feed) ORDER BY "order" """
         return _deliveries(self._db.rows(query, {"feed": feed}))
 
+    def unclaimed(self, connection: str) -> list[Delivery]:
+        """Files of a connection that are in hand because no layout, or more than one, claimed them, in order."""
+        query = """SELECT * FROM deliveries d WHERE connection = :connection AND feed IS NULL
+                AND code IN ('FILE_UNCLAIMED', 'FILE_AMBIGUOUS') AND NOT EXISTS (
+                    SELECT 1 FROM deliveries later WHERE later."order" > d."order" AND later.feed IS NOT NULL
+                        AND later.connection = d.connection AND later.folder = d.folder
+                        AND (later.payload_sha = d.payload_sha OR later.received_sha = d.payload_sha))
+            ORDER BY "order" """
+        return _deliveries(self._db.rows(query, {"connection": connection}))
+
     # Outcomes
 
     def record_outcome(

@@ -107,7 +107,38 @@ def receive(desk: Desk, connection: str, *, patient: bool) -> Received:
                 received.troubles.append(error)
                 if error.code in _STOPS_ALL:
                     break
+        received.delivered += _claimed_by_now(desk, source, connection)
     return received
+
+
+def _claimed_by_now(desk: Desk, source: Source, connection: str) -> list[Delivery]:
+    """Files that no layout, or more than one, claimed when they came, and that one claims by now: delivered anew, from
+    what has landed. Members of an archive come with it only."""
+    delivered: list[Delivery] = []
+    for known in desk.index.unclaimed(connection):
+        owner = "" if known.sender.startswith("connection:") else known.sender
+        file = RemoteFile(known.folder, known.name, known.size, known.mtime_ns, owner=owner)
+        feed = _by_name(desk, connection, file)
+        if feed is None or feed.archive_name is not None or not (feed.wrappers or _claimed(desk, known)):
+            continue
+        sight = Sight(file, feed, ready=True, quiet_s=None, attempts=0)
+        delivered += _recorded(desk, source, connection, sight, known.payload_sha)
+    return delivered
+
+
+def _claimed(desk: Desk, known: Delivery) -> bool:
+    try:
+        desk.reader.claim(
+            connection=known.connection,
+            folder=known.folder,
+            name=known.name,
+            payload=desk.landing.verify(known.payload_sha),
+        )
+    except PermanentError as error:
+        if error.code in (Code.FILE_UNCLAIMED, Code.FILE_AMBIGUOUS):
+            return False
+        raise
+    return True
 
 
 def land_own(desk: Desk, feed: Feed, *, name: str, data: bytes) -> Delivery:

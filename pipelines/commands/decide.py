@@ -11,6 +11,7 @@ import typer
 from counterfoil.errors import Code, UsageError
 from counterfoil.landing.records import Outcome, OutcomeState
 from counterfoil.ledger import decided
+from counterfoil.steps.arrive import connections
 from counterfoil.steps.decide import Decided, approve, decide, decide_all, held_file, left_out, released_points
 from pipelines.commands.common import (
     Format,
@@ -67,9 +68,10 @@ def undo(
 
 
 def held(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
-    """Files that wait for a decision or an approval, each with its hash and why it waits."""
+    """Files that wait for a decision, an approval or a layout that claims them, each with its hash and why it waits."""
     with desk_at(home) as desk:
         waiting = [one for feed in desk.reader.feeds() for one in desk.index.held(feed.feed)]
+        waiting += [one for connection in connections(desk) for one in desk.index.unclaimed(connection)]
         outcomes = desk.index.latest_outcomes(one.order for one in waiting)
         rows = [
             {

@@ -1,8 +1,11 @@
 """What companies and their people were promised about points, as they would say it; from files to balances."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -38,8 +41,8 @@ def failing(*arguments: object) -> str:
     return ended.output
 
 
-@pytest.fixture
-def nights(open_nights: OpenNights, root: Path) -> Iterator[Nights]:
+@contextmanager
+def begun(open_nights: OpenNights, root: Path) -> Iterator[Nights]:
     """Harbour is open and has 1,000 points; Ada and Cy are registered with it, Ann with Birchwood."""
     with open_nights([root / "data/contracts/partners/harbour"]) as nights:
         own(nights, "rates", MONDAY, RATES)
@@ -56,6 +59,53 @@ def nights(open_nights: OpenNights, root: Path) -> Iterator[Nights]:
         yield nights
 
 
+@pytest.fixture
+def nights(open_nights: OpenNights, root: Path) -> Iterator[Nights]:
+    with begun(open_nights, root) as nights:
+        yield nights
+
+
+@pytest.fixture(scope="module")
+def seen(open_nights: OpenNights, root: Path) -> Iterator["Seen"]:
+    """A Monday of uploads, one of which is cancelled in part, and a Tuesday on which Bo registers, money is taken back
+    and a budget falls short. To be read only."""
+    with begun(open_nights, root) as nights:
+        terms = f"{MONDAY},{MONDAY + timedelta(days=30)},hard,50;100"
+        own(nights, "budgets", MONDAY, f"{BUDGETS}create,harbour,S-1,100,sales,{terms},{MONDAY}\n")
+        upload(nights, "harbour-4.csv", "Bo,bo@harbour.example,30,Welcome,,,W-1")
+        upload(nights, "harbour-5.csv", "Ann,ann@birchwood.example,10,,,,A-1", "Ada,ada@harbour.example,20,,,,A-2")
+        upload(
+            nights, "harbour-6.csv",
+            f"Ada,ada@harbour.example,10,,{WEDNESDAY},,S-1", f"Cy,cy@harbour.example,20,,{WEDNESDAY},,S-2",
+        )  # fmt: skip
+        upload(nights, "harbour-8.csv", "Ada,ada@harbour.example,60,,,Sales,A-3")
+        evening(nights, MONDAY)
+        seen = Seen(nights, nights("points", "waiting"), balances(nights))
+        nights("points", "cancel", "S-2", "--company", "harbour", "--reason", "Sent in error")
+        nights.run(MONDAY)
+        own(nights, "members", TUESDAY, PEOPLE + f"register,harbour,H-3,Bo@harbour.example,,{TUESDAY}\n")
+        own(nights, "recharges", TUESDAY, f"company,ref,points,value_date\nharbour,INV-1,-300,{TUESDAY}\n")
+        upload(nights, "harbour-9.csv", "Ada,ada@harbour.example,41,,,Sales,A-4")
+        evening(nights, TUESDAY)
+        nights.at(WEDNESDAY, "06:00:00")
+        CliRunner().invoke(app, ["run", "--date", str(TUESDAY)])
+        yield seen
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The week, and what waited and what was held on Monday evening."""
+
+    week: Nights
+    waiting: list[dict[str, Any]]
+    held: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def week(seen: Seen) -> Nights:
+    return seen.week
+
+
 def balances(nights: Nights) -> dict[str, int]:
     """What Harbour and its people hold."""
     kinds = ("company", "member", "scheduled", "unclaimed")
@@ -69,14 +119,8 @@ def evening(nights: Nights, day: date) -> str:
     return CliRunner().invoke(app, ["run", "--date", str(day)]).output
 
 
-def night(nights: Nights, day: date) -> None:
-    """A day whose evening and night go well."""
-    evening(nights, day)
-    nights.run(day)
-
-
 def test_p1_points_for_a_handful_of_people_with_a_citation(nights: Nights) -> None:
-    night(nights, MONDAY)
+    evening(nights, MONDAY)
     nights.at(TUESDAY, "10:00:00")
     gift = ("points", "send", "--company", "harbour", "--name", "Ada Lindqvist", "--email", "ADA@harbour.example")
     sent = nights(
@@ -136,20 +180,14 @@ def test_p4_a_recharge_and_a_release_let_the_whole_file_go(nights: Nights) -> No
     assert balances(nights) == {"member": 1200}
 
 
-def test_p5_who_is_not_registered_gets_the_points_once_they_are(nights: Nights) -> None:
-    upload(nights, "harbour-4.csv", "Bo,bo@harbour.example,30,Welcome,,,W-1")
-    night(nights, MONDAY)
-    (waits,) = nights("points", "waiting")
+def test_p5_who_is_not_registered_gets_the_points_once_they_are(seen: Seen) -> None:
+    waits = {one["ref"]: one for one in seen.waiting}["W-1"]
     assert (waits["recipient"], waits["points"], waits["state"]) == ("b…@harbour.example", 30, "unclaimed")
-    own(nights, "members", TUESDAY, PEOPLE + f"register,harbour,H-3,Bo@harbour.example,,{TUESDAY}\n")
-    night(nights, TUESDAY)
-    assert nights("points", "waiting") == []
-    assert balances(nights) == {"company": 970, "member": 30}
+    assert seen.week("points", "waiting") == []
+    assert seen.held == {"company": 820, "member": 80, "scheduled": 30, "unclaimed": 30}
 
 
-def test_p6_a_person_belongs_to_one_company_and_only_that_entry_is_not_successful(nights: Nights) -> None:
-    upload(nights, "harbour-5.csv", "Ann,ann@birchwood.example,10,,,,A-1", "Ada,ada@harbour.example,20,,,,A-2")
-    night(nights, MONDAY)
+def test_p6_a_person_belongs_to_one_company_and_only_that_entry_is_not_successful(week: Nights) -> None:
     assert result("harbour-5-result.csv")[2:] == [
         "2,A-1,ann@birchwood.example,10,other_company,the recipient is registered with another company",
         "3,A-2,ada@harbour.example,20,sent,the points are on the recipient's account",
@@ -158,75 +196,56 @@ def test_p6_a_person_belongs_to_one_company_and_only_that_entry_is_not_successfu
     ]
 
 
-def test_p7_a_scheduled_distribution_goes_on_its_day_or_is_cancelled_before(nights: Nights) -> None:
-    upload(
-        nights, "harbour-6.csv",
-        f"Ada,ada@harbour.example,10,,{WEDNESDAY},,S-1", f"Cy,cy@harbour.example,20,,{WEDNESDAY},,S-2",
-    )  # fmt: skip
-    night(nights, MONDAY)
-    assert balances(nights) == {"company": 970, "scheduled": 30}
-    nights("points", "cancel", "S-2", "--company", "harbour", "--reason", "Sent in error")
-    night(nights, TUESDAY)
-    assert balances(nights) == {"company": 990, "member": 10}
+def test_p7_a_scheduled_distribution_goes_on_its_day_or_is_cancelled_before(week: Nights) -> None:
+    assert balances(week) == {"company": 540, "member": 120}
     late = CliRunner().invoke(app, ["points", "cancel", "S-1", "--company", "harbour", "--reason", "Too late"])
     assert "no scheduled points of this company" in str(late.exception)
-    text = nights("explain", "S-1", json_wanted=False)
+    text = week("explain", "S-1", json_wanted=False)
     assert "harbour-6.csv" in text
-    assert "scheduled" in text
+    assert f"calendar_{TUESDAY:%Y%m%d}.csv" in text
+    assert "credited" in text.splitlines()[0]
 
 
-def test_p8_what_was_sent_cannot_be_taken_back_and_nothing_moves_between_balances(nights: Nights) -> None:
-    upload(nights, "harbour-7.csv", "Ada,ada@harbour.example,10,,,,A-1")
-    night(nights, MONDAY)
-    number = next(one["posting"] for one in nights("files") if one["file"] == "harbour-7.csv")
+def test_p8_what_was_sent_cannot_be_taken_back_and_nothing_moves_between_balances(week: Nights) -> None:
+    number = next(one["posting"] for one in week("files") if one["file"] == "harbour-8.csv")
     taken = CliRunner().invoke(app, ["undo", f"{number}:2", "--reason", "No"])
     assert taken.exit_code != 0
     help_text = CliRunner().invoke(app, ["points", "--help"]).output
     assert not {"transfer", "move", "take-back"} & set(help_text.split())
 
 
-def test_r3_budgets_are_created_updated_and_managed_by_files_and_alert(nights: Nights) -> None:
-    terms = f"{MONDAY},{MONDAY + timedelta(days=30)},hard,50;100"
-    own(nights, "budgets", MONDAY, f"{BUDGETS}create,harbour,S-1,100,sales,{terms},{MONDAY}\n")
-    upload(nights, "harbour-8.csv", "Ada,ada@harbour.example,60,,,Sales,A-1")
-    night(nights, MONDAY)
-    (budget,) = nights("company", "budgets")
+def test_r3_budgets_are_managed_by_files_and_hold_what_is_beyond_them(week: Nights) -> None:
+    (budget,) = week("company", "budgets")
     assert (budget["used"], budget["left"], budget["limit"]) == (60, 40, "hard")
-    upload(nights, "harbour-9.csv", "Ada,ada@harbour.example,41,,,Sales,A-2")
-    evening(nights, TUESDAY)
-    assert "budget S-1 holds 40 and the file takes 41" in nights("held")[0]["message"]
+    assert "budget S-1 holds 40 and the file takes 41" in week("held")[0]["message"]
 
 
-def test_the_statement_proves_itself_row_by_row(nights: Nights) -> None:
-    own(nights, "budgets", MONDAY, f"{BUDGETS}create,harbour,S-1,100,sales,{MONDAY},{TUESDAY},warn,,{MONDAY}\n")
-    upload(nights, "harbour-a.csv", "Ada,ada@harbour.example,130,,,sales,A-1", "Bo,bo@harbour.example,5,,,,A-2")
-    night(nights, MONDAY)
-    own(nights, "recharges", TUESDAY, f"company,ref,points,value_date\nharbour,INV-1,-300,{TUESDAY}\n")
-    night(nights, TUESDAY)
-    rows = nights("company", "statement", "--company", "harbour")
+def test_the_statement_proves_itself_row_by_row(week: Nights) -> None:
+    rows = week("company", "statement", "--company", "harbour")
+    last = {}
     for account in ("balance", "S-1"):
-        own_rows = [row for row in rows if row["account"] == account]
         running = 0
-        for row in own_rows:
+        for row in (row for row in rows if row["account"] == account):
             assert row["opening_balance"] == running
             running += row["points"]
             assert row["closing_balance"] == running
-    last = {row["account"]: row["closing_balance"] for row in rows}
-    assert last == {"balance": 1000 - 100 - 30 - 5 - 300, "S-1": 0}
-    later = nights("company", "statement", "--company", "harbour", "--from", TUESDAY)
-    assert [(row["opening_balance"], row["points"]) for row in later] == [(865, -300)]
+        last[account] = running
+    assert last == {"balance": 540, "S-1": 40}
+    later = week("company", "statement", "--company", "harbour", "--from", TUESDAY)
+    assert [(row["opening_balance"], row["points"]) for row in later if row["account"] == "balance"][-1] == (840, -300)
 
 
-def test_the_book_proves_itself_replays_and_ties(nights: Nights, tmp_path: Path) -> None:
-    upload(
-        nights, "harbour-b.csv",
-        f"Ada,ada@harbour.example,10,,{TUESDAY},,S-1", "Bo,bo@harbour.example,20,,,,S-2", "Bo,bo@harbour.example,1,,,,",
-    )  # fmt: skip
-    night(nights, MONDAY)
-    own(nights, "members", TUESDAY, PEOPLE + f"register,harbour,H-3,bo@harbour.example,,{TUESDAY}\n")
-    night(nights, TUESDAY)
-    assert nights("audit", "verify")["findings"] == []
-    nights("replay", "--into", tmp_path / "again")
-    assert every_row(tmp_path / "again/book.duckdb") == every_row(home("book.duckdb"))
+def test_the_crm_and_the_report_hear_of_it(week: Nights) -> None:
     pages = sorted(home(f"out/reports/{TUESDAY}").glob("v*"))
     assert not [line for line in (pages[-1] / "ties.csv").read_text().splitlines() if line.endswith(",no")]
+    companies = (pages[-1] / "companies.csv").read_text()
+    assert "company,harbour," in companies
+    journal = "".join(path.read_text() for path in home("out/crm").rglob("*-TransactionJournal-*.csv"))
+    assert "harbour:W-1" in journal
+    assert "harbour:S-2" not in journal
+
+
+def test_the_book_proves_itself_and_replays(week: Nights, tmp_path: Path) -> None:
+    assert week("audit", "verify")["findings"] == []
+    week("replay", "--into", tmp_path / "again")
+    assert every_row(tmp_path / "again/book.duckdb") == every_row(home("book.duckdb"))

@@ -140,6 +140,24 @@ def test_a_file_nobody_claims_is_kept_and_named(office: Office) -> None:
     assert (office.home / "inbox/skybridge/incoming/readme.txt").exists()
 
 
+def test_a_file_is_taken_once_a_layout_claims_it(
+    office: Office, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = shutil.copytree(root / "data", tmp_path / "data", ignore=shutil.ignore_patterns("contracts"))
+    monkeypatch.setenv("COUNTERFOIL_DATA", str(data))
+    away = (data / "partners/skybridge/skybridge_handback").rename(tmp_path / "away")
+    office.begin()
+    office.ask(MONDAY, ("1", 100))
+    office.answer(MONDAY, ("1", 100, "0000"))
+    office.run(MONDAY)
+    office.run(MONDAY)
+    away.rename(data / "partners/skybridge/skybridge_handback")
+    (taken,) = office.run(MONDAY).delivered
+    assert (taken.feed, taken.verdict) == ("skybridge_handback", Verdict.NEW)
+    assert office.run(MONDAY).delivered == []
+    assert office.sql("SELECT confirmed FROM book.settled_key").rows() == [(100,)]
+
+
 def test_overdue_requests_and_missing_files_open_breaks_when_days_close(office: Office) -> None:
     office.begin()
     office.ask(MONDAY, ("1", 100))
