@@ -18,6 +18,8 @@ from counterfoil.errors import Code, CounterfoilError, PermanentError
 from counterfoil.feed import FeedKind
 from counterfoil.files import canonical_json, sha256_bytes
 from counterfoil.identity import Verdict
+from counterfoil.landing.mail_records import MailRecord
+from counterfoil.letters import Letter
 
 Record = TypeVar("Record")
 
@@ -218,9 +220,10 @@ def _stands(outcome: Outcome) -> bool:
     return outcome.state in {OutcomeState.HELD, OutcomeState.REJECTED} and outcome.code != Code.FILE_DISCARDED
 
 
-_ADAPTERS: Final[dict[type[Any], TypeAdapter[Any]]] = {
-    kind: TypeAdapter(kind) for kind in (Delivery, Outcome, PostingRecord, ReportVersion, Journal, ReplySent)
-}
+_KINDS: Final[tuple[Any, ...]] = (
+    Delivery, Outcome, PostingRecord, ReportVersion, Journal, ReplySent, MailRecord, Letter
+)  # fmt: skip
+_ADAPTERS: Final[dict[type[Any], TypeAdapter[Any]]] = {kind: TypeAdapter(kind) for kind in _KINDS}
 
 
 def plain_name(text: str) -> str:

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 from uuid import uuid4
 
 from counterfoil.errors import Code, CounterfoilError, PermanentError
@@ -25,6 +25,7 @@ from counterfoil.files import (
     write_once,
 )
 from counterfoil.invariants import require
+from counterfoil.landing.mail_records import MailRecord
 from counterfoil.landing.part_file import PartFile
 from counterfoil.landing.records import (
     Delivery,
@@ -51,12 +52,16 @@ _RECORDS: Final = {
         "reports": r"\d{4}-\d\d-\d\d-v\d+",
         "journals": _JOURNAL_ID.pattern,
         "replies": rf"{_NUMBER}-\d+",
+        "mail": _NUMBER,
     }.items()
 }
 """What records are called, by folder."""
 
 _WRITTEN: Final = re.compile(r"payloads/([0-9a-f]{2})/\1[0-9a-f]{62}|incoming/.+\.part|[a-z]+/\.[0-9a-f]{32}\.part")
 """What else the program writes here: payloads, unfinished fetches, unfinished records."""
+
+_MAIL: Final = cast("type[MailRecord]", MailRecord)
+"""A union is no class; pydantic reads it as one."""
 
 _STALE_PART: Final = timedelta(days=7)
 """A fetch that nobody resumed for a week never will be: its file changed or went away."""
@@ -66,7 +71,7 @@ class LandingStore:
     """Everything that ever arrived, by content; safe for several processes at once.
 
     ``payloads/<ab>/<sha256>`` bytes · ``incoming/*.part`` unfinished fetches · ``deliveries/``, ``outcomes/``,
-    ``postings/``, ``reports/``, ``journals/`` and ``replies/`` records.
+    ``postings/``, ``reports/``, ``journals/``, ``replies/`` and ``mail/`` records.
     """
 
     def __init__(self, root: Path) -> None:
@@ -263,7 +268,22 @@ class LandingStore:
         """All answers that were ever recorded."""
         return (read_record_file(ReplySent, path) for path in self.records("replies"))
 
+    def write_mail(self, record: MailRecord) -> None:
+        """Append a record about letters; FileExistsError when its number is taken."""
+        write_once(self._mail_path(record.number), record_bytes(record))
+
+    def read_mail(self, number: int) -> MailRecord | None:
+        """The record about letters with this number, if there is one."""
+        return _read(_MAIL, self._mail_path(number))
+
+    def diary(self, number: int) -> Path:
+        """Where a run notes, as it hands letters over, which of the sending with this number left."""
+        return self.root / "incoming" / f"sending-{number:08d}.part"
+
     # Inside
+
+    def _mail_path(self, number: int) -> Path:
+        return self.root / "mail" / f"{number:08d}.json"
 
     def _delivery_path(self, order: int) -> Path:
         return self.root / "deliveries" / f"{order:08d}.json"
