@@ -205,21 +205,22 @@ class SmtpPostman:
         return smtplib.SMTP(host, port, self._domain, timeout=CONNECT_TIMEOUT_S)
 
     def _log_in(self, user: str) -> None:
-        """Show the secret, once a connection."""
-        try:
-            self._connected().login(user, self._password or "")
-        except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError) as error:
+        """Show the secret, once: a second way with the same secret would only lock the account sooner."""
+        smtp = self._connected()
+        offered = smtp.esmtp_features.get("auth", "").upper().split()
+        smtp.user, smtp.password = user, self._password or ""
+        ways = {"PLAIN": smtp.auth_plain, "LOGIN": smtp.auth_login}
+        way = next((name for name in ways if name in offered), None)
+        if way is None:
             self._disconnect()
-            code = error.smtp_code if isinstance(error, smtplib.SMTPAuthenticationError) else 0
-            if code // 100 == 4:
-                raise self._lost(f"the server answered {code} to the log-in") from error
-            raise PermanentError(
-                Code.LOGIN_REFUSED,
-                self._where,
-                found=f"the server answered {code} to the log-in" if code else "the server offers no log-in we know",
-                expected="the log-in to be accepted",
-                remedy="Check mail.smtp.user in counterfoil.yaml and its secret; the letters wait",
-            ) from error
+            raise self._no_log_in("the server offers neither PLAIN nor LOGIN")
+        try:
+            smtp.auth(way, ways[way])
+        except smtplib.SMTPAuthenticationError as error:
+            self._disconnect()
+            if error.smtp_code // 100 == 4:
+                raise self._lost(f"the server answered {error.smtp_code} to the log-in") from error
+            raise self._no_log_in(f"the server answered {error.smtp_code} to the log-in") from error
         except _GONE as error:
             self._disconnect()
             raise self._lost("the connection ended during log-in") from error
@@ -263,6 +264,15 @@ class SmtpPostman:
             found=found,
             expected="a server that takes this installation's letters",
             remedy="Check mail.smtp in counterfoil.yaml and the campaign's sender; the letters wait",
+        )
+
+    def _no_log_in(self, found: str) -> PermanentError:
+        return PermanentError(
+            Code.LOGIN_REFUSED,
+            self._where,
+            found=found,
+            expected="the log-in to be accepted",
+            remedy="Check mail.smtp.user in counterfoil.yaml and its secret; the letters wait",
         )
 
     def _untrusted(self) -> PermanentError:

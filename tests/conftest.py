@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.plugins.commands",
     "tests.plugins.wrapped",
     "tests.plugins.keys",
+    "tests.plugins.mail",
 ]
 
 

@@ -6,9 +6,9 @@ Here: the records. Not here: how they are written (``records``, ``store``) or re
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Discriminator
 
 
 class LetterState(StrEnum):
@@ -110,5 +110,5 @@ class Bounced:
     at: datetime
 
 
-MailRecord = LettersDue | Sending | Handed | Resend | Bounced
+MailRecord = Annotated[LettersDue | Sending | Handed | Resend | Bounced, Discriminator("what")]
 """One of them, told apart by ``what``."""

@@ -240,8 +240,8 @@ class Outbox:
         query = f"""SELECT {", ".join(LISTED)} FROM letters WHERE :state IS NULL OR state = :state
             ORDER BY due, letter_key"""  # noqa: S608 (names of ours)
         rows = self._db.rows(query, {"state": state})
-        kept = pl.DataFrame(rows, schema={**LISTED, "due": pl.String()}, orient="row")
-        return kept.with_columns(pl.col("due").str.to_date()).select(LISTED)
+        kept = pl.DataFrame(rows, schema={**LISTED, "due": pl.String()})
+        return kept.with_columns(pl.col("due").str.to_date())
 
     def counts(self) -> dict[LetterState, int]:
         """How many letters stand where."""

@@ -280,7 +280,7 @@ def _checked(kind: type[Record], where: str, read: Callable[[TypeAdapter[Record]
         raise PermanentError(
             Code.SIDECAR_DAMAGED,
             where,
-            found=f"no {kind.__name__} record ({', '.join(keys) or 'not JSON'})",
+            found=f"no {getattr(kind, '__name__', 'mail')} record ({', '.join(keys) or 'not JSON'})",
             expected="the bytes that were written, which nobody changes",
             remedy="Restore the file from a backup of the landing store",
         ) from error

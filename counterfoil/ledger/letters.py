@@ -4,7 +4,7 @@ Here: the sources of letters, each a function of a book and a range, and their u
 the book does not hold, what a letter says (``campaigns``), or sending it (``steps.mailing``).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import polars as pl
@@ -20,6 +20,6 @@ SOURCES: Final[tuple[LetterSource, ...]] = ()
 """One for each thing that people are told of. No posting of today tells of a person's address, so there is none."""
 
 
-def letters(book: Lookups, from_n: int, to_n: int, sources: Sequence[LetterSource] = SOURCES) -> pl.DataFrame:
+def letters(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
     """All letters of a range of postings: LETTERS, by key. Raises MASS_BALANCE where a source breaks that contract."""
-    return joined([source(book, from_n, to_n) for source in sources])
+    return joined([source(book, from_n, to_n) for source in SOURCES])

@@ -313,7 +313,7 @@ def _to_tell(mailed: Mailed) -> list[CounterfoilError]:
                 "outbox",
                 found=f"{mailed.refused} letters refused for good",
                 expected="addresses that take mail",
-                remedy="See counterfoil mail list --state refused, and have the addresses corrected where they come from",
+                remedy="See counterfoil mail list --state refused, and have the addresses corrected at their source",
             )
         )
     if mailed.deferred:
