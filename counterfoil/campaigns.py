@@ -41,7 +41,7 @@ _EXAMPLE: Final = Letter(
     letter_key="points:example",
     kind=LetterKind.POINTS,
     campaign=STANDARD,
-    company="acme",
+    company="Acme",
     recipient="ada.example@acme.example",
     name="Ada Example",
     points=1250,
@@ -201,7 +201,7 @@ def _parsed(content: bytes, name: str) -> CampaignFile:
         raise _invalid(name, f"line {mark.line + 1}" if mark else "the whole file", "no sound YAML") from error
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
-        where = ".".join(str(part) for part in faults[0]["loc"]) or "the whole file"
+        where = ".".join(str(part) for part in faults[0]["loc"] if part != "[key]") or "the whole file"
         more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
         raise _invalid(name, where, f"{faults[0]['msg']}{more}") from error
 

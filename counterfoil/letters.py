@@ -61,8 +61,14 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9]*( [A-Za-z0-9]+)*")
 """A text that is the same as a name and as a subject: words of letters and digits, on one line."""
 
 _WHOLE_MAX: Final = 60
-_WORD_BYTES_MAX: Final = 45
-"""Becomes 60 characters of base64: an encoded word may have 75."""
+
+_POLICY: Final = SMTP.clone(max_line_length=76)
+"""Quoted-printable allows 76 characters a line (RFC 2045); the library's own limit is 78."""
+
+_WORD_BYTES_MAX: Final = 39
+"""With the header's name 73 characters of base64 and signs: a line may have 76."""
+
+_FOLD: Final = "\r\n "
 
 
 class LetterKind(StrEnum):
@@ -160,8 +166,8 @@ def message(
     Nothing from outside can make a header of its own: what goes into one is on one line before.
     """
     heads = {
-        "From": f"{_encoded(sender.name)} <{sender.address}>",
-        "To": f"{_encoded(letter.name or '')} <{to}>".lstrip(),
+        "From": _person(sender.name, sender.address),
+        "To": _person(letter.name or "", to),
         "Reply-To": reply_to,
         "Subject": _encoded(text.subject),
         "Date": format_datetime(at),
@@ -169,13 +175,19 @@ def message(
         # No holiday reply shall answer a machine (RFC 3834).
         "Auto-Submitted": "auto-generated",
     }
-    made = EmailMessage(SMTP)
+    made = EmailMessage(_POLICY)
     made.set_content(plain_text(text.text), cte="quoted-printable")
     made.add_alternative(plain_text(text.html), subtype="html", cte="quoted-printable")
     # Quoted-printable never writes "=_", so no part can hold it.
     made.set_boundary(f"=_{message_part(letter.letter_key)}")
     told = "".join(f"{name}: {value}\r\n" for name, value in heads.items() if value is not None)
     return told.encode("ascii") + made.as_bytes()
+
+
+def _person(name: str, address: str) -> str:
+    """A name and an address for a header, on a line of its own each where the name is encoded."""
+    shown = _encoded(name)
+    return f"{shown}{_FOLD if shown.endswith('?=') else ' '}<{address}>" if shown else f"<{address}>"
 
 
 def _encoded(text: str) -> str:
@@ -191,4 +203,4 @@ def _encoded(text: str) -> str:
         if len(pieces[-1]) + len(letter) > _WORD_BYTES_MAX:
             pieces.append(b"")
         pieces[-1] += letter
-    return "\r\n ".join(f"=?utf-8?b?{b64encode(piece).decode()}?=" for piece in pieces)
+    return _FOLD.join(f"=?utf-8?b?{b64encode(piece).decode()}?=" for piece in pieces)
