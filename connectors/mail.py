@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from counterfoil.errors import Code, PermanentError, TransientError
-from counterfoil.files import ensure_folder, sha256_bytes, write_durably
+from counterfoil.files import ensure_folder, sha256_bytes, write_together
 from counterfoil.invariants import require
 from counterfoil.limits import CONNECT_TIMEOUT_S, MAIL_ANSWER_TIMEOUT_S, READ_TIMEOUT_S
 from counterfoil.mail_settings import Smtp
@@ -45,6 +45,7 @@ class EmlFolder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._made: dict[Path, bytes] = {}
 
     def __enter__(self) -> Self:
         ensure_folder(self._folder)
@@ -53,15 +54,21 @@ class EmlFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
-        """Nothing is held."""
+        """Nothing is held but what was never settled."""
+        self._made.clear()
 
     def hand_over(self, letter: Envelope, *, leaving: Callable[[], None]) -> tuple[Answer, str]:
-        """Write the file; DISK_FULL, DISK_FAULT."""
+        """Take the letter; it lies in the folder once settled."""
         path = self._path(letter.letter_key)
         if not path.exists():
             leaving()
-            write_durably(path, letter.message, private=True)
+            self._made[path] = letter.message
         return Answer.SENT, path.name
+
+    def settle(self) -> None:
+        """Write what was taken; DISK_FULL, DISK_FAULT."""
+        write_together(self._made, private=True)
+        self._made.clear()
 
     def took(self, letter_key: str) -> bool:
         """Whether its file is there."""
@@ -99,6 +106,9 @@ class SmtpPostman:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
         self._disconnect()
+
+    def settle(self) -> None:
+        """What a server has taken it has taken."""
 
     def took(self, letter_key: str) -> None:
         """Nobody can ask a mail server."""

@@ -9,8 +9,10 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from email.message import EmailMessage
-from email.policy import SMTP
+from email.charset import QP, Charset
+from email.mime.multipart import MIMEMultipart
+from email.mime.nonmultipart import MIMENonMultipart
+from email.policy import compat32
 from email.utils import format_datetime
 from enum import StrEnum
 from typing import Final
@@ -62,8 +64,11 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9]*( [A-Za-z0-9]+)*")
 
 _WHOLE_MAX: Final = 60
 
-_POLICY: Final = SMTP.clone(max_line_length=76)
-"""Quoted-printable allows 76 characters a line (RFC 2045); the library's own limit is 78."""
+_UTF8: Final = Charset("utf-8")
+_UTF8.body_encoding = QP
+_POLICY: Final = compat32.clone(linesep="\r\n", mangle_from_=False)
+"""The library's older classes: they make a message in a third of the time, and keep quoted-printable to 76 characters a
+line (RFC 2045), where the newer ones write 78."""
 
 _WORD_BYTES_MAX: Final = 39
 """With the header's name 73 characters of base64 and signs: a line may have 76."""
@@ -175,13 +180,18 @@ def message(
         # No holiday reply shall answer a machine (RFC 3834).
         "Auto-Submitted": "auto-generated",
     }
-    made = EmailMessage(_POLICY)
-    made.set_content(plain_text(text.text), cte="quoted-printable")
-    made.add_alternative(plain_text(text.html), subtype="html", cte="quoted-printable")
-    # Quoted-printable never writes "=_", so no part can hold it.
-    made.set_boundary(f"=_{message_part(letter.letter_key)}")
+    # Quoted-printable never writes "=_", so no part can hold the boundary.
+    made = MIMEMultipart("alternative", boundary=f"=_{message_part(letter.letter_key)}")
+    made.attach(_part("plain", text.text))
+    made.attach(_part("html", text.html))
     told = "".join(f"{name}: {value}\r\n" for name, value in heads.items() if value is not None)
-    return told.encode("ascii") + made.as_bytes()
+    return told.encode("ascii") + made.as_bytes(policy=_POLICY)
+
+
+def _part(subtype: str, text: str) -> MIMENonMultipart:
+    part = MIMENonMultipart("text", subtype, charset="utf-8")
+    part.set_payload(plain_text(text), _UTF8)
+    return part
 
 
 def _person(name: str, address: str) -> str:

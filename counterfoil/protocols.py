@@ -332,6 +332,11 @@ class Postman(Protocol):
         """
         ...
 
+    def settle(self) -> None:
+        """Make sure of all that was handed over so far; before it is recorded as sent. When this raises, only ``took``
+        knows what became of it."""
+        ...
+
     def took(self, letter_key: str) -> bool | None:
         """Whether a letter was handed over by an earlier run that died; None where nobody can tell."""
         ...

@@ -31,7 +31,7 @@ from counterfoil.letters import (
 
 AT = datetime(2026, 11, 20, 6, 30, tzinfo=UTC)
 HEADERS = [
-    "From", "To", "Reply-To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type",
+    "From", "To", "Reply-To", "Subject", "Date", "Message-ID", "Auto-Submitted", "Content-Type", "MIME-Version",
 ]  # fmt: skip
 
 
@@ -65,22 +65,21 @@ def test_a_plain_message_to_the_byte() -> None:
         "Date: Fri, 20 Nov 2026 06:30:00 +0000\r\n"
         f"Message-ID: <{message_part('points:example')}@programme.example>\r\n"
         "Auto-Submitted: auto-generated\r\n"
-        "MIME-Version: 1.0\r\n"
         f'Content-Type: multipart/alternative;\r\n boundary="=_{message_part("points:example")}"\r\n'
+        "MIME-Version: 1.0\r\n"
         "\r\n"
         f"--=_{message_part('points:example')}\r\n"
         'Content-Type: text/plain; charset="utf-8"\r\n'
+        "MIME-Version: 1.0\r\n"
         "Content-Transfer-Encoding: quoted-printable\r\n"
         "\r\n"
         "Hello\r\n"
-        "\r\n"
         f"--=_{message_part('points:example')}\r\n"
         'Content-Type: text/html; charset="utf-8"\r\n'
-        "Content-Transfer-Encoding: quoted-printable\r\n"
         "MIME-Version: 1.0\r\n"
+        "Content-Transfer-Encoding: quoted-printable\r\n"
         "\r\n"
         "<p>Hello</p>\r\n"
-        "\r\n"
         f"--=_{message_part('points:example')}--\r\n"
     )
 

@@ -191,15 +191,15 @@ class Outbox:
             )
             return key
 
-    def bounce(self, report: bytes, found: Sequence[tuple[str | None, str, str]], at: datetime) -> bool:
-        """Record what a report says of letters: (letter or None, action, status). False where it is known already."""
+    def bounce(self, report: bytes, found: Sequence[tuple[str | None, str, str]], at: datetime) -> list[str]:
+        """Record what a report says of letters: (letter or None, action, status). Returns the letters that it is about
+        by the record, which for a report that is known already is the one of then."""
         payload = self._store.land_bytes(report)
         with self._db.transaction():
             number = self._next()
-            query = "SELECT EXISTS (SELECT 1 FROM bounces WHERE payload_sha = :sha)"
-            if self._db.value(query, {"sha": payload}):
-                return False
-            for position, (letter_key, action, status) in enumerate(found):
+            query = "SELECT letter_key FROM bounces WHERE payload_sha = :sha ORDER BY number"
+            known = self._db.rows(query, {"sha": payload})
+            for position, (letter_key, action, status) in enumerate([] if known else found):
                 self._append(
                     Bounced(
                         what="bounced",
@@ -211,7 +211,8 @@ class Outbox:
                         at=at,
                     )
                 )
-            return True
+            recorded = [row["letter_key"] for row in known or self._db.rows(query, {"sha": payload})]
+            return [letter_key for letter_key in recorded if letter_key is not None]
 
     # What is asked
 

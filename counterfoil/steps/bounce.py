@@ -20,13 +20,13 @@ _REPORT_BYTES_MAX: Final = 25 * MEBIBYTE
 
 @dataclass(frozen=True)
 class Told:
-    """What came of one file: ``known`` where it was recorded before, ``letters`` those that it is about."""
+    """What came of one file: how many recipients it reports on, for how many that nothing was delivered, and the letters
+    that these are about."""
 
     file: str
-    known: bool
     reports: int
-    letters: tuple[str, ...]
     failed: int
+    letters: tuple[str, ...]
 
 
 def record_bounces(desk: Desk, place: Path) -> list[Told]:
@@ -39,11 +39,10 @@ def _recorded(desk: Desk, path: Path) -> Told:
     data = path.read_bytes() if path.stat().st_size <= _REPORT_BYTES_MAX else b""
     reports = read_report(data)
     outbox = desk.index.outbox
-    found = [(_letter(outbox, report), report) for report in reports]
-    facts = [(letter, report.action, report.status) for letter, report in found]
-    known = bool(facts) and not outbox.bounce(data, facts, desk.now())
-    letters = tuple(letter for letter, _ in found if letter is not None)
-    return Told(path.name, known, len(reports), letters, sum(report.action == "failed" for report in reports))
+    facts = [(_letter(outbox, report), report.action, report.status) for report in reports]
+    letters = outbox.bounce(data, facts, desk.now()) if facts else []
+    failed = sum(report.action == "failed" for report in reports)
+    return Told(path.name, len(reports), failed, tuple(letters))
 
 
 def _letter(outbox: Outbox, report: Report) -> str | None:

@@ -117,10 +117,13 @@ def _settle(desk: Desk, dead: Sending, postman: Postman, mailed: Mailed) -> None
     unsure = Result(LetterState.UNSURE, "the run ended before an answer", tried=True)
     results = {}
     for position, key in enumerate(dead.keys):
-        known = (unsure if noted is None else noted.get(position, Result(LetterState.WAITING))) or unsure
-        if known == unsure and postman.name == dead.postman and (taken := postman.took(key)) is not None:
-            known = Result(LetterState.SENT, tried=True) if taken else Result(LetterState.WAITING)
-        results[key] = known
+        taken = postman.took(key) if postman.name == dead.postman else None
+        if taken is not None:
+            results[key] = Result(LetterState.SENT, tried=True) if taken else Result(LetterState.WAITING)
+        elif noted is not None:
+            results[key] = noted.get(position, Result(LetterState.WAITING)) or unsure
+        else:
+            results[key] = unsure
     _record(desk, dead.number, results, mailed)
 
 
@@ -172,6 +175,7 @@ class _Round:
                     desk.progress("handing letters over", self._mailed.sent + position, 0)
                     self._hand_one(position, envelope, postman, diary, results)
         finally:
+            postman.settle()
             _record(desk, number, results, self._mailed)
 
     def _hand_one(

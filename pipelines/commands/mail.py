@@ -126,14 +126,17 @@ def bounces(
     home: HomeOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
-    """Record reports of letters that were not delivered (RFC 3464), each once. The files stay where they are."""
+    """Record reports of letters that were not delivered (RFC 3464), each once. the files stay where they are.
+
+    Exit status 1: some file is no such report, or fits no letter.
+    """
     with desk_at(home) as desk:
         told = record_bounces(desk, place)
     if output is Format.JSON:
         emit_json([vars(one) for one in told])
     else:
-        rows = [(one.file, one.reports, ", ".join(one.letters), one.failed, one.known) for one in told]
-        emit_rows(rows, ("file", "reports", "letters", "failed", "known before"), title="Reports")
+        rows = [(one.file, one.reports, one.failed, ", ".join(one.letters)) for one in told]
+        emit_rows(rows, ("file", "reports", "failed", "letters"), title="Reports", numeric=(False, True, True))
     if any(not one.reports or len(one.letters) < one.reports for one in told):
         raise typer.Exit(1)
 

@@ -45,6 +45,7 @@ def hand(by: Postman, *letters: Envelope) -> list[tuple[Answer, str, bool]]:
             noted = Noted()
             answer, said = by.hand_over(one, leaving=noted)
             found.append((answer, said, bool(noted.left)))
+        by.settle()
         return found
 
 

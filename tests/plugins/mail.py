@@ -226,3 +226,26 @@ def settle_in(office: Office, port: int | None = None, more: Iterable[str] = ())
         lines.append(f"mail: {{domain: programme.example, smtp: {{host: 127.0.0.1, port: {port}, security: none}}}}")
     (office.home / "counterfoil.yaml").write_text("\n".join(lines) + "\n")
     return office
+
+
+def bounce(
+    message_id: str,
+    recipient: str,
+    *,
+    action: str = "failed",
+    status: str = "5.1.1",
+    returned: str = "message/rfc822",
+    more: str = "",
+    after: str = "",
+) -> bytes:
+    """A mail server's report about a message, as RFC 3464 has it."""
+    original = f"From: rewards@programme.example\r\nMessage-ID: {message_id}\r\nSubject: points\r\n\r\nHello\r\n"
+    back = f"--b\r\nContent-Type: {returned}\r\n\r\n{original}\r\n" if returned else ""
+    return (
+        "From: MAILER-DAEMON@mx.acme.example\r\nTo: rewards@programme.example\r\nSubject: Undelivered\r\n"
+        'MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
+        "--b\r\nContent-Type: text/plain\r\n\r\nI am sorry.\r\n"
+        "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.acme.example\r\n\r\n"
+        f"Final-Recipient: rfc822; {recipient}\r\n{more}Action: {action}\r\nStatus: {status}\r\n{after}\r\n"
+        f"{back}--b--\r\n"
+    ).encode()
