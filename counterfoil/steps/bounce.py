@@ -20,8 +20,8 @@ _REPORT_BYTES_MAX: Final = 25 * MEBIBYTE
 
 @dataclass(frozen=True)
 class Told:
-    """What came of one file: how many recipients it reports on, for how many that nothing was delivered, and the letters
-    that these are about."""
+    """What came of one file: how many recipients it reports on, to how many of them nothing was delivered, and the
+    letters that it is about."""
 
     file: str
     reports: int
