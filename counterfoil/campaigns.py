@@ -82,7 +82,7 @@ class Templates(Contract):
 
 
 class CampaignFile(Contract):
-    """``data/mail/<campaign>.yaml``."""
+    """Who letters are from, and what they say."""
 
     campaign: Annotated[str, StringConstraints(pattern=rf"^{CAMPAIGN.pattern}$")]
     """The file's own name."""

@@ -14,7 +14,7 @@ from counterfoil.contract import Contract
 PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
 
 Host = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:-]+$")]
-Domain = Annotated[str, StringConstraints(max_length=253, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9-]+)+$")]
+Domain = Annotated[str, StringConstraints(max_length=253, pattern=r"^([a-z0-9-]+\.)+[a-z0-9-]+$")]
 
 
 class Smtp(Contract):
