@@ -76,7 +76,7 @@ def build_mail(feeds: Sequence[Feed], days: Days) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=LETTERS,
-        deps=[dg.AssetKey(["posted", feed.feed]) for feed in feeds],
+        deps=[CALENDAR, *(dg.AssetKey(["posted", feed.feed]) for feed in feeds)],
         partitions_def=days,
         group_name="outlets",
         kinds={"email"},

@@ -77,7 +77,7 @@ class Night:
 
 
 def run(desk: Desk, day: date, *, feeds: Sequence[str] | None = None) -> Night:
-    """A whole night: take what is there, post what counts up to ``day``, hand it on, close the day, report.
+    """A whole night: take what is there, post what counts up to ``day``, hand it on, close the day, report, mail.
 
     ``feeds`` limits the partners' feeds that post; then the day is not closed. One feed's or connection's failure
     stops no other and is among the failures.
@@ -94,10 +94,11 @@ def run(desk: Desk, day: date, *, feeds: Sequence[str] | None = None) -> Night:
         _guarded(night, answered.feed, partial(_answer, desk, night, answered.feed))
     for target in desk.crm_targets:
         _guarded(night, target.name, partial(_hand_on, desk, night, target))
-    night.mailed = mail(desk)
-    night.failures += [("mail", trouble) for trouble in night.mailed.troubles]
     if feeds is None:
         _guarded(night, "day", partial(_close, desk, night, day))
+    # Last: what the close of the day posted is told as well, and a slow mail server keeps nothing waiting.
+    night.mailed = mail(desk)
+    night.failures += [("mail", trouble) for trouble in night.mailed.troubles]
     of_day = desk.index.deliveries(day=day)
     night.standing = refused(of_day, desk.index.latest_outcomes(delivery.order for delivery in of_day))
     return night

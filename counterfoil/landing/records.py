@@ -9,7 +9,7 @@ from dataclasses import MISSING, dataclass, fields
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -219,6 +219,9 @@ def _stands(outcome: Outcome) -> bool:
     """Whether a refusal still wants somebody to act: a file that a person discarded does not."""
     return outcome.state in {OutcomeState.HELD, OutcomeState.REJECTED} and outcome.code != Code.FILE_DISCARDED
 
+
+MAIL_RECORD: Final = cast("type[MailRecord]", MailRecord)
+"""Any record about letters, told apart by what it says it is: a union is no class."""
 
 _KINDS: Final[tuple[Any, ...]] = (
     Delivery, Outcome, PostingRecord, ReportVersion, Journal, ReplySent, MailRecord, Letter

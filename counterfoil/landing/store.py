@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final
 from uuid import uuid4
 
 from counterfoil.errors import Code, CounterfoilError, PermanentError
@@ -28,6 +28,7 @@ from counterfoil.invariants import require
 from counterfoil.landing.mail_records import MailRecord
 from counterfoil.landing.part_file import PartFile
 from counterfoil.landing.records import (
+    MAIL_RECORD,
     Delivery,
     Journal,
     Outcome,
@@ -59,9 +60,6 @@ _RECORDS: Final = {
 
 _WRITTEN: Final = re.compile(r"payloads/([0-9a-f]{2})/\1[0-9a-f]{62}|incoming/.+\.part|[a-z]+/\.[0-9a-f]{32}\.part")
 """What else the program writes here: payloads, unfinished fetches, unfinished records."""
-
-_MAIL: Final = cast("type[MailRecord]", MailRecord)
-"""A union is no class; pydantic reads it as one."""
 
 _STALE_PART: Final = timedelta(days=7)
 """A fetch that nobody resumed for a week never will be: its file changed or went away."""
@@ -274,7 +272,7 @@ class LandingStore:
 
     def read_mail(self, number: int) -> MailRecord | None:
         """The record about letters with this number, if there is one."""
-        return _read(_MAIL, self._mail_path(number))
+        return _read(MAIL_RECORD, self._mail_path(number))
 
     def diary(self, number: int) -> Path:
         """Where a run notes, as it hands letters over, which of the sending with this number left."""

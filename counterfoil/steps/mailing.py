@@ -11,7 +11,7 @@ machine still has it, so at most the one letter in the air is unsure. After a lo
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
@@ -94,12 +94,15 @@ def write_letters(desk: Desk, mailed: Mailed) -> None:
 def send_letters(desk: Desk, mailed: Mailed) -> None:
     """Hand over what is due today, each letter at most once a run; one process at a time. Raises what stops all of
     them, once what became of each is recorded."""
-    wait = lock.held(desk.settings.home.mail_lock, exclusive=True, wait_s=LOCK_WAIT_S, purpose="letters")
-    with wait:
+    outbox = desk.index.outbox
+    today = local_date(desk.now(), desk.settings.zone)
+    if not outbox.unfinished() and not outbox.due(today, after=None, limit=1):
+        return
+    with lock.held(desk.settings.home.mail_lock, exclusive=True, wait_s=LOCK_WAIT_S, purpose="letters"):
         postman = desk.open_postman()
-        for dead in desk.index.outbox.unfinished():
+        for dead in outbox.unfinished():
             _settle(desk, dead, postman, mailed)
-        round_ = _Round(desk, mailed)
+        round_ = _Round(desk, mailed, today)
         group = round_.next_group()
         if not group:
             return
@@ -136,10 +139,10 @@ def _record(desk: Desk, number: int, results: Mapping[str, Result], mailed: Mail
 class _Round:
     """One run's walk through the letters that are due."""
 
-    def __init__(self, desk: Desk, mailed: Mailed) -> None:
+    def __init__(self, desk: Desk, mailed: Mailed, today: date) -> None:
         self._desk = desk
         self._mailed = mailed
-        self._day = local_date(desk.now(), desk.settings.zone)
+        self._day = today
         self._left = desk.settings.mail.letters_a_run
         self._last: Letter | None = None
         self._campaigns: dict[str, Campaign | None] = {}

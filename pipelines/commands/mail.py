@@ -57,7 +57,7 @@ def preview(
     ),
     kind: Annotated[LetterKind | None, typer.Option("--kind", help="Only this kind of letter.")] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="The file to write; else out/mail-preview in the home folder.")
+        Path | None, typer.Option("--out", help="The file to write; else letters-<campaign>.html here.")
     ] = None,
     home: HomeOption = None,
 ) -> None:
@@ -66,7 +66,7 @@ def preview(
     page = letter_page.render(
         load_campaign(settings.data, campaign), [kind] if kind else list(LetterKind), programme=settings.programme
     )
-    path = (out or settings.home.out / "mail-preview" / f"{campaign}.html").absolute()
+    path = (out or Path(f"letters-{campaign}.html")).absolute()
     write_durably(path, page.encode())
     stdout.print(f"Preview: {path}", highlight=False, markup=False, soft_wrap=True)
 

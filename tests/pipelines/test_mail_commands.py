@@ -51,10 +51,14 @@ def identity(key: str) -> str:
     return f"<{message_part(key)}@counterfoil.invalid>"
 
 
-def test_a_preview_is_a_page_that_loads_nothing_and_tells_where_it_is(office: Office, tmp_path: Path) -> None:
+def test_a_preview_is_a_page_that_loads_nothing_and_tells_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     shown = run("preview")
     assert shown.exit_code == 0
-    page = office.home / "out/mail-preview/standard.html"
+    page = tmp_path / "letters-standard.html"
+    assert [path.name for path in tmp_path.iterdir()] == [page.name], "a look makes no home"
     assert str(page) in shown.stdout.replace("\n", "")
     text = page.read_text()
     assert text.count("<section id=") == 4
