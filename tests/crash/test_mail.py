@@ -138,15 +138,14 @@ def test_after_a_lost_machine_the_group_in_hand_is_unsure(full: Office) -> None:
 def test_a_killed_writer_of_files_is_sure_of_each(full: Office) -> None:
     """A folder can be asked: after a kill nothing is unsure, and no file is written twice."""
     script = (
-        "import os\n"
-        "from connectors.mail import EmlFolder\n"
-        "hand_over, count = EmlFolder.hand_over, iter(range(1000))\n"
-        "def then_die(self, letter, *, leaving):\n"
-        "    found = hand_over(self, letter, leaving=leaving)\n"
-        "    if next(count) == 120: os.kill(os.getpid(), 9)\n"
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "replace, count = Path.replace, iter(range(1000))\n"
+        "def then_die(self, target):\n"
+        "    found = replace(self, target)\n"
+        "    if target.suffix == '.eml' and next(count) == 149: os.kill(os.getpid(), 9)\n"
         "    return found\n"
-        "EmlFolder.hand_over = then_die\n"
-        "import sys\n"
+        "Path.replace = then_die\n"
         "from pipelines.commands.app import main\n"
         "sys.argv = ['counterfoil', 'mail', 'send']\n"
         "main()\n"
@@ -155,7 +154,7 @@ def test_a_killed_writer_of_files_is_sure_of_each(full: Office) -> None:
     done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, timeout=120)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     files = {path.name: path.stat().st_mtime_ns for path in (full.home / "out/mail").glob("*.eml")}
-    assert len(files) == 121
+    assert len(files) == 150
     assert send_here(full) == Mailed(sent=LETTERS - 100), "a whole group was recorded before"
     after = {path.name: path.stat().st_mtime_ns for path in (full.home / "out/mail").glob("*.eml")}
     assert len(after) == LETTERS
