@@ -1,4 +1,4 @@
-"""What leaves: answers and CRM batches after an intake; calendar, journal and report at the close of a day.
+"""What leaves: answers, CRM batches and letters after an intake; calendar, journal and report at the close of a day.
 
 Here: thin callers of the journey with their metadata and checks. Not here: a feed's own chain (``intake``).
 """
@@ -15,8 +15,9 @@ from counterfoil.feed import Feed
 from counterfoil.landing.records import refused
 from counterfoil.steps import close, publish
 
-CALENDAR, JOURNAL, REPORT = (
-    dg.AssetKey(key) for key in (["day", "calendar"], ["gl", "journal"], ["report", "reconciliation"])
+CALENDAR, JOURNAL, REPORT, LETTERS = (
+    dg.AssetKey(key)
+    for key in (["day", "calendar"], ["gl", "journal"], ["report", "reconciliation"], ["mail", "letters"])
 )
 
 
@@ -67,6 +68,48 @@ def build_reply(feed: Feed, days: Days) -> dg.AssetsDefinition:
             return dg.MaterializeResult(metadata={"answers": show.table(rows, ("file", "status", "folder"))})
 
     return reply
+
+
+def build_mail(feeds: Sequence[Feed], days: Days) -> dg.AssetsDefinition:
+    """``mail/letters``: what people are told by letter. A mail server that is away fails a check and never a run: the
+    letters wait, and what else a run does needs no server."""
+
+    @dg.asset(
+        key=LETTERS,
+        deps=[CALENDAR, *(dg.AssetKey(["posted", feed.feed]) for feed in feeds)],
+        partitions_def=days,
+        group_name="outlets",
+        kinds={"email"},
+        description="The letters that are due, each handed over at most once.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                "letters_answered",
+                asset=LETTERS,
+                description="No letter was refused, put off or left without an answer.",
+            )
+        ],
+    )
+    def letters(
+        context: dg.AssetExecutionContext, desk: dg.ResourceParam[OpensDesk]
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        with at_desk(context, desk) as opened:
+            mailed = journey.mail(opened)
+            counts = opened.index.outbox.counts()
+            yield dg.MaterializeResult(
+                metadata={
+                    "new": mailed.written,
+                    "sent": mailed.sent,
+                    "outbox": show.table(sorted(counts.items()), ("state", "letters")),
+                }
+            )
+            yield dg.AssetCheckResult(
+                check_name="letters_answered",
+                passed=not mailed.troubles,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"troubles": show.table([(str(trouble),) for trouble in mailed.troubles], ("what to do",))},
+            )
+
+    return letters
 
 
 def build_day(feeds: Sequence[Feed], targets: Sequence[str], days: Days) -> list[dg.AssetsDefinition]:

@@ -21,6 +21,7 @@ class Code(StrEnum):
     # Arrival
     HOST_KEY_UNKNOWN = "HOST_KEY_UNKNOWN", "the server's host key is not pinned for this connection"
     HOST_KEY_CHANGED = "HOST_KEY_CHANGED", "the server shows another host key than the pinned one"
+    CERTIFICATE_INVALID = "CERTIFICATE_INVALID", "a server's certificate cannot be verified"
     LOGIN_REFUSED = "LOGIN_REFUSED", "the server refused the user, password or key"
     SECRET_MISSING = "SECRET_MISSING", "no password or key is configured for a connection"
     SECRET_EXPOSED = "SECRET_EXPOSED", "a secret file can be read by other accounts"
@@ -86,6 +87,11 @@ class Code(StrEnum):
     BATCH_TAKEN = "BATCH_TAKEN", "another run has taken the postings that were to be handed on"
     MASS_BALANCE = "MASS_BALANCE", "rows or points are not accounted for"
     BACKUP_DAMAGED = "BACKUP_DAMAGED", "a backup is not whole, or not as it was made"
+    # Mail
+    CAMPAIGN_INVALID = "CAMPAIGN_INVALID", "a campaign or one of its templates is not valid"
+    MAIL_DEFERRED = "MAIL_DEFERRED", "the mail server put letters off"
+    MAIL_REFUSED = "MAIL_REFUSED", "letters were refused for good"
+    MAIL_UNSURE = "MAIL_UNSURE", "it is not known whether letters went out"
     # Use
     SETTINGS_INVALID = "SETTINGS_INVALID", "the settings file is not valid"
     FOLDER_TAKEN = "FOLDER_TAKEN", "a folder holds something else than the command expects"

@@ -8,8 +8,9 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,9 @@ from uuid import uuid4
 
 from counterfoil.errors import Code, TransientError, UsageError
 from counterfoil.limits import MEBIBYTE
+
+_WRITERS: Final = 8
+"""Threads that wait for the disk at once: the file system then makes their files durable together."""
 
 _NO_ROOM: Final = {errno.ENOSPC: "the file system is full", errno.EDQUOT: "a quota is used up"} | {
     errno.EFBIG: "the file would pass the size limit of the file system or the process"
@@ -122,6 +126,25 @@ def write_once(path: Path, data: bytes) -> None:
         path.hardlink_to(part)
         part.unlink()
         sync_folder(path.parent)
+
+
+def write_together(files: Mapping[Path, bytes], *, private: bool = False) -> None:
+    """Write many files, each whole or not at all; none has its name before all are durable. DISK_FULL, DISK_FAULT.
+
+    Waiting for the disk side by side costs a fraction of what it does one after another.
+    """
+    with ExitStack() as parts, ThreadPoolExecutor(_WRITERS) as pool:
+
+        def written(item: tuple[Path, bytes]) -> tuple[Path, Path]:
+            path, data = item
+            return parts.enter_context(_written_part(path.parent, data, private=private)), path
+
+        for part, path in list(pool.map(written, files.items())):
+            with room_for_write(path.parent):
+                part.replace(path)
+        for folder in {path.parent for path in files}:
+            with room_for_write(folder):
+                sync_folder(folder)
 
 
 def copy_synced(source: Path, target: Path, *, copied: Callable[[int], object]) -> str:

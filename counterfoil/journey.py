@@ -17,6 +17,7 @@ from counterfoil.protocols import CrmTarget, Parsed, RemoteFile
 from counterfoil.steps.arrive import Received, connections, receive
 from counterfoil.steps.close import close_days
 from counterfoil.steps.desk import Desk
+from counterfoil.steps.mailing import Mailed, send_mail
 from counterfoil.steps.post import Settled, settle
 from counterfoil.steps.publish import WrittenBatch, WrittenReport, publish_crm, publish_journal, publish_report
 from counterfoil.steps.reply import answer_files
@@ -49,6 +50,7 @@ class Night:
     postings: list[Posted] = field(default_factory=list)
     replies: list[ReplySent] = field(default_factory=list)
     batches: list[WrittenBatch] = field(default_factory=list)
+    mailed: Mailed = field(default_factory=Mailed)
     journal: Journal | None = None
     report: WrittenReport | None = None
     failures: list[tuple[str, CounterfoilError]] = field(default_factory=list)
@@ -78,7 +80,7 @@ class Night:
 
 
 def run(desk: Desk, day: date, *, feeds: Sequence[str] | None = None) -> Night:
-    """A whole night: take what is there, post what counts up to ``day``, hand it on, close the day, report.
+    """A whole night: take what is there, post what counts up to ``day``, hand it on, close the day, report, mail.
 
     ``feeds`` limits the partners' feeds that post; then the day is not closed. One feed's or connection's failure
     stops no other and is among the failures.
@@ -97,6 +99,9 @@ def run(desk: Desk, day: date, *, feeds: Sequence[str] | None = None) -> Night:
         _guarded(night, target.name, partial(_hand_on, desk, night, target))
     if feeds is None:
         _guarded(night, "day", partial(_close, desk, night, day))
+    # Last: what the close of the day posted is told as well, and a slow mail server keeps nothing waiting.
+    night.mailed = mail(desk)
+    night.failures += [("mail", trouble) for trouble in night.mailed.troubles]
     of_day = desk.index.deliveries(day=day)
     night.standing = refused(of_day, desk.index.latest_outcomes(delivery.order for delivery in of_day))
     return night
@@ -118,6 +123,11 @@ def intake(desk: Desk, feed: str, day: date, *, parsed: Mapping[int, Parsed] | N
 def answer(desk: Desk, feed: str) -> list[ReplySent]:
     """Answer every file of a feed of which it is certain what became."""
     return answer_files(desk, feed)
+
+
+def mail(desk: Desk) -> Mailed:
+    """Hand over the letters that are due, those of new postings among them."""
+    return send_mail(desk)
 
 
 def close(desk: Desk, day: date) -> tuple[Journal | None, WrittenReport]:

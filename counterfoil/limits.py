@@ -42,3 +42,13 @@ RUN_TRIES_MAX: Final = 3
 
 SKIPPED_NAMED_MAX: Final = 100
 """Missing files that one gap opens breaks for; a longer gap is a new numbering."""
+
+MAIL_ANSWER_TIMEOUT_S: Final = 600.0
+"""How long a mail server may take over a whole message (RFC 5321, 4.5.3.2.6): given up earlier, nobody knows whether it
+took it."""
+
+LETTERS_AT_ONCE: Final = 100
+"""Letters that one record says are being handed over: what a lost disk or power may leave unsure, for three fsyncs."""
+
+REFUSED_IN_A_ROW_MAX: Final = 20
+"""Letters refused one after another before a run stops: then it is us whom the server refuses."""

@@ -8,6 +8,8 @@ import re
 from itertools import pairwise
 from typing import Final
 
+import polars as pl
+
 from counterfoil.protocols import RawLine, Span
 
 HIDDEN: Final = "·"
@@ -77,3 +79,11 @@ def _hide(hidden: list[bool], start: int, end: int) -> None:
     """Hide all but the end of a part, or all of a short one. What another rule has hidden stays so."""
     last = end - _SHOWN if end - start > _SHOWN else end
     hidden[start:last] = [True] * (last - start)
+
+
+def masked_address(column: str) -> pl.Expr:
+    """``a···@acme.example``: a mail address for people; of a short name, or of what is no address, nothing is shown."""
+    text = pl.col(column)
+    domain = text.str.extract(r"(@[A-Za-z0-9.-]+)$").fill_null("")
+    first = pl.when(text.str.contains(rf"^[^@]{{{_SHOWN + 1},}}@")).then(text.str.slice(0, 1)).otherwise(pl.lit(""))
+    return pl.concat_str(first, pl.lit(HIDDEN * 3), domain).alias(column)

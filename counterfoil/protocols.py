@@ -1,4 +1,4 @@
-"""What the core asks of the outside: sources of files, readers of files, targets for results.
+"""What the core asks of the outside: sources of files, readers of files, targets for results, a postman for letters.
 
 Here: protocols and the plain values that cross them. Not here: any implementation; ``pipelines.wiring`` binds those.
 """
@@ -6,6 +6,7 @@ Here: protocols and the plain values that cross them. Not here: any implementati
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Protocol, Self
@@ -304,4 +305,53 @@ class JournalTarget(Protocol):
 
     def write(self, journal: pl.DataFrame, folder: Path) -> tuple[Path, ...]:
         """Write the import file or files for one journal; returns their paths."""
+        ...
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A letter that is ready to go: from whom, to whom, and the whole message (RFC 5322)."""
+
+    letter_key: str
+    sender: str
+    recipient: str
+    message: bytes
+
+
+class Answer(StrEnum):
+    """What a mail server said of a letter, which is certain."""
+
+    SENT = "sent"
+    REFUSED = "refused"
+    """For good."""
+    DEFERRED = "deferred"
+    """Not now: it may be tried again."""
+
+
+class Postman(Protocol):
+    """Takes letters away. Used as a context manager; one connection for all of them."""
+
+    name: str
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+    def hand_over(self, letter: Envelope, *, leaving: Callable[[], None]) -> tuple[Answer, str]:
+        """Hand one letter over: what became of it, and the answer's codes without any address.
+
+        ``leaving`` is called just before the first byte leaves of which it would be uncertain what became; when this
+        raises before, nothing left. Raises CONNECTION_LOST (transient), LOGIN_REFUSED, REMOTE_REFUSED (permanent): none
+        of them is about this letter alone.
+        """
+        ...
+
+    def settle(self) -> None:
+        """Make sure of all that was handed over so far; before it is recorded as sent. When this raises, only ``took``
+        knows what became of it."""
+        ...
+
+    def took(self, letter_key: str) -> bool | None:
+        """Whether a letter was handed over by an earlier run that died; None where nobody can tell."""
         ...

@@ -20,6 +20,7 @@ from counterfoil.clock import Zone, fixed_clock, system_clock
 from counterfoil.contract import Contract
 from counterfoil.errors import Code, UsageError
 from counterfoil.files import canonical_json, sha256_bytes
+from counterfoil.mail_settings import MailSettings
 from counterfoil.secret_files import private_file, private_text
 
 INBOX: Final = "inbox"
@@ -71,6 +72,10 @@ class Home:
     @property
     def book_head(self) -> Path:
         return self.root / "book.head.json"
+
+    @property
+    def mail_lock(self) -> Path:
+        return self.root / "mail" / "sending.lock"
 
     @property
     def staging(self) -> Path:
@@ -158,6 +163,7 @@ class ProgrammeSettings(Contract):
     approval_minor: Annotated[int, Field(ge=0)] = 1_000_000
     """The same in minor units of the currency."""
     connections: dict[Alias, Connection] = Field(default_factory=dict)
+    mail: MailSettings = MailSettings()
 
 
 @dataclass(frozen=True)
@@ -217,7 +223,7 @@ class Settings(ProgrammeSettings):
         """
         self.connection(alias)
         variable, key_variable = f"COUNTERFOIL_{alias.upper()}_PASSWORD", f"COUNTERFOIL_{alias.upper()}_KEY_FILE"
-        password = os.environ.get(variable) or private_text(self.home.secrets / f"{alias}.password")
+        password = self._password(alias)
         named = os.environ.get(key_variable)
         key_file = private_file(Path(named).expanduser() if named else self.home.secrets / f"{alias}.key")
         if key_file is None and (named or not password):
@@ -229,6 +235,23 @@ class Settings(ProgrammeSettings):
                 remedy=f"Put one there; the secrets folder is {self.home.secrets}",
             )
         return Credentials(SecretStr(password) if password else None, key_file)
+
+    def mail_password(self, alias: str) -> SecretStr:
+        """What logs in at the mail server, read now and kept nowhere; SECRET_MISSING, SECRET_EXPOSED."""
+        password = self._password(alias)
+        if password is None:
+            raise UsageError(
+                Code.SECRET_MISSING,
+                "mail.smtp",
+                found="a user without a password",
+                expected=f"COUNTERFOIL_{alias.upper()}_PASSWORD, or {alias}.password in the secrets folder",
+                remedy=f"Put it there; the secrets folder is {self.home.secrets}",
+            )
+        return SecretStr(password)
+
+    def _password(self, alias: str) -> str | None:
+        named = os.environ.get(f"COUNTERFOIL_{alias.upper()}_PASSWORD")
+        return named or private_text(self.home.secrets / f"{alias}.password")
 
     def pgp_secrets(self, alias: str) -> Credentials:
         """What decrypts a connection's files: ``<alias>.asc`` of the secrets folder, an exported private key, and its

@@ -1,4 +1,4 @@
-"""Writes the reference pages from the code: message codes, commands, settings, layout keys.
+"""Writes the reference pages from the code: message codes, commands, settings, layout and campaign keys.
 
 Here: turning what the program says of itself into Markdown. Not here: anything a person has to explain. ``--check``
 writes nothing and fails when a page is out of date.
@@ -18,6 +18,7 @@ from typing import Any, Final
 import typer.main
 from pydantic import BaseModel
 
+from counterfoil.campaigns import CampaignFile
 from counterfoil.contract import Contract
 from counterfoil.errors import Code
 from counterfoil.settings import ProgrammeSettings
@@ -155,6 +156,16 @@ def settings_page() -> Iterator[str]:
     yield from yaml_sections("counterfoil.yaml", ProgrammeSettings)
 
 
+def campaign_page() -> Iterator[str]:
+    """Every key of a campaign's file, from the model that reads it."""
+    yield "# Campaign keys"
+    yield ""
+    yield "What letters say: one file a campaign, `data/mail/<campaign>.yaml`. Unknown keys are errors."
+    yield "[Send letters](../how-to/send-mail.md) shows how to write one."
+    yield ""
+    yield from yaml_sections("A campaign", CampaignFile)
+
+
 def keys_section(name: str, part: Mapping[str, Any], said: Mapping[str, str]) -> Iterator[str]:
     """One object of a YAML file, or one list of allowed words."""
     yield f"## {name}"
@@ -221,6 +232,7 @@ def written_files() -> dict[Path, str]:
 
 
 PAGE_MAKERS: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
+    "campaign-keys.md": campaign_page,
     "commands.md": commands_page,
     "errors.md": errors_page,
     "layout-keys.md": layout_page,

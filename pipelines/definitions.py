@@ -9,7 +9,7 @@ from collections.abc import Callable
 import dagster as dg
 
 from assets.intake import build_intake
-from assets.outlets import build_crm, build_day, build_reply
+from assets.outlets import build_crm, build_day, build_mail, build_reply
 from counterfoil.journey import OWN_FIRST
 from counterfoil.settings import Settings, load_settings
 from counterfoil.steps.desk import PARTNER_KINDS, in_order
@@ -34,6 +34,7 @@ def build_definitions(*, settings: Callable[[], Settings] = load_settings) -> dg
             *(asset for feed in [*own, *feeds] for asset in build_intake(feed, days)),
             *(build_reply(feed, days) for feed in [*own, *feeds] if feed.reply),
             *(build_crm(target, feeds, days) for target in CRM_TARGETS),
+            build_mail([*own, *feeds], days),
             *build_day(feeds, CRM_TARGETS, days),
         ],
         jobs=build_jobs(intakes, CRM_TARGETS),

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.outlets import CALENDAR, JOURNAL, REPORT
+from assets.outlets import CALENDAR, JOURNAL, LETTERS, REPORT
 from counterfoil.feed import Feed
 
 INTAKE, DAY = "intake", "day"
@@ -15,13 +15,14 @@ Intakes = Mapping[str, Sequence[dg.AssetKey]]
 
 
 def intake_keys(feeds: Sequence[Feed], targets: Sequence[str]) -> Intakes:
-    """What one run of ``intake`` makes, by feed: its chain, the answers to its partner, then the CRM batches."""
+    """What one run of ``intake`` makes, by feed: its chain, the answers to its partner, CRM batches and letters."""
     crm = [dg.AssetKey(["crm", target]) for target in targets]
     return {
         feed.feed: [
             *(dg.AssetKey([step, feed.feed]) for step in ("received", "parsed", "reconciled", "posted")),
             *([dg.AssetKey(["reply", feed.feed])] if feed.reply else []),
             *crm,
+            LETTERS,
         ]
         for feed in feeds
     }
@@ -36,12 +37,12 @@ def build_jobs(intakes: Intakes, targets: Sequence[str]) -> list[Any]:
             INTAKE,
             selection=dg.AssetSelection.assets(*keys),
             executor_def=dg.in_process_executor,
-            description="One feed, one day: receive, parse, reconcile, post, answer; then the CRM batches.",
+            description="One feed, one day: receive, parse, reconcile, post, answer; CRM batches and letters.",
         ),
         dg.define_asset_job(
             DAY,
-            selection=dg.AssetSelection.assets(CALENDAR, JOURNAL, REPORT, *crm),
+            selection=dg.AssetSelection.assets(CALENDAR, JOURNAL, REPORT, LETTERS, *crm),
             executor_def=dg.in_process_executor,
-            description="The close of a day: calendar, remaining CRM batches, journal, report.",
+            description="The close of a day: calendar, remaining CRM batches and letters, journal, report.",
         ),
     ]

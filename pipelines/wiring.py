@@ -18,7 +18,7 @@ from counterfoil.landing.index import ArrivalIndex
 from counterfoil.landing.store import LandingStore
 from counterfoil.ledger.chart import load_rulebook
 from counterfoil.ledger.store import Book
-from counterfoil.protocols import Reader, Source
+from counterfoil.protocols import Postman, Reader, Source
 from counterfoil.settings import Folder, Settings, load_settings
 from counterfoil.steps import restore
 from counterfoil.steps.desk import Desk, Progress, ProofDesk, silent
@@ -44,6 +44,7 @@ def open_desk(settings: Settings, *, progress: Progress = silent) -> Iterator[De
             pgp=pgp(settings),
             crm_targets=[SalesforceFiles(settings.data / "crm/salesforce.yaml")],
             journal_targets=[NeutralCsv(), OracleFbdi(settings.data / "gl/oracle_fbdi.yaml")],
+            open_postman=lambda: open_postman(settings),
             progress=progress,
         )
 
@@ -114,4 +115,21 @@ def open_source(settings: Settings, reader: Reader, alias: str) -> Source:
         password=secrets.password.get_secret_value() if secrets.password else None,
         key_file=secrets.key_file,
         root=place.root,
+    )
+
+
+def open_postman(settings: Settings) -> Postman:
+    """What takes letters away: the mail server of the settings, or a folder. SECRET_MISSING, SECRET_EXPOSED."""
+    # Imported here: most commands send nothing.
+    from connectors.mail import EmlFolder, SmtpPostman  # noqa: PLC0415
+
+    mail, home = settings.mail, settings.home
+    if mail.smtp is None:
+        return EmlFolder(home.root / mail.folder.expanduser())
+    password = settings.mail_password(mail.smtp.alias) if mail.smtp.user is not None else None
+    return SmtpPostman(
+        mail.smtp,
+        password=password.get_secret_value() if password else None,
+        ca_file=home.root / mail.smtp.ca_file.expanduser() if mail.smtp.ca_file else None,
+        domain=mail.domain,
     )

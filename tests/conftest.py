@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.plugins.wrapped",
     "tests.plugins.keys",
     "tests.plugins.programme",
+    "tests.plugins.mail",
 ]
 
 

@@ -22,6 +22,7 @@ from counterfoil.files import (
     sweep_parts,
     write_durably,
     write_once,
+    write_together,
 )
 
 VALUES = st.recursive(
@@ -140,3 +141,17 @@ def test_a_file_size_limit_leaves_the_old_file(tmp_path: Path, root: Path) -> No
     assert run.stdout.startswith(f"DISK_FULL {tmp_path}: no room to write: the file would pass the size limit")
     assert (tmp_path / "file").read_bytes() == b"small"
     assert names(tmp_path) == ["file"]
+
+
+def test_files_written_together_have_their_names_once_all_are_whole(tmp_path: Path) -> None:
+    files = {tmp_path / "made" / f"{number}.eml": b"%d" % number for number in range(30)}
+    write_together(files, private=True)
+    assert {path: path.read_bytes() for path in (tmp_path / "made").iterdir()} == files
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+def test_files_written_together_leave_nothing_when_one_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_together({tmp_path / "taken": b"1", tmp_path / "free": b"2"})
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]

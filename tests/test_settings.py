@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from counterfoil.errors import Code, UsageError
+from counterfoil.mail_settings import MailSettings
 from counterfoil.settings import Credentials, Folder, Home, Sftp, load_settings
 
 NORTHSTAR = """
@@ -301,3 +302,43 @@ def test_a_password_file_with_nothing_or_no_text(home: Path) -> None:
 def test_secrets_of_connections_only(home: Path) -> None:
     with pytest.raises(UsageError, match="no connection"):
         load_settings(home).credentials("../northstar")
+
+
+def mail(**keys: object) -> MailSettings:
+    return MailSettings.model_validate(keys)
+
+
+def test_letters_go_to_a_folder_until_a_server_is_named() -> None:
+    assert mail().smtp is None
+    smtp = mail(domain="rewards.example", smtp={"host": "smtp.example"}).smtp
+    assert smtp is not None
+    assert (smtp.security, smtp.at_port) == ("starttls", 587)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"smtp": {"host": "smtp.example"}},
+        {"domain": "rewards.example", "smtp": {"host": "smtp.example", "security": "none"}},
+        {"domain": "rewards.example", "smtp": {"host": "127.0.0.1", "security": "none", "user": "felix"}},
+        {"domain": "rewards.example", "smtp": {"host": "smtp.example", "password": "in the open"}},
+        {"domain": "no domain"},
+        {"letters_a_run": 0},
+    ],
+)
+def test_mail_that_would_leave_readable_or_nameless_is_refused(keys: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        mail(**keys)
+
+
+def test_the_mail_secret_is_found_as_those_of_connections_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(tmp_path)
+    with pytest.raises(UsageError) as missing:
+        settings.mail_password("mail")
+    assert missing.value.code is Code.SECRET_MISSING
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/mail.password").touch(0o600)
+    (tmp_path / "secrets/mail.password").write_text("from a file\n")
+    assert settings.mail_password("mail").get_secret_value() == "from a file"
+    monkeypatch.setenv("COUNTERFOIL_MAIL_PASSWORD", "from the environment")
+    assert settings.mail_password("mail").get_secret_value() == "from the environment"

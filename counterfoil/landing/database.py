@@ -92,6 +92,23 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX deliveries_archive ON deliveries (connection, folder, archive) WHERE archive <> ''",
         _STANDING,
     ),
+    # Letters, each with where it stands by the records up to the last number of ``mail_records``.
+    (
+        """CREATE TABLE letters (
+            letter_key TEXT PRIMARY KEY, kind TEXT NOT NULL, campaign TEXT NOT NULL, company TEXT NOT NULL,
+            recipient TEXT NOT NULL, name TEXT, points INTEGER, citation TEXT, link TEXT, reference TEXT, expires TEXT,
+            due TEXT NOT NULL, posting INTEGER NOT NULL, message TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'waiting',
+            attempts INTEGER NOT NULL DEFAULT 0, answer TEXT NOT NULL DEFAULT '', sending INTEGER, at TEXT NOT NULL,
+            resends TEXT, actor TEXT, reason TEXT) WITHOUT ROWID""",
+        "CREATE INDEX letters_state ON letters (state, due, letter_key)",
+        "CREATE INDEX letters_message ON letters (message)",
+        "CREATE INDEX letters_recipient ON letters (recipient, at)",
+        """CREATE TABLE mail_records (
+            number INTEGER PRIMARY KEY, what TEXT NOT NULL, at TEXT NOT NULL)""",
+        """CREATE TABLE bounces (
+            payload_sha TEXT NOT NULL, number INTEGER NOT NULL, letter_key TEXT, action TEXT NOT NULL,
+            status TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (payload_sha, number)) WITHOUT ROWID""",
+    ),
 )
 """Migration i brings ``user_version`` to i + 1. A published one is never edited."""
 

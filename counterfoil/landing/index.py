@@ -82,9 +82,9 @@ class Look:
 class ArrivalIndex(OutputIndex):
     """``arrival.db``. A context manager; each process (and thread) opens its own.
 
-    Deliveries, outcomes, report versions and journals are written to the landing store first, so the index can be lost:
-    a new one fills itself from the store, and from the manifests below ``batches`` (``<target>/<batch id>/``). Only
-    looks, events and ranges that were allotted but never written are not restored.
+    Deliveries, outcomes, report versions, journals and what became of letters are written to the landing store first,
+    so the index can be lost: a new one fills itself from the store, and from the manifests below ``batches``
+    (``<target>/<batch id>/``). Only looks, events and ranges that were allotted but never written are not restored.
     All methods may raise INDEX_BUSY, DISK_FULL, DISK_FAULT (transient), INDEX_UNUSABLE, SIDECAR_DAMAGED.
     """
 
@@ -115,7 +115,7 @@ class ArrivalIndex(OutputIndex):
             self._db.value(
                 """SELECT EXISTS (SELECT 1 FROM deliveries) OR EXISTS (SELECT 1 FROM ranges)
                        OR EXISTS (SELECT 1 FROM reports) OR EXISTS (SELECT 1 FROM journals)
-                       OR EXISTS (SELECT 1 FROM events)"""
+                       OR EXISTS (SELECT 1 FROM events) OR EXISTS (SELECT 1 FROM letters)"""
             )
         )
 

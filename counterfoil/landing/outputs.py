@@ -14,6 +14,7 @@ from counterfoil.clock import utc_text
 from counterfoil.errors import Code, PermanentError, TransientError
 from counterfoil.invariants import require
 from counterfoil.landing.database import Database
+from counterfoil.landing.outbox import Outbox
 from counterfoil.landing.records import Delivery, Journal, ReplySent, ReportVersion, record_fields, record_from_row
 from counterfoil.landing.store import LandingStore
 from counterfoil.protocols import Batch
@@ -56,6 +57,7 @@ class OutputIndex:
     def __init__(self, db: Database, store: LandingStore) -> None:
         self._db = db
         self._store = store
+        self.outbox = Outbox(db, store)
 
     def allot_range(
         self, *, target: str, to_n: int, mapping_sha: str, batch_id: Callable[[str, str, int, int], str], at: datetime
@@ -241,6 +243,7 @@ class OutputIndex:
         self._db.execute_all(
             _INSERT_RANGE, [_written_range(path) for path in sorted(batches.glob("*/*/manifest.json"))]
         )
+        self.outbox.rebuild()
 
 
 def _written_range(manifest: Path) -> dict[str, Any]:

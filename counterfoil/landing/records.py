@@ -9,7 +9,7 @@ from dataclasses import MISSING, dataclass, fields
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -18,6 +18,8 @@ from counterfoil.errors import Code, CounterfoilError, PermanentError
 from counterfoil.feed import FeedKind
 from counterfoil.files import canonical_json, sha256_bytes
 from counterfoil.identity import Verdict
+from counterfoil.landing.mail_records import MailRecord
+from counterfoil.letters import Letter
 
 Record = TypeVar("Record")
 
@@ -218,9 +220,13 @@ def _stands(outcome: Outcome) -> bool:
     return outcome.state in {OutcomeState.HELD, OutcomeState.REJECTED} and outcome.code != Code.FILE_DISCARDED
 
 
-_ADAPTERS: Final[dict[type[Any], TypeAdapter[Any]]] = {
-    kind: TypeAdapter(kind) for kind in (Delivery, Outcome, PostingRecord, ReportVersion, Journal, ReplySent)
-}
+MAIL_RECORD: Final = cast("type[MailRecord]", MailRecord)
+"""Any record about letters, told apart by what it says it is: a union is no class."""
+
+_KINDS: Final[tuple[Any, ...]] = (
+    Delivery, Outcome, PostingRecord, ReportVersion, Journal, ReplySent, MailRecord, Letter
+)  # fmt: skip
+_ADAPTERS: Final[dict[type[Any], TypeAdapter[Any]]] = {kind: TypeAdapter(kind) for kind in _KINDS}
 
 
 def plain_name(text: str) -> str:
@@ -277,7 +283,7 @@ def _checked(kind: type[Record], where: str, read: Callable[[TypeAdapter[Record]
         raise PermanentError(
             Code.SIDECAR_DAMAGED,
             where,
-            found=f"no {kind.__name__} record ({', '.join(keys) or 'not JSON'})",
+            found=f"no {getattr(kind, '__name__', 'mail')} record ({', '.join(keys) or 'not JSON'})",
             expected="the bytes that were written, which nobody changes",
             remedy="Restore the file from a backup of the landing store",
         ) from error

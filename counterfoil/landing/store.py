@@ -25,8 +25,10 @@ from counterfoil.files import (
     write_once,
 )
 from counterfoil.invariants import require
+from counterfoil.landing.mail_records import MailRecord
 from counterfoil.landing.part_file import PartFile
 from counterfoil.landing.records import (
+    MAIL_RECORD,
     Delivery,
     Journal,
     Outcome,
@@ -51,6 +53,7 @@ _RECORDS: Final = {
         "reports": r"\d{4}-\d\d-\d\d-v\d+",
         "journals": _JOURNAL_ID.pattern,
         "replies": rf"{_NUMBER}-\d+",
+        "mail": _NUMBER,
     }.items()
 }
 """What records are called, by folder."""
@@ -66,7 +69,7 @@ class LandingStore:
     """Everything that ever arrived, by content; safe for several processes at once.
 
     ``payloads/<ab>/<sha256>`` bytes · ``incoming/*.part`` unfinished fetches · ``deliveries/``, ``outcomes/``,
-    ``postings/``, ``reports/``, ``journals/`` and ``replies/`` records.
+    ``postings/``, ``reports/``, ``journals/``, ``replies/`` and ``mail/`` records.
     """
 
     def __init__(self, root: Path) -> None:
@@ -263,7 +266,22 @@ class LandingStore:
         """All answers that were ever recorded."""
         return (read_record_file(ReplySent, path) for path in self.records("replies"))
 
+    def write_mail(self, record: MailRecord) -> None:
+        """Append a record about letters; FileExistsError when its number is taken."""
+        write_once(self._mail_path(record.number), record_bytes(record))
+
+    def read_mail(self, number: int) -> MailRecord | None:
+        """The record about letters with this number, if there is one."""
+        return _read(MAIL_RECORD, self._mail_path(number))
+
+    def diary(self, number: int) -> Path:
+        """Where a run notes, as it hands letters over, which of the sending with this number left."""
+        return self.root / "incoming" / f"sending-{number:08d}.part"
+
     # Inside
+
+    def _mail_path(self, number: int) -> Path:
+        return self.root / "mail" / f"{number:08d}.json"
 
     def _delivery_path(self, order: int) -> Path:
         return self.root / "deliveries" / f"{order:08d}.json"

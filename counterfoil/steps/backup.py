@@ -24,7 +24,8 @@ from counterfoil import limits
 from counterfoil.clock import utc_text
 from counterfoil.errors import Code, PermanentError, UsageError
 from counterfoil.files import canonical_json, copy_synced, ensure_folder, sha256_bytes, sync_folder, write_durably
-from counterfoil.landing.records import Delivery, PostingRecord, read_record_file
+from counterfoil.landing.mail_records import Bounced, LettersDue
+from counterfoil.landing.records import MAIL_RECORD, Delivery, PostingRecord, read_record_file
 from counterfoil.landing.store import LandingStore
 from counterfoil.ledger import lock
 from counterfoil.ledger.store import Book, Heads
@@ -39,6 +40,7 @@ LOCK: Final = "backup.lock"
 PAYLOADS: Final = "landing/payloads"
 DELIVERIES: Final = "landing/deliveries"
 POSTINGS: Final = "landing/postings"
+MAIL: Final = "landing/mail"
 
 _COPYING: Final = "copying"
 _LATER: Final = ("postings", "deliveries", "payloads")
@@ -279,11 +281,11 @@ def _require_whole(home: Home, listed: Mapping[str, int], known: Mapping[str, st
         raise _lost(home, f"{POSTINGS}/{records[0]:08d}.json", "no record of a posting that the book has")
     missing = sorted(_named(home, listed.keys() - known.keys()) - listed.keys())
     if missing:
-        raise _lost(home, missing[0], "no such payload, which a delivery or a posting names")
+        raise _lost(home, missing[0], "no such payload, which a record names")
 
 
 def _named(home: Home, paths: Iterable[str]) -> set[str]:
-    """The payloads, by their paths below the home, that the deliveries and postings among ``paths`` cannot do without.
+    """The payloads, by their paths below the home, that the records among ``paths`` cannot do without.
 
     SIDECAR_DAMAGED for one that cannot be read.
     """
@@ -294,6 +296,9 @@ def _named(home: Home, paths: Iterable[str]) -> set[str]:
         elif path.startswith(f"{POSTINGS}/"):
             hashes = read_record_file(PostingRecord, home.root / path).hashes
             shas |= {hashes[name] for name in ALWAYS_LANDED if name in hashes}
+        elif path.startswith(f"{MAIL}/"):
+            record = read_record_file(MAIL_RECORD, home.root / path)
+            shas |= {record.payload_sha} if isinstance(record, LettersDue | Bounced) else set()
     landing = LandingStore(home.landing)
     return {landing.path(sha).relative_to(home.root).as_posix() for sha in shas}
 

@@ -13,7 +13,7 @@ from counterfoil.landing.index import ArrivalIndex
 from counterfoil.landing.store import LandingStore
 from counterfoil.ledger.chart import Rulebook
 from counterfoil.ledger.store import Book
-from counterfoil.protocols import CrmTarget, JournalTarget, PgpOpener, Reader, Source
+from counterfoil.protocols import CrmTarget, JournalTarget, PgpOpener, Postman, Reader, Source
 from counterfoil.settings import Settings
 
 SOFTWARE = f"counterfoil {version('counterfoil')}"
@@ -51,6 +51,7 @@ class Desk:
     pgp: PgpOpener
     crm_targets: Sequence[CrmTarget]
     journal_targets: Sequence[JournalTarget]
+    open_postman: Callable[[], Postman]
     progress: Progress = silent
 
     def now(self) -> datetime:

@@ -7,6 +7,7 @@ import typer
 from counterfoil import journey
 from counterfoil.clock import local_date
 from counterfoil.settings import load_settings
+from pipelines.commands import mail
 from pipelines.commands.common import (
     Format,
     FormatOption,
@@ -73,6 +74,7 @@ def summary(night: journey.Night) -> dict[str, object]:
             }
             for written in night.batches
         ],
+        "letters": {key: count for key, count in mail.summary(night.mailed).items() if key != "failures"},
         "journal": night.journal.journal_id if night.journal else None,
         "report": str(night.report.page) if night.report else None,
         "failures": [{"who": who, "code": str(error.code), "message": str(error)} for who, error in night.failures],
@@ -92,6 +94,7 @@ def show(night: journey.Night) -> None:
     for written in night.batches:
         rows = sum(part.rows for part in written.parts)
         stdout.print(f"CRM batch {written.batch.batch_id} for {written.batch.target}: {rows:,} rows")
+    mail.show(night.mailed)
     if night.journal:
         stdout.print(f"Journal {night.journal.journal_id}: postings {night.journal.from_n + 1}-{night.journal.to_n}")
     if night.report:

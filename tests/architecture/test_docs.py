@@ -9,7 +9,9 @@ import pytest
 import typer.main
 import yaml
 
+from counterfoil.campaigns import CampaignFile
 from counterfoil.errors import Code
+from counterfoil.letters import LetterKind
 from counterfoil.settings import ProgrammeSettings
 from parsers.layout_file import parse_layout
 from pipelines.commands.app import app
@@ -67,6 +69,15 @@ def test_the_examples_of_the_how_to_are_valid(root: Path) -> None:
     assert parse_layout(layout.encode(), "the how-to").feed == "acme_handback"
     connections = ProgrammeSettings.model_validate(yaml.safe_load(settings.replace("…", ""))).connections
     assert connections["acme"].sftp is not None
+
+
+def test_the_examples_of_how_to_send_letters_are_valid(root: Path) -> None:
+    page = (root / "docs" / "how-to" / "send-mail.md").read_text("utf-8")
+    settings, campaign = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    smtp = ProgrammeSettings.model_validate(yaml.safe_load(settings)).mail.smtp
+    assert smtp is not None
+    assert smtp.at_port == 587
+    assert list(CampaignFile.model_validate(yaml.safe_load(campaign)).letters) == [LetterKind.POINTS]
 
 
 def test_every_verb_that_is_named_exists(root: Path, pages: list[Path]) -> None:

@@ -202,6 +202,7 @@ NEED_A_HOME: dict[str, tuple[str, ...]] = {
     "replay": ("--into", "again"),
     "backup": ("--to", "backups"),
     "tie-out": (),
+    "mail": ("list",),
 }
 NEED_NONE = {"demo", "run", "restore", "check", "layout", "feeds", "sftp-server"}
 """Commands that make a home, or work without one."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 
 from counterfoil.identity import Verdict
@@ -15,6 +16,7 @@ from parsers.registry import LayoutReader
 from pipelines.definitions import build_definitions
 from pipelines.jobs import DAY, INTAKE, intake_keys
 from tests.plugins.homes import MONDAY, Office
+from tests.plugins.mail import Mailroom, letters, mail_server, settle_in
 
 TUESDAY = MONDAY + timedelta(days=1)
 OWN = ("approvals", "decisions", "gl_balances", "members", "opening", "rates")
@@ -46,7 +48,13 @@ def test_the_graph_is_the_journey(located: Callable[[], dg.Definitions]) -> None
     definitions = located()
     keys = {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
     chain = {f"{step}/{feed}" for step in ("received", "parsed", "reconciled", "posted") for feed in FEEDS}
-    assert keys == chain | {"crm/salesforce", "day/calendar", "gl/journal", "report/reconciliation"}
+    assert keys == chain | {
+        "crm/salesforce",
+        "day/calendar",
+        "gl/journal",
+        "mail/letters",
+        "report/reconciliation",
+    }
     assert {job.name for job in definitions.resolve_all_job_defs()} >= {INTAKE, DAY}
     schedules = {schedule.name for schedule in definitions.schedules or ()}
     assert schedules == {"nightly_intake", "nightly_close"}
@@ -88,6 +96,33 @@ def test_a_held_file_fails_its_check_and_stops_no_other_feed(
     checks = {evaluation.check_name: evaluation.passed for evaluation in failed.get_asset_check_evaluations()}
     assert checks == {"every_file_accepted": False, "mass_balance": True, "suspense_empty": True}
     assert run(definitions, instance, INTAKE, "skybridge_requests").success
+
+
+def test_letters_leave_with_the_day_and_a_server_that_is_away_fails_no_run(
+    office: Office,
+    located: Callable[[], dg.Definitions],
+    instance: dg.DagsterInstance,
+    told: Callable[[pl.DataFrame], None],
+    mailroom: Mailroom,
+) -> None:
+    with mail_server(mailroom) as port:
+        pass
+    settle_in(office, port)
+    office.begin()
+    office.look()
+    told(letters("ada@acme.example"))
+    definitions = located()
+    away = run(definitions, instance, INTAKE, "rates")
+    assert away.success
+    (check,) = (one for one in away.get_asset_check_evaluations() if one.check_name == "letters_answered")
+    assert not check.passed
+    assert "CONNECTION_LOST" in str(check.metadata)
+    office.now = datetime(2026, 11, 17, 6, tzinfo=UTC)
+    with mail_server(mailroom, port):
+        there = run(definitions, instance, DAY)
+    assert there.success
+    assert [one.passed for one in there.get_asset_check_evaluations() if one.check_name == "letters_answered"] == [True]
+    assert mailroom.recipients == ["ada@acme.example"]
 
 
 def test_a_day_that_has_not_ended_is_not_closed(
