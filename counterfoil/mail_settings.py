@@ -14,6 +14,7 @@ from counterfoil.contract import Contract
 PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
 
 Host = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:-]+$")]
+Link = Annotated[str, StringConstraints(max_length=2_000, pattern=r"^https?://[^\s]+$")]
 Domain = Annotated[str, StringConstraints(max_length=253, pattern=r"^([a-z0-9-]+\.)+[a-z0-9-]+$")]
 
 
@@ -57,6 +58,8 @@ class MailSettings(Contract):
     smtp: Smtp | None = None
     domain: Domain = "counterfoil.invalid"
     """Ends the id of each message; a domain of yours."""
+    links: dict[Literal["points", "register", "alert"], Link] = Field(default_factory=dict)
+    """Where the letters of a kind lead: to balances, to registration, to budgets."""
     letters_a_run: int = Field(default=10_000, ge=1)
     """Letters that one run hands over; the others wait for the next one."""
 

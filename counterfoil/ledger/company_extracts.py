@@ -100,7 +100,7 @@ def statement(book: Lookups, company: str, *, since: date | None = None, until: 
 def budget_list(book: Lookups, company: str | None = None) -> pl.DataFrame:
     """BUDGET_LIST of all companies, or of one."""
     stands = budgets.standing(book).join(book.partners().select("partner_id", company="partner"), on="partner_id")
-    shown = stands.filter(pl.lit(company is None) | (pl.col("company") == company)).select(
+    shown = stands.filter(_of(company)).select(
         "company",
         "department",
         "from_day",
@@ -125,10 +125,14 @@ def waiting(book: Lookups, company: str | None = None) -> pl.DataFrame:
             WHERE o.side = {Side.PROMISED:d} AND o.kind = {ItemKind.DISTRIBUTION:d} ORDER BY o.item_id"""
     )
     states = {State.SCHEDULED.value: "scheduled", State.UNCLAIMED.value: "unclaimed"}
-    shown = found.filter(pl.lit(company is None) | (pl.col("company") == company)).with_columns(
+    shown = found.filter(_of(company)).with_columns(
         recipient=masked("member"), state=pl.col("state").replace_strict(states, return_dtype=pl.String)
     )
     return shown.select(pl.col(name).cast(kind) for name, kind in WAITING.items())
+
+
+def _of(company: str | None) -> pl.Expr:
+    return pl.lit(value=True) if company is None else pl.col("company") == company
 
 
 def masked(email: str) -> pl.Expr:

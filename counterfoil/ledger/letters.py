@@ -9,6 +9,7 @@ from typing import Final
 
 import polars as pl
 
+from counterfoil.ledger import point_letters
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.letters import joined
 
@@ -16,8 +17,8 @@ LetterSource = Callable[[Lookups, int, int], pl.DataFrame]
 """The letters (LETTERS) that postings ``from_n`` (exclusive) to ``to_n`` (inclusive) call for: the same ones for ever,
 whatever is posted later."""
 
-SOURCES: Final[tuple[LetterSource, ...]] = ()
-"""One for each thing that people are told of. No posting of today tells of a person's address, so there is none."""
+SOURCES: Final[tuple[LetterSource, ...]] = (point_letters.of_distributions, point_letters.of_budgets)
+"""One for each thing that people are told of."""
 
 
 def letters(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:

@@ -28,6 +28,7 @@ from counterfoil.limits import LETTERS_AT_ONCE, LOCK_WAIT_S, REFUSED_IN_A_ROW_MA
 from counterfoil.protocols import Answer, Envelope, Postman
 from counterfoil.steps.desk import Desk
 from counterfoil.steps.publish import batch_id
+from counterfoil.steps.wording import worded
 
 LAYOUT_SHA: Final = sha256_bytes("\n".join(f"{name} {kind}" for name, kind in LETTERS.items()).encode())
 """What a batch of letters is made under: nothing but what a letter is."""
@@ -85,7 +86,7 @@ def write_letters(desk: Desk, mailed: Mailed) -> None:
                 return
             if (batch.from_n, batch.to_n) != (done, to_n):
                 due = letters(book, batch.from_n, batch.to_n)
-            desk.index.outbox.add(batch, due, desk.now())
+            desk.index.outbox.add(batch, worded(desk, due), desk.now())
             mailed.written += due.height
             done = batch.to_n
             due = letters(book, done, to_n)

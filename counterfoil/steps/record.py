@@ -141,6 +141,12 @@ def former_of(desk: Archive, book: Lookups, feed: str, file_identity: str) -> Fo
     return None if standing is None else Former(tuple(postings), standing)
 
 
+def accepted_of(desk: Archive, n: int) -> pl.DataFrame:
+    """The accepted rows of a posting, read again from its landed file by its landed layout."""
+    record = desk.landing.read_record(n)
+    return _read(desk, record, _recorded(desk, record).feed).accepted
+
+
 def day_of(delivery: Delivery) -> date:
     """The business date of a delivery that posts."""
     require(delivery.business_date is not None, "a delivery that posts has a business date")

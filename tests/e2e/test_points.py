@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,8 @@ def begun(open_nights: OpenNights, root: Path) -> Iterator[Nights]:
         own(nights, "rates", MONDAY, RATES)
         own(nights, "companies", MONDAY, COMPANIES + "".join(
             f"company,open,{name},,{name.title()},{MONDAY}\n" for name in ("harbour", "birchwood")
-        ) + f"department,open,harbour,sales,Sales,{MONDAY}\n")  # fmt: skip
+        ) + f"department,open,harbour,sales,Sales,{MONDAY}\n"
+            + f"administrator,open,harbour,nora@harbour.example,Nora Vik,{MONDAY}\n")  # fmt: skip
         own(nights, "members", MONDAY, PEOPLE + "".join(
             f"register,{company},{member},{email},,{MONDAY}\n" for company, member, email in (
                 ("harbour", "H-1", "ada@harbour.example"), ("harbour", "H-2", "cy@harbour.example"),
@@ -204,6 +207,22 @@ def test_p7_a_scheduled_distribution_goes_on_its_day_or_is_cancelled_before(week
     assert "harbour-6.csv" in text
     assert f"calendar_{TUESDAY:%Y%m%d}.csv" in text
     assert "credited" in text.splitlines()[0]
+
+
+def test_people_hear_by_letter_once_and_on_the_day(week: Nights) -> None:
+    told = [(one["kind"], one["due"], one["state"]) for one in week("mail", "list")]
+    assert sorted(told) == [
+        ("alert", f"{MONDAY}", "sent"),
+        ("points", f"{MONDAY}", "sent"), ("points", f"{MONDAY}", "sent"),
+        ("points", f"{TUESDAY}", "sent"), ("points", f"{WEDNESDAY}", "sent"),
+        ("register", f"{MONDAY}", "sent"),
+    ]  # fmt: skip
+    letters = [message_from_bytes(path.read_bytes(), policy=default) for path in home("out/mail").rglob("*.eml")]
+    by_subject = {letter["Subject"]: letter.get_body(("plain",)).get_content() for letter in letters}
+    assert "Hello Bo," in by_subject["Register to claim 30 points from Harbour"]
+    assert '"Welcome"' in by_subject["Register to claim 30 points from Harbour"]
+    assert "Hello Nora Vik," in by_subject["Harbour: budget S-1 needs a look"]
+    assert "60 of 100 points are used, which is 50 % or more" in by_subject["Harbour: budget S-1 needs a look"]
 
 
 def test_p8_what_was_sent_cannot_be_taken_back_and_nothing_moves_between_balances(week: Nights) -> None:

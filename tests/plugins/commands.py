@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from pipelines.commands.app import app
 from tests.plugins.homes import MONDAY
 
-OWN = ("crm", "gl", "ledger", "partners/counterfoil")
+OWN = ("crm", "gl", "ledger", "mail", "partners/counterfoil")
 
 
 class Nights:
