@@ -218,7 +218,7 @@ def test_people_hear_by_letter_once_and_on_the_day(week: Nights) -> None:
         ("register", f"{MONDAY}", "sent"),
     ]  # fmt: skip
     letters = [message_from_bytes(path.read_bytes(), policy=default) for path in home("out/mail").rglob("*.eml")]
-    by_subject = {letter["Subject"]: letter.get_body(("plain",)).get_content() for letter in letters}
+    by_subject = {letter["Subject"]: next(letter.iter_parts()).get_content() for letter in letters}
     assert "Hello Bo," in by_subject["Register to claim 30 points from Harbour"]
     assert '"Welcome"' in by_subject["Register to claim 30 points from Harbour"]
     assert "Hello Nora Vik," in by_subject["Harbour: budget S-1 needs a look"]
