@@ -79,6 +79,7 @@ class Code(StrEnum):
     DECISION_UNFIT = "DECISION_UNFIT", "a decision does not fit what it decides on"
     APPROVAL_NEEDED = "APPROVAL_NEEDED", "a second person must approve a file before it takes effect"
     FILE_DISCARDED = "FILE_DISCARDED", "a person decided that a file does not count"
+    CODE_USED = "CODE_USED", "a voucher code came before"
     RATE_MISSING = "RATE_MISSING", "no rate is in force for a unit that must be valued"
     BATCH_TAKEN = "BATCH_TAKEN", "another run has taken the postings that were to be handed on"
     MASS_BALANCE = "MASS_BALANCE", "rows or points are not accounted for"

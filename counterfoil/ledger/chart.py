@@ -28,6 +28,7 @@ Role = Literal[
     "written_off",
     "issued",
     "breakage",
+    "reserved",
 ]
 Amount = Literal["sent", "answered", "matched", "shortfall", "excess"]
 

@@ -16,6 +16,7 @@ from counterfoil.ledger import (
     activity,
     answers,
     approvals,
+    catalogue,
     corrections,
     decisions,
     gl_balances,
@@ -25,6 +26,11 @@ from counterfoil.ledger import (
     periods,
     requests,
     undoing,
+    voucher_deliveries,
+    voucher_fulfilment,
+    voucher_orders,
+    voucher_payments,
+    voucher_steps,
 )
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import BreakCode
@@ -45,6 +51,12 @@ COMPOSERS: Final[Mapping[FeedKind, Callable[[Work, Lookups], Changes]]] = {
     FeedKind.APPROVALS: approvals.compose,
     FeedKind.MEMBERS: members.compose,
     FeedKind.GL_BALANCES: gl_balances.compose,
+    FeedKind.CATALOGUE: catalogue.compose,
+    FeedKind.VOUCHER_ORDERS: voucher_orders.compose,
+    FeedKind.VOUCHER_PAYMENTS: voucher_payments.compose,
+    FeedKind.VOUCHER_FULFILMENT: voucher_fulfilment.compose,
+    FeedKind.VOUCHERS: voucher_steps.compose,
+    FeedKind.DELIVERIES: voucher_deliveries.compose,
 }
 
 _GROSS_MAX: Final = 1 << 62

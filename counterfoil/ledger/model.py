@@ -13,6 +13,8 @@ class Side(IntEnum):
 
     OURS = 1
     THEIRS = 2
+    PROMISED = 3
+    """What the programme itself owes to its members and companies; no partner answers it."""
 
 
 class ItemKind(IntEnum):
@@ -25,6 +27,7 @@ class ItemKind(IntEnum):
     THEIR_HOLD = 5
     THEIR_REVERSAL = 6
     THEIR_ACTIVITY = 7
+    ORDER = 10
 
 
 class State(IntEnum):
@@ -42,6 +45,16 @@ class State(IntEnum):
     UNIDENTIFIED = 9
     CLOSED = 10
     WITHDRAWN = 11
+    # Of orders that wait, and of vouchers
+    PAID = 20
+    REFUND_DUE = 21
+    STOCKED = 22
+    RESERVED = 23
+    ISSUED = 24
+    DELIVERED = 25
+    REDEEMED = 26
+    EXPIRED = 27
+    RETURNED = 28
 
 
 class Outcome(IntEnum):
@@ -120,9 +133,42 @@ class Event(IntEnum):
     REDEEMED_BEYOND = 112
     ACTIVITY_KNOWN = 113
     GL_STATED = 120
+    PRODUCT_LISTED = 160
+    PRODUCT_TAKEN = 161
+    ORDERED = 165
+    ORDER_KNOWN = 166
+    ORDER_CONFLICT = 167
+    ORDER_REFUSED = 168
+    ORDER_SHORT = 169
+    PAID = 170
+    PAID_FROM_STOCK = 171
+    PAYMENT_UNKNOWN = 172
+    PAYMENT_KNOWN = 173
+    PAYMENT_DIFFERS = 174
+    PAYMENT_LATE = 175
+    LAPSED = 176
+    VOUCHER_ISSUED = 180
+    STEP_KNOWN = 181
+    STOCKED = 182
+    FULFILMENT_UNKNOWN = 183
+    FULFILMENT_DIFFERS = 184
+    ORDER_CANCELLED = 185
+    REFUND_FAILED = 186
+    REFUND_CAME = 187
+    VOUCHER_REDEEMED = 188
+    VOUCHER_EXPIRED = 189
+    VOUCHER_UNKNOWN = 190
+    DELIVERED = 191
+    DELIVERY_TRIED = 192
+    DELIVERY_UNKNOWN = 193
+    DELIVERY_KNOWN = 194
+    RESENT = 195
+    CREDITED = 196
+    PAYMENT_TAKEN = 197
+    ORDER_REFUNDED = 198
 
 
-FIRST_OF_VERSION: Final = {2: 70, 3: 110}
+FIRST_OF_VERSION: Final = {2: 70, 3: 110, 4: 130}
 """The first event that each version of the posting rules but the first brought; earlier ones know those below it."""
 
 WITHOUT_RULES: Final = (Event.GL_STATED,)

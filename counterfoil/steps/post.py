@@ -40,6 +40,7 @@ REJECTED_CODES = {
     Code.FILE_TOO_LARGE,
     Code.DECISION_UNFIT,
     Code.FILE_DISCARDED,
+    Code.CODE_USED,
 }
 """Faults of a file that only a new file mends. Any other error is not the file's and stops the feed."""
 

@@ -110,6 +110,21 @@ def in_shape(kind: FeedKind, rows: Iterable[Row] | pl.DataFrame, day: date) -> p
         FeedKind.RATES: {"basis": "programme", "currency": "EUR", "per_points": 100, "effective_from": day},
         FeedKind.MEMBERS: {"partner": "p", "value_date": day},
         FeedKind.DECISIONS: {"points": 0, "reason": "agreed"},
+        FeedKind.CATALOGUE: {
+            "name": "A voucher",
+            "currency": "EUR",
+            "denominations": "10 25",
+            "points_per_unit": 100,
+            "quantity_max": 10,
+            "type": "code",
+            "supply": "generated",
+            "effective_from": date(2026, 1, 1),
+        },
+        FeedKind.VOUCHER_ORDERS: {"member": "M1", "denomination": 1000, "quantity": 1, "value_date": day},
+        FeedKind.VOUCHER_PAYMENTS: {"payment": "P1", "value_date": day},
+        FeedKind.VOUCHER_FULFILMENT: {"denomination": 1000, "type": "code", "status": "delivered", "value_date": day},
+        FeedKind.VOUCHERS: {"value_date": day},
+        FeedKind.DELIVERIES: {"value_date": day},
     }
     filled = [{"line_no": number} | ordinary[kind] | dict(row) for number, row in enumerate(rows, start=2)]
     return pl.DataFrame(filled, schema=dict(ACCEPTED[kind]))
