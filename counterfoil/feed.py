@@ -37,6 +37,9 @@ class FeedKind(StrEnum):
     DELIVERIES = "deliveries"
 
 
+LANDED_HERE: Final = (FeedKind.CALENDAR, FeedKind.VOUCHERS)
+"""Kinds that nobody sends: the program itself writes and lands them."""
+
 SECRET_KINDS: Final = (FeedKind.VOUCHER_FULFILMENT,)
 """Kinds whose files hold codes that are as good as money: what is kept of them is sealed (``vault``)."""
 

@@ -77,9 +77,10 @@ def updates(book: Lookups, from_n: int, to_n: int) -> Updates:
     """What postings ``from_n`` (exclusive) to ``to_n`` (inclusive) changed, as it stood after ``to_n``.
 
     The same for ever, whatever is posted later. ``redemptions``: one row a request of ours (a recall is a request of
-    its own) or a member's order whose state changed to one of TOLD; ``answered`` is what the partner confirmed and has not taken back, null
-    where it confirmed nothing. ``balances``: one row a member account with entries in the range, credit positive.
-    Reads grow with the range, not with the book. Raises MASS_BALANCE when a change of state has no answer.
+    its own) or a member's order whose state changed to one of TOLD; ``answered`` is what the partner confirmed (of an
+    order, what was issued) and has not taken back, null where it confirmed nothing. ``balances``: one row a member
+    account with entries in the range, credit positive. Reads grow with the range, not with the book. Raises
+    MASS_BALANCE when a change of state has no answer.
     """
     partners = book.partners()
     return Updates(

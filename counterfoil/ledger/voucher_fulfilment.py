@@ -91,7 +91,8 @@ def _ordered(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
                 FROM book.voucher_cancel SEMI JOIN wanted USING (item_id) GROUP BY item_id
             )
             SELECT w.item_id, CAST(coalesce(c.issued, 0) AS BIGINT) AS issued,
-                   CAST(coalesce(g.cancelled, 0) AS BIGINT) AS cancelled, CAST(coalesce(g.due, 0) AS BIGINT) AS refund_due
+                   CAST(coalesce(g.cancelled, 0) AS BIGINT) AS cancelled,
+                   CAST(coalesce(g.due, 0) AS BIGINT) AS refund_due
             FROM wanted w LEFT JOIN came c ON c.item_id = w.item_id LEFT JOIN gone g ON g.item_id = w.item_id""",
         wanted=orders.select("item_id"),
     )

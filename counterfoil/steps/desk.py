@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from counterfoil.feed import Feed, FeedKind
 from counterfoil.landing.index import ArrivalIndex
@@ -16,14 +17,27 @@ from counterfoil.ledger.store import Book
 from counterfoil.protocols import CrmTarget, JournalTarget, PgpOpener, Reader, Source
 from counterfoil.settings import Settings
 
+if TYPE_CHECKING:
+    from counterfoil.vault import Vault
+
 SOFTWARE = f"counterfoil {version('counterfoil')}"
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done and how much there is."""
 
 
-PARTNER_KINDS = (FeedKind.ACTIVITY, FeedKind.REQUESTS, FeedKind.HANDBACK)
-"""What partners send, in the order in which one night posts it: an answer then finds the request of its own day."""
+PARTNER_KINDS = (
+    FeedKind.ACTIVITY,
+    FeedKind.REQUESTS,
+    FeedKind.HANDBACK,
+    FeedKind.CATALOGUE,
+    FeedKind.VOUCHER_ORDERS,
+    FeedKind.VOUCHER_PAYMENTS,
+    FeedKind.VOUCHER_FULFILMENT,
+    FeedKind.DELIVERIES,
+)
+"""What partners send, in the order in which one night posts it: an answer then finds the request of its own day, and a
+payment its order."""
 
 
 def in_order(feeds: Sequence[Feed], kinds: Sequence[FeedKind]) -> list[Feed]:
@@ -48,6 +62,7 @@ class Desk:
     rulebook: Rulebook
     open_source: Callable[[str], Source]
     pgp: PgpOpener
+    vault: "Callable[[], Vault]"
     crm_targets: Sequence[CrmTarget]
     journal_targets: Sequence[JournalTarget]
     progress: Progress = silent

@@ -26,6 +26,7 @@ from pipelines.commands import (
     scorecard,
     serve,
     tie_out,
+    vouchers,
 )
 
 app = typer.Typer(
@@ -51,6 +52,7 @@ for module in (
     replay,
     backup,
     serve,
+    vouchers,
 ):
     module.register(app)
 

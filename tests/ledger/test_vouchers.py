@@ -46,7 +46,8 @@ class Shop:
 
     def balances(self) -> dict[str, int]:
         rows = self.writer.frame(
-            """SELECT a.kind, sum(b.balance)::BIGINT AS points FROM book.balance b JOIN book.account a USING (account_id)
+            """SELECT a.kind, sum(b.balance)::BIGINT AS points
+               FROM book.balance b JOIN book.account a USING (account_id)
                GROUP BY a.kind HAVING sum(b.balance) <> 0 ORDER BY a.kind"""
         ).rows()
         return dict(rows)
