@@ -131,8 +131,8 @@ def expires(day: pl.Expr) -> pl.Expr:
 
 
 def products(book: Lookups, day: date) -> pl.DataFrame:
-    """The catalogue on a day: LISTED, sorted by product. ``in_stock`` counts codes that nobody has ordered yet; null
-    where a product is not sold from stock."""
+    """The catalogue on a day: LISTED, sorted by product. ``in_stock`` counts codes that nobody has ordered yet and
+    that have not ended; null where a product is not sold from stock."""
     return book.frame(
         f"""WITH newest AS (
                 SELECT * FROM book.product WHERE effective_from <= DATE '{day}'
@@ -141,8 +141,8 @@ def products(book: Lookups, day: date) -> pl.DataFrame:
             ), last AS (
                 {voucher_books.latest()}
             ), stock AS (
-                SELECT v.product, count(*) AS in_stock FROM book.voucher v
-                SEMI JOIN (SELECT voucher_id FROM last WHERE item_id IS NULL) f USING (voucher_id) GROUP BY v.product
+                SELECT v.product, count(*) AS in_stock FROM last l JOIN book.voucher v ON v.voucher_id = l.voucher_id
+                WHERE l.item_id IS NULL AND (l.valid_until IS NULL OR l.valid_until > DATE '{day}') GROUP BY v.product
             )
             SELECT n.*, p.partner AS supplier, CASE WHEN n.supply = 'stock' THEN coalesce(s.in_stock, 0) END AS in_stock
             FROM newest n JOIN book.partner p ON p.partner_id = n.partner_id LEFT JOIN stock s ON s.product = n.product

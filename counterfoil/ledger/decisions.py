@@ -1,17 +1,26 @@
-"""What a person decided: requests refunded, written off or taken at the partner's figure; breaks and periods closed.
+"""What a person decided: requests refunded, written off or taken at the partner's figure; breaks closed.
 
 Here: which decision fits which break, and the rows it leads to. Not here: groups matched by hand (``matched_by_hand``),
-breaks that stay open (``break_life``), who may decide what (``approvals``), taking back (``undoing``), or letting held
-files post (``steps.post``). A file with one row that does not fit has no effect.
+breaks that stay open (``break_life``), orders (``voucher_decisions``), periods (``period_decisions``), who may decide
+what (``approvals``), taking back (``undoing``), or letting held files post (``steps.post``). A file with one row that
+does not fit has no effect.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger import break_life, break_money, charges, matched_by_hand, periods, posting, undoing
+from counterfoil.ledger import (
+    break_life,
+    break_money,
+    charges,
+    matched_by_hand,
+    period_decisions,
+    posting,
+    undoing,
+    voucher_decisions,
+)
 from counterfoil.ledger.fitting import ACTIONS, WAITING, acting, plain, require_fit
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import (
@@ -26,7 +35,6 @@ from counterfoil.ledger.model import (
     State,
 )
 from counterfoil.ledger.names import Names
-from counterfoil.ledger.tables import TABLES
 from counterfoil.ledger.work import Work, month_of
 from counterfoil.money import value_points
 
@@ -34,7 +42,6 @@ ENDING: Final = (Action.RESOLVE, Action.IDENTIFY, Action.REFUSE, Action.REFUND, 
 """Actions on one break and at most one request, after which the break is closed."""
 ON_BREAKS: Final = (*ENDING, Action.MATCH, *break_life.EVENTS)
 PERMITS: Final = (Action.RELEASE, Action.DISCARD)
-OF_PERIODS: Final = {Action.LOCK: Event.LOCKED, Action.REOPEN: Event.REOPENED}
 
 CONCERNED: Final = (
     "line_no", "break_id", "code", "item_id", "theirs_id", "event", "next_state", "confirmed", "was_open",
@@ -45,7 +52,6 @@ _GAVE_BACK: Final = [State.REJECTED.value, State.REFUNDED.value]
 """Ended requests whose points went back to their source."""
 _AT_THEIR_DATE: Final = [Event.TAKEN.value, Event.TAKEN_FROM_SUSPENSE.value, Event.TAKEN_AFTER_END.value]
 """What takes the partner's figure counts when the partner processed it; all else on the day of the decision."""
-_MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 _ENDING: Final[Mapping[Event, State]] = {
     Event.REFUNDED: State.REFUNDED,
@@ -86,14 +92,18 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     alone = _alone(work, book)
     matched = matched_by_hand.composed(work, book)
     life = break_life.composed(work, book)
-    concerned = pl.concat([alone.select(CONCERNED), matched.parts.select(CONCERNED)])
+    names = Names(book, file_id=work.file_id, unit=work.unit)
+    on_orders = voucher_decisions.composed(work, book, names)
+    concerned = pl.concat([part.select(CONCERNED) for part in (alone, matched.parts, on_orders.concerned)])
     _require_once(work, concerned, life.done)
     # What was taken back or let post counts towards what one person may decide, in points and in money.
-    plainly = pl.concat([_undoings(work), _permits(work), _periods(work, book)]).with_columns(minor=_value(work, book))
+    plainly = pl.concat([_undoings(work), _permits(work), period_decisions.composed(work, book)]).with_columns(
+        minor=_value(work, book)
+    )
     others = pl.concat([life.done, plainly])
+    ordered = on_orders.done.with_columns(minor=_value(work, book))
     shape = others.columns
-    done = pl.concat([alone.select(shape), matched.done.select(shape), others]).sort("line_no")
-    names = Names(book, file_id=work.file_id, unit=work.unit)
+    done = pl.concat([alone.select(shape), matched.done.select(shape), ordered.select(shape), others]).sort("line_no")
     effects = pl.concat([_effects(alone.filter(pl.col("points") != 0)), _group_effects(matched.done)])
     booked = [
         posting.entries(part, work.rules, names.roles(part["partner_id"][0]), work.file_id)
@@ -106,12 +116,11 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
         {
             "settled_key": _settled(ended, emptied, work),
             "disposition": _dispositions(done, work),
-            "entry": pl.concat([posting.shaped(None, TABLES["entry"]), *booked], how="diagonal_relaxed").sort(
-                "transfer_id", "leg"
-            ),
+            "entry": pl.concat([on_orders.rows["entry"], *booked], how="diagonal_relaxed").sort("transfer_id", "leg"),
             "decision": done.with_columns(file_id),
             "match": matched.matches.with_columns(file_id),
             "break_state": life.states.with_columns(file_id),
+            **{name: frame for name, frame in on_orders.rows.items() if name != "entry"},
             **names.rows(),
         },
         closed=pl.concat([ended.filter("was_open").select("item_id"), emptied.select("item_id")]),
@@ -129,7 +138,7 @@ def moves(book: Lookups, rows: pl.DataFrame) -> pl.Series:
     sums = groups.unique("line_no").select("line_no", moves="their_amount")
     staying = numbered.filter(pl.col("action").is_in([action.name.lower() for action in break_life.EVENTS]))
     lives = staying.filter(break_life.standing(staying["subject"], book)).select("line_no", moves=pl.lit(0, pl.Int64))
-    known = pl.concat([judged, sums, lives])
+    known = pl.concat([judged, sums, lives, voucher_decisions.moves(numbered, book)])
     return numbered.join(known.drop_nulls(), on="line_no", how="left", maintain_order="left")["moves"]
 
 
@@ -370,24 +379,6 @@ def _permits(work: Work) -> pl.DataFrame:
     rows = acting(work, *PERMITS)
     require_fit(rows, rows["subject"].str.contains("^[0-9a-f]{64}$"), "the SHA-256 of a held file")
     return plain(rows, work, pl.lit(Event.PERMITTED.value, pl.Int16))
-
-
-def _periods(work: Work, book: Lookups) -> pl.DataFrame:
-    """Locks and reopenings; a period is locked once all its days are closed, and only a locked one is reopened."""
-    rows = acting(work, *OF_PERIODS)
-    locked, open_day = book.locked_periods(), book.open_day()
-    fits = [
-        _MONTH.fullmatch(subject) is not None
-        and points == 0
-        and (subject in locked) == (action == "reopen")
-        and open_day is not None
-        and periods.last_day(subject) < open_day
-        for action, subject, points in rows.select("action", "subject", "points").iter_rows()
-    ]
-    require_fit(rows, pl.Series(fits, dtype=pl.Boolean), "a month whose days are all closed (lock), or that is locked")
-    require_fit(rows, ~rows["subject"].is_duplicated(), "one decision on each period")
-    of_action = {action.name.lower(): event.value for action, event in OF_PERIODS.items()}
-    return plain(rows, work, pl.col("action").replace_strict(of_action, return_dtype=pl.Int16))
 
 
 def _dispositions(done: pl.DataFrame, work: Work) -> pl.DataFrame:

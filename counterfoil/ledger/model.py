@@ -194,6 +194,8 @@ class Action(IntEnum):
     ASSIGN = 14
     WAIT = 15
     DECLINE = 16
+    PAY = 20
+    CREDIT = 21
 
 
 class LotUse(IntEnum):

@@ -73,12 +73,14 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
 
 def _judged(rows: pl.DataFrame, vouchers: pl.DataFrame) -> pl.DataFrame:
     """Rows with their event. What came back once comes back no more, and what is there is brought no more; of several
-    rows that say so in one file the first counts."""
+    rows that say so in one file the first counts. An order that waits for more of its goods is not credited yet."""
     by_order = vouchers.group_by("item_id").agg(
         unsent=(pl.col("state") == State.ISSUED.value).any(), gone=(pl.col("state") == State.RETURNED.value).any()
     )
     seen = rows.join(by_order, on="item_id", how="left", maintain_order="left")
-    goods = (pl.col("type") == "goods") & pl.col("unsent").is_not_null()
+    ended = pl.col("state").is_in([State.CONFIRMED.value, State.REVERSED.value])
+    sent = pl.col("unsent").is_not_null() & (ended | (pl.col("status") != "returned"))
+    goods = (pl.col("type") == "goods") & sent
     returned = (pl.col("status") == "returned").any().over("ref")
     first = pl.col("line_no") == pl.col("line_no").min().over("ref", "status")
     open_now = (

@@ -69,7 +69,8 @@ def letters_of(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
 
 
 def undelivered(book: Lookups) -> pl.DataFrame:
-    """Orders with vouchers that are issued and not known to have arrived, oldest first: UNDELIVERED but ``days``."""
+    """Orders with vouchers that are issued and not known to have arrived, oldest first: UNDELIVERED but ``days``.
+    Goods are not among them: their carrier tells."""
     return book.frame(
         f"""WITH waiting AS (
                 SELECT item_id, count(*) AS vouchers, min(file_id) AS posting FROM ({voucher_books.latest()})
@@ -79,7 +80,8 @@ def undelivered(book: Lookups) -> pl.DataFrame:
                    f.on_day AS issued_on, CAST(w.posting AS BIGINT) AS posting
             FROM waiting w JOIN book.item i ON i.item_id = w.item_id
             JOIN book.voucher_order o ON o.item_id = w.item_id JOIN book.partner p ON p.partner_id = i.partner_id
-            JOIN book.posting f ON f.n = w.posting ORDER BY w.posting, i.ref"""
+            JOIN book.posting f ON f.n = w.posting
+            WHERE o.type <> 'goods' ORDER BY w.posting, i.ref"""
     )
 
 

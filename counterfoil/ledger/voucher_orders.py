@@ -37,7 +37,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     known = voucher_books.orders(book, asked["ref"]).with_columns(email="recipient", points="order_points")
     judged = orders.judged(asked, known, company_id)
     offered = orders.offered(catalogue.priced(judged, book))
-    stock = _stock(book, offered)
+    stock = _stock(book, offered, work)
     taken = orders.within_balance(orders.from_stock(offered, stock), _balances(book, asked))
     reasons = names.reasons(company_id, taken["refusal"])
     decided = taken.join(reasons, left_on="refusal", right_on="reason", how="left", maintain_order="left")
@@ -80,9 +80,9 @@ def _balances(book: Lookups, asked: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _stock(book: Lookups, offered: pl.DataFrame) -> pl.DataFrame:
+def _stock(book: Lookups, offered: pl.DataFrame, work: Work) -> pl.DataFrame:
     """Codes that nobody has ordered, of the products and denominations that are: product, denomination, voucher_id,
-    valid_until and ``place``, from 0; what ends first goes first."""
+    valid_until and ``place``, from 0; what ends first goes first, and what has ended never."""
     wanted = offered.filter((pl.col("supply") == "stock") & (pl.col("event") == Event.ORDERED.value))
     # For a file that orders none from stock, nobody looks through all codes that ever came.
     among = "" if wanted.height else "WHERE false"
@@ -92,6 +92,7 @@ def _stock(book: Lookups, offered: pl.DataFrame) -> pl.DataFrame:
                                       ORDER BY l.valid_until NULLS LAST, v.voucher_id) - 1 AS place
             FROM book.voucher v SEMI JOIN wanted w ON w.product = v.product AND w.denomination = v.denomination
             JOIN ({voucher_books.latest(among)}) l ON l.voucher_id = v.voucher_id AND l.state = {State.STOCKED:d}
+                AND (l.valid_until IS NULL OR l.valid_until > DATE '{work.on_day}')
             ORDER BY v.product, v.denomination, place""",
         wanted=wanted.select("product", "denomination").unique(),
     )

@@ -267,6 +267,8 @@ ACTIONS: Final = (
     "assign",
     "wait",
     "decline",
+    "pay",
+    "credit",
 )
 """What a row of a decisions file may ask for; see the how-to on decisions."""
 DAY_STATUSES: Final = ("received", "empty", "missing", "held", "rejected", "not_due")

@@ -193,6 +193,18 @@ def test_v5_every_step_of_my_order_can_be_told_and_proved(later: Nights, tmp_pat
     assert (held["reserved", "thistle"], held["payable", "marigold"]) == (1500, 2000 + 2500 + 1500)
 
 
+def test_what_stands_open_has_a_cause_and_the_supplier_is_asked(later: Nights) -> None:
+    causes = {(one["cause"], one["partner"]) for one in later("breaks", "--as-of", THURSDAY, "--by", "cause")}
+    assert ("refund_due", "marigold") in causes
+    why = {one["code"]: one["why"]["text"] for one in later("explain", "PO-3")["breaks"] if one["why"]}
+    assert why["B14"].startswith("The supplier cancelled vouchers and did not pay back")
+    (refused,) = later("explain", "PO-6")["records"]
+    assert (refused["event"], refused["reason"]) == ("order_refused", "product_unknown")
+    asked = later("dispute", "--partner", "marigold", "--as-of", THURSDAY)
+    assert [(one["code"], one["breaks"]) for one in asked["questions"]] == [("B14", 1)]
+    assert {card["partner"] for card in later("scorecard", "--as-of", THURSDAY)["partners"]} <= {"marigold", "thistle"}
+
+
 def test_what_a_supplier_must_fill_is_ordered_once_and_names_nobody(later: Nights) -> None:
     (path,) = home("out/suppliers/marigold").glob("orders_*.csv")
     ordered = list(csv.DictReader(io.StringIO(path.read_text())))

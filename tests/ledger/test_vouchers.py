@@ -313,6 +313,38 @@ def test_goods_that_come_back_are_credited(shop: Shop) -> None:
     )
 
 
+def decide(shop: Shop, action: str, code_: str, points: int) -> list[str]:
+    (found,) = shop.writer.frame(
+        f"SELECT break_id FROM book.open_break WHERE code = {int(code_[1:])} ORDER BY break_id LIMIT 1"
+    )["break_id"]
+    return shop.tell("decisions", {"action": action, "subject": found, "points": points}, day=TUE)
+
+
+def test_a_person_counts_another_sum_as_paid(shop: Shop) -> None:
+    shop.tell("voucher_fulfilment", {"product": "STOCK", "code": code("S1")})
+    shop.tell("voucher_orders", order("A", "OWN"), order("B", "STOCK"))
+    shop.tell("voucher_payments", paid("A", 990))
+    assert decide(shop, "pay", "B04", 1000) == ["payment_taken"]
+    assert (shop.state("A"), shop.breaks()) == ("paid", [])
+    shop.tell("vouchers", *issue("A", "ONE"), day=TUE)
+    shop.tell("voucher_payments", paid("B", 1001))
+    with pytest.raises(PermanentError) as unfit:
+        decide(shop, "pay", "B04", 1001)
+    assert unfit.value.code is Code.DECISION_UNFIT
+    assert decide(shop, "pay", "B04", 1000) == ["paid_from_stock"]
+    assert (shop.state("B"), shop.breaks(), shop.balances()["payable"]) == ("confirmed", [], 2000)
+
+
+def test_a_person_gives_points_back_before_the_supplier_pays(shop: Shop) -> None:
+    bought(shop, "A", 3)
+    failed = {"ref": "A", "product": "BOUGHT", "status": "refund_failed", "quantity": 2}
+    shop.tell("voucher_fulfilment", given("A", "K1"), failed)
+    assert decide(shop, "credit", "B14", 2000) == ["order_refunded"]
+    assert (shop.state("A"), shop.breaks(), shop.balances()["member"]) == ("confirmed", [], 9500)
+    assert shop.tell("voucher_fulfilment", failed | {"status": "refunded"}, day=TUE) == ["fulfilment_differs"]
+    assert shop.breaks() == [("B11", "A")], "the money that came after all is for a person to see"
+
+
 def test_a_product_has_one_supplier_and_its_newest_price(shop: Shop, make_feed: MakeFeed, post: PostRows) -> None:
     other = make_feed("catalogue", partner="q")
     post(shop.writer, other, [{"product": "OWN"}], MON)
