@@ -202,6 +202,9 @@ def test_what_stands_open_has_a_cause_and_the_supplier_is_asked(later: Nights) -
     assert (refused["event"], refused["reason"]) == ("order_refused", "product_unknown")
     asked = later("dispute", "--partner", "marigold", "--as-of", THURSDAY)
     assert [(one["code"], one["breaks"]) for one in asked["questions"]] == [("B14", 1)]
+    assert "T-1" not in home(f"out/disputes/marigold/{THURSDAY}.csv").read_text(), (
+        "who ordered is no business of theirs"
+    )
     assert {card["partner"] for card in later("scorecard", "--as-of", THURSDAY)["partners"]} <= {"marigold", "thistle"}
 
 
