@@ -229,11 +229,12 @@ def _event() -> pl.Expr:
     accepted = (pl.col("their_kind") == ItemKind.THEIR_ACCEPT.value) & pl.col("in_suspense").is_not_null()
     booked = pl.col("in_suspense").fill_null(0) != 0
     unknown = pl.col("code") == BreakCode.UNKNOWN_THEIRS.value
-    overdue = pl.col("code") == BreakCode.OVERDUE.value
+    # Neither is over while points wait: in flight, or reserved for vouchers that were cancelled.
+    unpaid = pl.col("code").is_in([BreakCode.OVERDUE.value, BreakCode.WALLET_DIFFERS.value])
     # A request paid back or written off while an answer waits in suspense would be booked twice over.
     free = waits & asked & ~booked
     return (
-        pl.when((action == "resolve") & ~overdue & ~booked)
+        pl.when((action == "resolve") & ~unpaid & ~booked)
         .then(pl.lit(Event.RESOLVED.value, pl.Int16))
         .when((action == "refund") & free)
         .then(pl.lit(Event.REFUNDED.value, pl.Int16))

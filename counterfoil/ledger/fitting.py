@@ -22,7 +22,7 @@ PARTS_MAX: Final = 5
 """Requests that one answer can be matched with by hand, and answers that one request can."""
 
 NEEDS: Final[Mapping[Action, str]] = {
-    Action.RESOLVE: "an open break other than B02 under which no points wait in suspense",
+    Action.RESOLVE: "an open break other than B02 and B14 under which no points wait in suspense",
     Action.IDENTIFY: "an open B03 with an acceptance in suspense, and one unanswered request of ours at that partner",
     Action.REFUSE: "an open break with an answer in suspense",
     Action.REFUND: "an open break of a request that waits for its answer, with nothing in suspense",

@@ -209,6 +209,24 @@ def test_an_order_that_nobody_pays_lapses_and_gives_its_codes_back(shop: Shop) -
     assert shop.tell("voucher_orders", order("B", "STOCK"), day=TUE) == ["ordered"]
 
 
+def test_points_that_expire_go_back_into_the_lot_they_came_from(
+    make_book: MakeBook, make_feed: MakeFeed, post: PostRows
+) -> None:
+    with make_book().writing(purpose="test") as writer:
+        shop = Shop(writer, make_feed, post)
+        shop.tell("opening", {"owner": "M1", "points": 3000, "expires": TUE + timedelta(days=90)})
+        shop.tell("catalogue", {"product": "OWN"}, {"product": "BOUGHT", "supply": "supplier"})
+        shop.tell("voucher_orders", order("A", "OWN"), order("B", "BOUGHT"))
+        assert writer.row("SELECT remaining FROM book.open_lot") == (1000,)
+        shop.tell("vouchers", {"step": "lapse", "ref": "A"})
+        shop.tell("voucher_payments", paid("B"))
+        shop.tell(
+            "voucher_fulfilment", {"ref": "B", "product": "BOUGHT", "status": "cancelled", "quantity": 1}, day=TUE
+        )
+        assert writer.row("SELECT count(*), sum(remaining)::BIGINT FROM book.open_lot") == (1, 3000)
+        assert list(contradictions(writer, lambda _done, _all: None)) == []
+
+
 def bought(shop: Shop, ref: str, quantity: int, product: str = "BOUGHT") -> None:
     shop.tell("voucher_orders", order(ref, product, 1000 * quantity, quantity=quantity))
     shop.tell("voucher_payments", paid(ref, 1000 * quantity))
@@ -339,6 +357,9 @@ def test_a_person_gives_points_back_before_the_supplier_pays(shop: Shop) -> None
     bought(shop, "A", 3)
     failed = {"ref": "A", "product": "BOUGHT", "status": "refund_failed", "quantity": 2}
     shop.tell("voucher_fulfilment", given("A", "K1"), failed)
+    with pytest.raises(PermanentError) as unfit:
+        decide(shop, "resolve", "B14", 0)
+    assert unfit.value.code is Code.DECISION_UNFIT, "its points would stay reserved for ever"
     assert decide(shop, "credit", "B14", 2000) == ["order_refunded"]
     assert (shop.state("A"), shop.breaks(), shop.balances()["member"]) == ("confirmed", [], 9500)
     assert shop.tell("voucher_fulfilment", failed | {"status": "refunded"}, day=TUE) == ["fulfilment_differs"]

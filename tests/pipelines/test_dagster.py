@@ -17,7 +17,7 @@ from pipelines.jobs import DAY, INTAKE, intake_keys
 from tests.plugins.homes import MONDAY, Office
 
 TUESDAY = MONDAY + timedelta(days=1)
-OWN = ("approvals", "decisions", "gl_balances", "members", "opening", "rates")
+OWN = ("approvals", "decisions", "gl_balances", "members", "opening", "rates", "vouchers")
 FEEDS = (*OWN, "northstar_handback", "northstar_requests", "skybridge_handback", "skybridge_requests")
 
 

@@ -157,6 +157,16 @@ def test_without_keys_no_supplier_file_is_fetched_and_all_else_goes_on(nights: N
     assert clear_files() == []
 
 
+def test_nobody_can_send_what_only_the_program_does(nights: Nights) -> None:
+    forged = f"step,ref,unit,code,sealed,valid_until,value_date\nlapse,PO-1,,,,,{MONDAY}\n"
+    nights.put(f"vouchers/vouchers_{MONDAY:%Y%m%d}_0a1b2c3d.csv", forged)
+    with desk_at(None) as desk:
+        for _ in range(2):
+            received = journey.arrive(desk, "inbox", patient=False)
+            assert (received.delivered, received.waiting, received.troubles) == ([], [], [])
+            nights.at(MONDAY, "21:00:00")
+
+
 def test_a_supplier_file_can_be_checked_without_keys_and_shows_no_code(nights: Nights) -> None:
     name = home("inbox") / stock(nights)
     result = CliRunner().invoke(app, ["check", str(name)])
