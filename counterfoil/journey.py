@@ -115,8 +115,8 @@ def intake(desk: Desk, feed: str, day: date, *, parsed: Mapping[int, Parsed] | N
     settled = settle(desk, [feed], day, parsed or {})
     if feed in {one.feed for one in desk.feeds([FeedKind.VOUCHER_PAYMENTS])}:
         # At once, and whether or not this run posted the payment: one before may have died in between.
-        made = issue(desk, day)
         write_orders(desk)
+        made = issue(desk, day)
         settled = Settled([*settled.outcomes, *made.outcomes], [*settled.postings, *made.postings])
     return settled
 

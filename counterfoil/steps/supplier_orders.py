@@ -25,8 +25,8 @@ _THROUGH: Final = "through"
 def write_orders(desk: Desk) -> list[Path]:
     """Write the files of postings that have none yet: ``suppliers/<supplier>/orders_<posting>.csv``.
 
-    The same posting makes the same bytes. A crash before the number behind them is written makes them again under the
-    same name, and suppliers know an order by its number.
+    The same posting makes the same bytes. After a crash before the number behind them is written, and in a home that was
+    restored, they are made again under the same names; suppliers know an order by its number.
     """
     folder = desk.settings.home.out_suppliers
     through = folder / _THROUGH

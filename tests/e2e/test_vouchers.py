@@ -258,3 +258,16 @@ def test_a_file_with_a_code_that_came_before_is_refused_whole(later: Nights) -> 
     assert [(one["outcome"], one["code"]) for one in result["files"] if one["name"] == name] == [
         ("rejected", "CODE_USED")
     ]
+
+
+def test_a_person_gives_the_points_back_before_the_supplier_pays(later: Nights) -> None:
+    (b14,) = (one["break_id"] for one in later("breaks") if one["code"] == "B14")
+    decided = (b14, "--action", "credit", "--reason", "The supplier is insolvent")
+    rehearsed = later("resolve", *decided, "--dry-run", json_wanted=False)
+    assert "1,500" in rehearsed
+    assert statuses(later)["PO-3"] == "cancelled", "a rehearsal changes nothing"
+    later("resolve", *decided)
+    assert statuses(later)["PO-3"] == "issued"
+    assert {one["kind"]: one["balance"] for one in later("balances")}.get("reserved", 0) == 0
+    assert [record["event"] for record in later("explain", "PO-3")["records"]][-1] == "order_refunded"
+    assert later("audit", "verify")["findings"] == []
