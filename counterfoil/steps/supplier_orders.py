@@ -19,14 +19,14 @@ COLUMNS: Final = ("po_number", "product_id", "denomination", "currency", "quanti
 """No person is named: vouchers come back to us."""
 
 _THROUGH: Final = "through"
-"""Beside a supplier's files: the last posting that was looked at, so that files somebody took away stay away."""
+"""Beside the suppliers' folders: the last posting that was looked at, so that files somebody took away stay away."""
 
 
 def write_orders(desk: Desk) -> list[Path]:
     """Write the files of postings that have none yet: ``suppliers/<supplier>/orders_<posting>.csv``.
 
-    The same posting makes the same bytes. After a crash before the number behind them is written, and in a home that was
-    restored, they are made again under the same names; suppliers know an order by its number.
+    The same posting makes the same bytes. After a crash before the number behind them is written, and in a home that
+    was restored, they are made again under the same names; suppliers know an order by its number.
     """
     folder = desk.settings.home.out_suppliers
     through = folder / _THROUGH
