@@ -106,11 +106,12 @@ def _ordered(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
 
 
 def _stocked(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
-    """Rows for the stock: STOCKED where the supplier offers just that from stock."""
-    priced = catalogue.priced(rows, book) if rows.height else rows.clear().with_columns(
-        offered=pl.lit(None, pl.Boolean), supply=pl.lit(None, pl.String)
-    )  # fmt: skip
-    offered = priced.select("line_no", fits=pl.col("offered") & (pl.col("supply") == "stock"))
+    """Rows for the stock: STOCKED where this supplier offers just that from stock."""
+    named = rows.select("line_no", "product", "denomination", "value_date", of_supplier="supplier_id", of_type="type")
+    same = (pl.col("supplier_id") == pl.col("of_supplier")) & (pl.col("type") == pl.col("of_type"))
+    offered = catalogue.priced(named, book).select(
+        "line_no", fits=pl.col("offered") & (pl.col("supply") == "stock") & same
+    )
     known = rows.join(offered, on="line_no", how="left", maintain_order="left")
     return known.with_columns(
         item_id=pl.lit(None, pl.Int64),

@@ -181,6 +181,8 @@ def test_money_pays_an_order_that_has_no_points(shop: Shop) -> None:
 
 
 def test_stock_is_put_aside_and_issued_with_the_payment(shop: Shop) -> None:
+    with_pin = {"product": "STOCK", "code": code("S0"), "type": "codePin"}
+    assert shop.tell("voucher_fulfilment", with_pin) == ["fulfilment_unknown"], "another type than is sold"
     load = [{"product": "STOCK", "code": code(text)} for text in ("S1", "S2", "S3")]
     assert shop.tell("voucher_fulfilment", *load, {"product": "OWN", "code": code("S4")}) == [
         *["stocked"] * 3,
