@@ -248,7 +248,7 @@ def _unknown(broken: pl.DataFrame, near: pl.DataFrame) -> pl.DataFrame:
 
 def _charged(broken: pl.DataFrame) -> pl.DataFrame:
     """B05: no rate to judge by, another price, or the same amount more or less on each."""
-    charged = _of(broken, BreakCode.MONEY_DIFFERS).drop_nulls("amount_theirs_minor")
+    charged = _of(broken, BreakCode.MONEY_DIFFERS).drop_nulls(["amount_theirs_minor", "charged_points"])
     unrated = charged.filter(pl.col("amount_ours_minor").is_null())
     priced = tariffs.priced(charged.filter(pl.col("amount_ours_minor").is_not_null()))
     return pl.concat(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from counterfoil.errors import Code, PermanentError
+from counterfoil.ledger import break_causes
 from counterfoil.ledger.derived import contradictions
 from counterfoil.ledger.known import known
 from counterfoil.ledger.model import Event, State
@@ -174,6 +175,10 @@ def test_money_pays_an_order_that_has_no_points(shop: Shop) -> None:
     short = paid("A", None, money=900, currency="EUR")
     assert shop.tell("voucher_payments", short, paid("A", None, money=1000, currency="USD")) == ["payment_differs"] * 2
     assert shop.breaks() == [("B05", "A"), ("B05", "A")]
+    told = open_breaks(shop.writer, known(shop.writer, TUE))
+    amounts = told.select("amount_ours_minor", "amount_theirs_minor", "currency").sort("currency").rows()
+    assert amounts == [(1000, 900, "EUR"), (None, 1000, "USD")]
+    assert set(break_causes.of_breaks(shop.writer, known(shop.writer, TUE))["cause"]) == {"none"}
     assert shop.tell("voucher_payments", paid("A", None, money=1000, currency="EUR"), day=TUE) == ["paid"]
     shop.tell("vouchers", *issue("A", "ONE"), day=TUE)
     assert (shop.state("A"), shop.breaks()) == ("confirmed", [])
