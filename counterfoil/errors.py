@@ -83,6 +83,7 @@ class Code(StrEnum):
     FILE_DISCARDED = "FILE_DISCARDED", "a person decided that a file does not count"
     COMPANY_UNKNOWN = "COMPANY_UNKNOWN", "a file moves points of a company that is not open"
     POINTS_SHORT = "POINTS_SHORT", "a company's balance or budget does not cover a whole file"
+    CODE_USED = "CODE_USED", "a voucher code came before"
     RATE_MISSING = "RATE_MISSING", "no rate is in force for a unit that must be valued"
     BATCH_TAKEN = "BATCH_TAKEN", "another run has taken the postings that were to be handed on"
     MASS_BALANCE = "MASS_BALANCE", "rows or points are not accounted for"

@@ -7,7 +7,7 @@ Here: the part of a layout that arrival, ledger and reports need. Not here: how 
 import re
 from datetime import date, time
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -33,6 +33,19 @@ class FeedKind(StrEnum):
     RECHARGES = "recharges"
     BUDGETS = "budgets"
     BULK_UPLOAD = "bulk_upload"
+    CATALOGUE = "catalogue"
+    VOUCHER_ORDERS = "voucher_orders"
+    VOUCHER_PAYMENTS = "voucher_payments"
+    VOUCHER_FULFILMENT = "voucher_fulfilment"
+    VOUCHERS = "vouchers"
+    DELIVERIES = "deliveries"
+
+
+LANDED_HERE: Final = (FeedKind.CALENDAR, FeedKind.VOUCHERS)
+"""Kinds that nobody sends: the program itself writes and lands them."""
+
+SECRET_KINDS: Final = (FeedKind.VOUCHER_FULFILMENT,)
+"""Kinds whose files hold codes that are as good as money: what is kept of them is sealed (``vault``)."""
 
 
 def _expression(pattern: str) -> str:
@@ -254,6 +267,8 @@ class Feed(Contract):
     """The same as hundredths of a per cent of the money we expect; the wider of the two counts."""
     reference_lifetime_days: int = Field(default=400, ge=1)
     """How far back a reference is looked up among settled requests."""
+    pay_within_days: int = Field(default=3, ge=0, le=400)
+    """Voucher orders only: calendar days after the value date until an order that nobody paid lapses."""
     reason_texts: dict[str, str] = Field(default_factory=dict)
     """The partner's reason codes in words, for reports."""
     unclaimed_days: int = Field(default=90, ge=1, le=3_650)

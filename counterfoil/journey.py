@@ -21,6 +21,8 @@ from counterfoil.steps.mailing import Mailed, send_mail
 from counterfoil.steps.post import Settled, settle
 from counterfoil.steps.publish import WrittenBatch, WrittenReport, publish_crm, publish_journal, publish_report
 from counterfoil.steps.reply import answer_files
+from counterfoil.steps.supplier_orders import write_orders
+from counterfoil.steps.vouchers import issue
 
 OWN_FIRST = (
     FeedKind.APPROVALS,
@@ -32,6 +34,7 @@ OWN_FIRST = (
     FeedKind.BUDGETS,
     FeedKind.DECISIONS,
     FeedKind.GL_BALANCES,
+    FeedKind.VOUCHERS,
 )
 """Feeds that must be in the book before any partner's file."""
 
@@ -113,11 +116,17 @@ def arrive(desk: Desk, connection: str, *, patient: bool) -> Received:
 
 
 def intake(desk: Desk, feed: str, day: date, *, parsed: Mapping[int, Parsed] | None = None) -> Settled:
-    """Post everything of a feed that has landed and counts up to a day.
+    """Post everything of a feed that has landed and counts up to a day; after payments, make what they paid for.
 
     ``parsed``: deliveries already read, by order number; the others are read here.
     """
-    return settle(desk, [feed], day, parsed or {})
+    settled = settle(desk, [feed], day, parsed or {})
+    if feed in {one.feed for one in desk.feeds([FeedKind.VOUCHER_PAYMENTS])}:
+        # At once, and whether or not this run posted the payment: one before may have died in between.
+        write_orders(desk)
+        made = issue(desk, day)
+        settled = Settled([*settled.outcomes, *made.outcomes], [*settled.postings, *made.postings])
+    return settled
 
 
 def answer(desk: Desk, feed: str) -> list[ReplySent]:

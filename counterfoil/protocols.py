@@ -199,6 +199,10 @@ class Reader(Protocol):
         """Every record of the file, typed and gated; control totals computed but not yet judged."""
         ...
 
+    def codes(self, feed: Feed, *, name: str, payload: Path) -> pl.DataFrame:
+        """Codes and PINs of a feed of secrets, for a letter alone: line_no, code, pin?."""
+        ...
+
     def places(self, feed: Feed) -> Mapping[str, str]:
         """Where each field of the feed's records lies, in words for the partner."""
         ...

@@ -98,6 +98,10 @@ class Home:
         return self.out / "disputes"
 
     @property
+    def out_suppliers(self) -> Path:
+        return self.out / "suppliers"
+
+    @property
     def out_reports(self) -> Path:
         return self.out / "reports"
 
@@ -259,6 +263,25 @@ class Settings(ProgrammeSettings):
         passphrase = private_text(self.home.secrets / f"{alias}.passphrase")
         key_file = private_file(self.home.secrets / f"{alias}.asc")
         return Credentials(SecretStr(passphrase) if passphrase else None, key_file)
+
+    def voucher_secrets(self) -> tuple[SecretStr, SecretStr]:
+        """The keys that voucher codes are sealed under, apart by blanks or lines, the one in use first; and the key of
+        their digests. Empty where there are none.
+
+        From COUNTERFOIL_VOUCHERS_KEYS and COUNTERFOIL_VOUCHERS_DIGEST, else from ``vouchers.keys`` and
+        ``vouchers.digest`` in the secrets folder. SECRET_EXPOSED.
+        """
+        keys = os.environ.get("COUNTERFOIL_VOUCHERS_KEYS") or private_text(self.voucher_keys_file)
+        digest = os.environ.get("COUNTERFOIL_VOUCHERS_DIGEST") or private_text(self.voucher_digest_file)
+        return SecretStr(keys or ""), SecretStr(digest or "")
+
+    @property
+    def voucher_keys_file(self) -> Path:
+        return self.home.secrets / "vouchers.keys"
+
+    @property
+    def voucher_digest_file(self) -> Path:
+        return self.home.secrets / "vouchers.digest"
 
 
 def load_settings(home: Path | None = None) -> Settings:

@@ -19,11 +19,17 @@ from counterfoil.replies import Reply, Status
 from counterfoil.schemas.gate import prove_control
 from counterfoil.steps.post import HELD_CODES
 from counterfoil.steps.reply import About, written
+from counterfoil.vault import KEY_BYTES, Vault, vault
 from parsers.registry import LayoutReader
 
 GOLDEN_SUFFIX: Final = ".golden.json"
 
 OUR_FAULTS: Final = {Code.GATE_PROOF_FAILED, Code.POSTING_UNPROVED}
+
+
+def sample_vault() -> Vault:
+    """The vault that samples are read with. Their codes are invented, so that its keys are no secret."""
+    return vault(["0" * 2 * KEY_BYTES], "0" * 2 * KEY_BYTES)
 
 
 def samples(data_dir: Path) -> Iterator[Path]:
@@ -105,7 +111,7 @@ def _plain(value: object) -> str:
 def main(arguments: list[str]) -> int:
     """Write the goldens of a data folder (default ``data``) and print what changed."""
     data_dir = Path(arguments[0] if arguments else "data")
-    reader = LayoutReader(data_dir)
+    reader = LayoutReader(data_dir, vault=sample_vault)
     count = changed = 0
     for sample in samples(data_dir):
         path, golden = golden_path(sample), render(reader, sample)

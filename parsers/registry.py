@@ -5,23 +5,28 @@ Here: loading ``partners/<partner>/<feed>/layout*.yaml``, recognition, versions 
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+import polars as pl
+
 from counterfoil.errors import Code, PermanentError
-from counterfoil.feed import Feed
+from counterfoil.feed import SECRET_KINDS, Feed
 from counterfoil.protocols import Marks, Parsed, RawLine, Terms
+from counterfoil.vault import Vault, throwaway
 from parsers.drift import place
 from parsers.envelope import first_line_fits, named_day
 from parsers.layout import Layout
 from parsers.layout_file import parse_layout
 from parsers.lines import map_layout
 from parsers.raw_lines import read_lines
-from parsers.reader import inspect_file, read_file
+from parsers.reader import inspect_file, read_codes, read_file
+from parsers.sealed import in_the_clear
 from parsers.terms import terms
 
 NEAREST_MAX: Final = 5
@@ -35,9 +40,14 @@ class _Entry:
 
 
 class LayoutReader:
-    """The core's ``Reader`` over a data folder. Raises LAYOUT_INVALID when a layout there is not valid."""
+    """The core's ``Reader`` over a data folder. Raises LAYOUT_INVALID when a layout there is not valid.
 
-    def __init__(self, data_dir: Path) -> None:
+    ``vault`` opens what is sealed and conceals what is secret. Without one, codes are concealed for the moment only,
+    which is enough to look at a file and never enough to post one.
+    """
+
+    def __init__(self, data_dir: Path, *, vault: Callable[[], Vault] = throwaway) -> None:
+        self._vault = vault
         paths = sorted(data_dir.glob("partners/*/*/layout*.yaml"))
         loaded = [_load(path, data_dir) for path in paths]
         self._entries = {(entry.layout.feed, entry.layout.version): entry for entry in loaded}
@@ -84,8 +94,10 @@ class LayoutReader:
         claims = []
         for layouts in self._versions.values():
             placed = [layout for layout in layouts if _misfit(layout, connection, folder, name) is None]
-            fitting = [layout for layout in placed if _begins_right(layout, payload)]
-            chosen = _in_force(fitting, name, payload)
+            with ExitStack() as opened:
+                path = opened.enter_context(in_the_clear(payload, placed[0], self._vault)) if placed else payload
+                fitting = [layout for layout in placed if _begins_right(layout, path)]
+                chosen = _in_force(fitting, name, path)
             if chosen is not None:
                 claims.append(chosen)
             begins = f"no version was in force on its business date, the first is from {layouts[0].effective_from}"
@@ -126,15 +138,26 @@ class LayoutReader:
 
     def inspect(self, feed: Feed, *, name: str, payload: Path) -> Marks:
         """What a file says of itself; FILE_EMPTY, FILE_TOO_LARGE, HEADER_MISSING, ENVELOPE_INVALID."""
-        return inspect_file(self._layout(feed), name, payload)
+        layout = self._layout(feed)
+        with in_the_clear(payload, layout, self._vault) as path:
+            return inspect_file(layout, name, path)
 
     def read(self, feed: Feed, *, name: str, payload: Path) -> Parsed:
         """Every record of a file, typed and gated; see ``parsers.reader.read_file``."""
-        return read_file(self._layout(feed), name, payload)
+        layout = self._layout(feed)
+        with in_the_clear(payload, layout, self._vault) as path:
+            return read_file(layout, name, path, self._vault)
+
+    def codes(self, feed: Feed, *, name: str, payload: Path) -> pl.DataFrame:
+        """What no table holds; see ``parsers.reader.read_codes``."""
+        layout = self._layout(feed)
+        with in_the_clear(payload, layout, self._vault) as path:
+            return read_codes(layout, name, path)
 
     def lines(self, feed: Feed, *, name: str, payload: Path, numbers: Iterable[int]) -> dict[int, RawLine]:
-        """The physical lines with these numbers; see ``parsers.raw_lines.read_lines``."""
-        return read_lines(self._layout(feed), name, payload, numbers)
+        """The physical lines with these numbers; see ``parsers.raw_lines.read_lines``. None of a feed of secrets."""
+        layout = self._layout(feed)
+        return {} if layout.kind in SECRET_KINDS else read_lines(layout, name, payload, numbers)
 
     def _layout(self, feed: Feed) -> Layout:
         return feed if isinstance(feed, Layout) else parse_layout(self.layout_bytes(feed), feed.key)

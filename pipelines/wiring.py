@@ -3,9 +3,11 @@
 Here: construction only, on demand, never at import. Not here: Dagster, which has its own resource over this.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from connectors.crm.salesforce import SalesforceFiles
 from connectors.gl.neutral import NeutralCsv
@@ -13,7 +15,7 @@ from connectors.gl.oracle_fbdi import OracleFbdi
 from connectors.localdir import LocalSource
 from connectors.pgp import GnuPG
 from counterfoil.errors import Code, UsageError
-from counterfoil.feed import FeedKind
+from counterfoil.feed import LANDED_HERE
 from counterfoil.landing.index import ArrivalIndex
 from counterfoil.landing.store import LandingStore
 from counterfoil.ledger.chart import load_rulebook
@@ -24,6 +26,9 @@ from counterfoil.steps import restore
 from counterfoil.steps.desk import Desk, Progress, ProofDesk, silent
 from parsers.registry import LayoutReader
 
+if TYPE_CHECKING:
+    from counterfoil.vault import Vault
+
 
 @contextmanager
 def open_desk(settings: Settings, *, progress: Progress = silent) -> Iterator[Desk]:
@@ -31,7 +36,8 @@ def open_desk(settings: Settings, *, progress: Progress = silent) -> Iterator[De
     home = settings.home
     restore.require_whole(home)
     landing = LandingStore(home.landing)
-    reader = LayoutReader(settings.data)
+    keys = vault_of(settings)
+    reader = LayoutReader(settings.data, vault=keys)
     with ArrivalIndex(home.arrival_db, landing, batches=home.out_crm) as index:
         yield Desk(
             settings=settings,
@@ -42,6 +48,7 @@ def open_desk(settings: Settings, *, progress: Progress = silent) -> Iterator[De
             rulebook=load_rulebook(settings.data),
             open_source=lambda alias: open_source(settings, reader, alias),
             pgp=pgp(settings),
+            vault=keys,
             crm_targets=[SalesforceFiles(settings.data / "crm/salesforce.yaml")],
             journal_targets=[NeutralCsv(), OracleFbdi(settings.data / "gl/oracle_fbdi.yaml")],
             open_postman=lambda: open_postman(settings),
@@ -81,9 +88,23 @@ def proof_desk(settings: Settings, *, progress: Progress = silent) -> ProofDesk:
         settings=settings,
         landing=landing,
         book=Book(home.book, home.book_lock, home.book_head, recorded=landing.last_n),
-        reader=LayoutReader(settings.data),
+        reader=LayoutReader(settings.data, vault=vault_of(settings)),
         progress=progress,
     )
+
+
+def vault_of(settings: Settings) -> Callable[[], "Vault"]:
+    """The vault of an installation, made when it is first asked for: SECRET_MISSING, SECRET_EXPOSED."""
+
+    @cache
+    def opened() -> "Vault":
+        # Imported here: only what handles voucher codes needs it.
+        from counterfoil.vault import vault  # noqa: PLC0415
+
+        keys, digest = settings.voucher_secrets()
+        return vault(keys.get_secret_value().split(), digest.get_secret_value())
+
+    return opened
 
 
 def pgp(settings: Settings) -> GnuPG:
@@ -99,7 +120,7 @@ def open_source(settings: Settings, reader: Reader, alias: str) -> Source:
     place = settings.connection(alias)
     if isinstance(place, Folder):
         for feed in reader.feeds():
-            if feed.arrival.connection == alias and feed.kind is not FeedKind.CALENDAR:
+            if feed.arrival.connection == alias and feed.kind not in LANDED_HERE:
                 (place.path / feed.arrival.folder).mkdir(parents=True, exist_ok=True)
         return LocalSource(alias=alias, root=place.path)
     # Imported here: paramiko takes half a second, and most commands never call a server.

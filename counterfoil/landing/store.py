@@ -138,6 +138,13 @@ class LandingStore:
                     part.unlink(missing_ok=True)
                 raise
 
+    def forget(self, sha: str) -> None:
+        """Remove bytes that must not stay, and that no delivery names; gone already counts as done."""
+        path = self.path(sha)
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            sync_folder(path.parent)
+
     def new_part(self) -> Path:
         """A path for a file that is being made here; ``land_part`` lands it, and whoever asked removes it otherwise."""
         incoming = self.root / "incoming"

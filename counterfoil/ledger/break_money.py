@@ -1,6 +1,7 @@
-"""The money that breaks are about: a partner's charge (B05), and an account beside the general ledger (B15).
+"""The money that breaks are about: a partner's charge and what was paid for an order (B05), and an account beside the
+general ledger (B15).
 
-Here: one query for both. Not here: judging a charge (``charged``, ``charges``) or a balance (``gl_balances``), or which
+Here: one query for all. Not here: judging a charge (``charged``, ``charges``) or a balance (``gl_balances``), or which
 breaks there are (``open_breaks``).
 """
 
@@ -19,7 +20,8 @@ AMOUNTS: Final = {
     "amount_difference_minor": pl.Int64,
     "currency": pl.String,
 }
-"""Money of a break, ours less theirs; ours and the difference are null where no rate was in force."""
+"""Money of a break, ours less theirs; ours and the difference are null where no rate was in force, or where an order
+was paid in another currency than its own."""
 
 
 def of_breaks(broken: str, counts: str) -> str:
@@ -33,7 +35,16 @@ def of_breaks(broken: str, counts: str) -> str:
                       s.per_gl + s.not_posted - s.by_hand AS amount_theirs_minor,
                       -({unexplained("s")}) AS amount_difference_minor, s.currency
                FROM ({broken}) b JOIN book.gl_statement s ON s.file_id = b.file_id AND s.line_no = b.line_no
-               WHERE b.code = {BreakCode.LEDGER_DIFFERS:d}"""
+               WHERE b.code = {BreakCode.LEDGER_DIFFERS:d}
+               UNION ALL BY NAME
+               SELECT b.break_id, CASE WHEN p.currency = c.currency THEN o.denomination * o.quantity END
+                          AS amount_ours_minor, p.minor AS amount_theirs_minor,
+                      CASE WHEN p.currency = c.currency THEN o.denomination * o.quantity - p.minor END
+                          AS amount_difference_minor, p.currency
+               FROM ({broken}) b JOIN book.voucher_payment p ON p.file_id = b.file_id AND p.line_no = b.line_no
+               JOIN book.voucher_order o ON o.item_id = p.item_id
+               JOIN book.product c ON c.file_id = o.product_file AND c.line_no = o.product_line
+               WHERE b.code = {BreakCode.MONEY_DIFFERS:d}"""
 
 
 def at_stake(book: Frames, break_ids: pl.Series) -> pl.DataFrame:

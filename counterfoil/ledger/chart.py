@@ -32,6 +32,7 @@ Role = Literal[
     "recharge",
     "scheduled",
     "unclaimed",
+    "reserved",
 ]
 Amount = Literal["sent", "answered", "matched", "shortfall", "excess"]
 

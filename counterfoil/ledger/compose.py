@@ -17,6 +17,7 @@ from counterfoil.ledger import (
     answers,
     approvals,
     budgets,
+    catalogue,
     companies,
     corrections,
     decisions,
@@ -30,6 +31,11 @@ from counterfoil.ledger import (
     recharges,
     requests,
     undoing,
+    voucher_deliveries,
+    voucher_fulfilment,
+    voucher_orders,
+    voucher_payments,
+    voucher_steps,
 )
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import BreakCode
@@ -54,6 +60,12 @@ COMPOSERS: Final[Mapping[FeedKind, Callable[[Work, Lookups], Changes]]] = {
     FeedKind.RECHARGES: recharges.compose,
     FeedKind.BUDGETS: budgets.compose,
     FeedKind.BULK_UPLOAD: distributions.compose,
+    FeedKind.CATALOGUE: catalogue.compose,
+    FeedKind.VOUCHER_ORDERS: voucher_orders.compose,
+    FeedKind.VOUCHER_PAYMENTS: voucher_payments.compose,
+    FeedKind.VOUCHER_FULFILMENT: voucher_fulfilment.compose,
+    FeedKind.VOUCHERS: voucher_steps.compose,
+    FeedKind.DELIVERIES: voucher_deliveries.compose,
 }
 
 _GROSS_MAX: Final = 1 << 62

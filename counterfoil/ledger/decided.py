@@ -106,7 +106,7 @@ def items_moved(book: Lookups, n: int) -> pl.DataFrame:
         SELECT item_id FROM book.settled_key WHERE file_id = {n}
         UNION SELECT item_id FROM book.item_change WHERE file_id = {n})"""
     found = book.frame(
-        f"""SELECT i.ref, CASE i.side WHEN {Side.OURS:d} THEN 'ours' ELSE 'theirs' END AS side, p.partner,
+        f"""SELECT i.ref, CASE i.side WHEN {Side.THEIRS:d} THEN 'theirs' ELSE 'ours' END AS side, p.partner,
                    i.amount AS points, w.state AS was, l.state AS becomes
             FROM ({touched}) i JOIN ({last_events(touched)}) l ON l.item_id = i.item_id
             JOIN ({last_events(touched, f"file_id < {n}")}) w ON w.item_id = i.item_id

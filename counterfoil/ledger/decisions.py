@@ -1,9 +1,9 @@
 """What a person decided: requests refunded, written off or taken at the partner's figure; breaks closed.
 
 Here: which decision fits which break, and the rows it leads to. Not here: groups matched by hand (``matched_by_hand``),
-breaks that stay open (``break_life``), what concerns no break (``other_decisions``), who may decide what
-(``approvals``), taking back (``undoing``), or letting held files post (``steps.post``). A file with one row that does
-not fit has no effect.
+breaks that stay open (``break_life``), orders (``voucher_decisions``), what concerns no break (``other_decisions``),
+who may decide what (``approvals``), taking back (``undoing``), or letting held files post (``steps.post``). A file with
+one row that does not fit has no effect.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,16 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger import break_life, break_money, charges, matched_by_hand, other_decisions, posting, undoing
+from counterfoil.ledger import (
+    break_life,
+    break_money,
+    charges,
+    matched_by_hand,
+    other_decisions,
+    posting,
+    undoing,
+    voucher_decisions,
+)
 from counterfoil.ledger.fitting import ACTIONS, WAITING, acting, require_fit
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import (
@@ -83,12 +92,14 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     alone = _alone(work, book)
     matched = matched_by_hand.composed(work, book)
     life = break_life.composed(work, book)
-    concerned = pl.concat([alone.select(CONCERNED), matched.parts.select(CONCERNED)])
+    names = Names(book, file_id=work.file_id, unit=work.unit)
+    on_orders = voucher_decisions.composed(work, book, names)
+    concerned = pl.concat([part.select(CONCERNED) for part in (alone, matched.parts, on_orders.concerned)])
     _require_once(work, concerned, life.done)
     # What was taken back or let post counts towards what one person may decide, in points and in money.
-    names = Names(book, file_id=work.file_id, unit=work.unit)
     elsewhere = other_decisions.composed(work, names, book)
-    others = pl.concat([life.done, elsewhere.done.with_columns(minor=_value(work, book))])
+    plainly = pl.concat([part.select(elsewhere.done.columns) for part in (elsewhere.done, on_orders.done)])
+    others = pl.concat([life.done, plainly.with_columns(minor=_value(work, book))])
     shape = others.columns
     done = pl.concat([alone.select(shape), matched.done.select(shape), others]).sort("line_no")
     effects = pl.concat([_effects(alone.filter(pl.col("points") != 0)), _group_effects(matched.done)])
@@ -103,12 +114,13 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
         {
             "settled_key": pl.concat([_settled(ended, emptied, work), elsewhere.settled_key]),
             "disposition": _dispositions(done, work),
-            "entry": pl.concat([posting.shaped(part, TABLES["entry"]) for part in [elsewhere.entry, *booked]]).sort(
-                "transfer_id", "leg"
-            ),
+            "entry": pl.concat(
+                [posting.shaped(part, TABLES["entry"]) for part in [elsewhere.entry, on_orders.rows["entry"], *booked]]
+            ).sort("transfer_id", "leg"),
             "decision": done.with_columns(file_id),
             "match": matched.matches.with_columns(file_id),
             "break_state": life.states.with_columns(file_id),
+            **{name: frame for name, frame in on_orders.rows.items() if name != "entry"},
             **names.rows(),
         },
         closed=pl.concat(
@@ -132,7 +144,7 @@ def moves(book: Lookups, rows: pl.DataFrame) -> pl.Series:
     sums = groups.unique("line_no").select("line_no", moves="their_amount")
     staying = numbered.filter(pl.col("action").is_in([action.name.lower() for action in break_life.EVENTS]))
     lives = staying.filter(break_life.standing(staying["subject"], book)).select("line_no", moves=pl.lit(0, pl.Int64))
-    known = pl.concat([judged, sums, lives])
+    known = pl.concat([judged, sums, lives, voucher_decisions.moves(numbered, book)])
     return numbered.join(known.drop_nulls(), on="line_no", how="left", maintain_order="left")["moves"]
 
 
@@ -223,11 +235,12 @@ def _event() -> pl.Expr:
     accepted = (pl.col("their_kind") == ItemKind.THEIR_ACCEPT.value) & pl.col("in_suspense").is_not_null()
     booked = pl.col("in_suspense").fill_null(0) != 0
     unknown = pl.col("code") == BreakCode.UNKNOWN_THEIRS.value
-    overdue = pl.col("code") == BreakCode.OVERDUE.value
+    # Neither is over while points wait: in flight, or reserved for vouchers that were cancelled.
+    unpaid = pl.col("code").is_in([BreakCode.OVERDUE.value, BreakCode.WALLET_DIFFERS.value])
     # A request paid back or written off while an answer waits in suspense would be booked twice over.
     free = waits & asked & ~booked
     return (
-        pl.when((action == "resolve") & ~overdue & ~booked)
+        pl.when((action == "resolve") & ~unpaid & ~booked)
         .then(pl.lit(Event.RESOLVED.value, pl.Int16))
         .when((action == "refund") & free)
         .then(pl.lit(Event.REFUNDED.value, pl.Int16))

@@ -106,7 +106,9 @@ def disputed(book: Lookups, at: Known, partner: str, feeds: Sequence[Feed]) -> p
                   AND (CAST(d.file_id AS BIGINT) * {RECORD_SPAN}) + d.line_no IN (SELECT record FROM told)
             )
             SELECT b.break_id, b.code, b.subject, coalesce(t.ref, i.ref, b.subject) AS ref,
-                   coalesce(t.member, i.member) AS member, i.value_date AS asked_on, i.amount AS asked_points,
+                   -- who ordered a voucher is nothing that its supplier need know
+                   coalesce(t.member, CASE WHEN i.kind <> {ItemKind.ORDER:d} THEN i.member END) AS member,
+                   i.value_date AS asked_on, i.amount AS asked_points,
                    i.due_date AS due, a.value_date AS said_on, a.points AS said_points, a.reason, t.kind AS their_kind,
                    a.event, f.name AS file, {made_at("b.record")} AS line, b.opened_on, b.points_ours, b.points_theirs,
                    coalesce(b.value_date, b.opened_on) AS since, m.* EXCLUDE (break_id)

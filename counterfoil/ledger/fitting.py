@@ -22,7 +22,7 @@ PARTS_MAX: Final = 5
 """Requests that one answer can be matched with by hand, and answers that one request can."""
 
 NEEDS: Final[Mapping[Action, str]] = {
-    Action.RESOLVE: "an open break other than B02 under which no points wait in suspense",
+    Action.RESOLVE: "an open break other than B02 and B14 under which no points wait in suspense",
     Action.IDENTIFY: "an open B03 with an acceptance in suspense, and one unanswered request of ours at that partner",
     Action.REFUSE: "an open break with an answer in suspense",
     Action.REFUND: "an open break of a request that waits for its answer, with nothing in suspense",
@@ -35,6 +35,8 @@ NEEDS: Final[Mapping[Action, str]] = {
     Action.ASSIGN: "an open break, an owner, and no points",
     Action.WAIT: "an open break, a date to wait until that is after the day of the decision, and no points",
     Action.DECLINE: "an open B03, the reference of one open request with the same points, and no points",
+    Action.PAY: "an open B04 or B05 of a payment for an order that nobody has paid yet, and the order's points",
+    Action.CREDIT: "an open break of a paid order that its supplier has not filled, and the points reserved for it",
 }
 """What a decision on a break must find to fit."""
 

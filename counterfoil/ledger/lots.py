@@ -11,6 +11,7 @@ from typing import Final
 
 import polars as pl
 
+from counterfoil.feed import FeedKind
 from counterfoil.invariants import require
 from counterfoil.ledger import merged, posting
 from counterfoil.ledger.audit import in_order
@@ -204,7 +205,7 @@ def _stated(work: Work) -> pl.DataFrame:
     """The accepted rows with ``expires``: when what they bring does, as far as they say so themselves."""
     if "expires" in work.accepted.columns:
         return work.accepted
-    if "expiry_months" in work.accepted.columns:
+    if work.feed.kind is FeedKind.BULK_UPLOAD:
         return work.accepted.with_columns(expires=distributing.expires(distributing.sent_on(work.on_day)))
     return work.accepted.with_columns(expires=pl.lit(None, pl.Date))
 

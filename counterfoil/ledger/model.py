@@ -29,6 +29,7 @@ class ItemKind(IntEnum):
     THEIR_ACTIVITY = 7
     DISTRIBUTION = 8
     RECHARGE = 9
+    ORDER = 10
 
 
 class State(IntEnum):
@@ -51,6 +52,15 @@ class State(IntEnum):
     CREDITED = 14
     RETURNED = 15
     CANCELLED = 16
+    # Of orders that wait, and of vouchers; a voucher's goods are RETURNED too.
+    PAID = 20
+    REFUND_DUE = 21
+    STOCKED = 22
+    RESERVED = 23
+    ISSUED = 24
+    DELIVERED = 25
+    REDEEMED = 26
+    EXPIRED = 27
 
 
 class Outcome(IntEnum):
@@ -152,6 +162,39 @@ class Event(IntEnum):
     REGISTRATION_REFUSED = 150
     MEMBER_CLOSED = 151
     LEFT_OUT = 152
+    PRODUCT_LISTED = 160
+    PRODUCT_TAKEN = 161
+    ORDERED = 165
+    ORDER_KNOWN = 166
+    ORDER_CONFLICT = 167
+    ORDER_REFUSED = 168
+    ORDER_SHORT = 169
+    PAID = 170
+    PAID_FROM_STOCK = 171
+    PAYMENT_UNKNOWN = 172
+    PAYMENT_KNOWN = 173
+    PAYMENT_DIFFERS = 174
+    PAYMENT_LATE = 175
+    LAPSED = 176
+    VOUCHER_ISSUED = 180
+    STEP_KNOWN = 181
+    STOCKED = 182
+    FULFILMENT_UNKNOWN = 183
+    FULFILMENT_DIFFERS = 184
+    ORDER_CANCELLED = 185
+    REFUND_FAILED = 186
+    REFUND_CAME = 187
+    VOUCHER_REDEEMED = 188
+    VOUCHER_EXPIRED = 189
+    VOUCHER_UNKNOWN = 190
+    DELIVERED = 191
+    DELIVERY_TRIED = 192
+    DELIVERY_UNKNOWN = 193
+    DELIVERY_KNOWN = 194
+    RESENT = 195
+    CREDITED = 196
+    PAYMENT_TAKEN = 197
+    ORDER_REFUNDED = 198
 
 
 FIRST_OF_VERSION: Final = {2: 70, 3: 110, 4: 130}
@@ -182,6 +225,8 @@ class Action(IntEnum):
     DECLINE = 16
     CANCEL = 17
     LEAVE_OUT = 18
+    PAY = 20
+    CREDIT = 21
 
 
 class LotUse(IntEnum):

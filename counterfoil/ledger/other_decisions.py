@@ -4,13 +4,12 @@ Here: which of them fit, and the rows they lead to. Not here: decisions on break
 (``undoing``).
 """
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger import periods, promises
+from counterfoil.ledger import period_decisions, promises
 from counterfoil.ledger.fitting import acting, plain, require_fit
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import Action, Disposition, Event
@@ -18,8 +17,6 @@ from counterfoil.ledger.names import Names
 from counterfoil.ledger.work import Work
 
 PERMITS: Final = (Action.RELEASE, Action.DISCARD)
-OF_PERIODS: Final = {Action.LOCK: Event.LOCKED, Action.REOPEN: Event.REOPENED}
-_MONTH: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +32,13 @@ class Others:
 def composed(work: Work, names: Names, book: Lookups) -> Others:
     """Everything that a decisions file does but on breaks; DECISION_UNFIT where a row does not fit."""
     cancelled = _cancelled(work, names, book)
-    done = [_undoings(work), _permits(work), _left_out(work), _periods(work, book), _cancels(cancelled, work)]
+    done = [
+        _undoings(work),
+        _permits(work),
+        _left_out(work),
+        period_decisions.composed(work, book),
+        _cancels(cancelled, work),
+    ]
     moved = promises.cancelled(cancelled, names, work)
     return Others(pl.concat(done), moved.entry, moved.settled_key)
 
@@ -50,24 +53,6 @@ def _permits(work: Work) -> pl.DataFrame:
     rows = acting(work, *PERMITS)
     require_fit(rows, rows["subject"].str.contains("^[0-9a-f]{64}$"), "the SHA-256 of a held file")
     return plain(rows, work, pl.lit(Event.PERMITTED.value, pl.Int16))
-
-
-def _periods(work: Work, book: Lookups) -> pl.DataFrame:
-    """Locks and reopenings; a period is locked once all its days are closed, and only a locked one is reopened."""
-    rows = acting(work, *OF_PERIODS)
-    locked, open_day = book.locked_periods(), book.open_day()
-    fits = [
-        _MONTH.fullmatch(subject) is not None
-        and points == 0
-        and (subject in locked) == (action == "reopen")
-        and open_day is not None
-        and periods.last_day(subject) < open_day
-        for action, subject, points in rows.select("action", "subject", "points").iter_rows()
-    ]
-    require_fit(rows, pl.Series(fits, dtype=pl.Boolean), "a month whose days are all closed (lock), or that is locked")
-    require_fit(rows, ~rows["subject"].is_duplicated(), "one decision on each period")
-    of_action = {action.name.lower(): event.value for action, event in OF_PERIODS.items()}
-    return plain(rows, work, pl.col("action").replace_strict(of_action, return_dtype=pl.Int16))
 
 
 def _left_out(work: Work) -> pl.DataFrame:

@@ -49,6 +49,13 @@ _PROMISED: Final = "waits for its day or its recipient"
 _REFUSED: Final = "refused, no points moved"
 _COMPANY: Final = "no member's balance"
 _UNDID: Final = "what it undid had moved no points"
+_LISTED: Final = "a catalogue moves no points"
+_UNPAID: Final = "told once its vouchers are issued"
+_NO_ORDER: Final = "no order of ours"
+_TOLD_AGAIN: Final = "told before"
+_LAST_TELLS: Final = "the order is told with the last of its vouchers"
+_A_VOUCHER: Final = "what becomes of a voucher moves no points"
+_COMPANY_PAID: Final = "the company paid, no member"
 
 OUTLETS: Final[Mapping[Event, Outlet]] = MappingProxyType(
     {
@@ -131,6 +138,39 @@ OUTLETS: Final[Mapping[Event, Outlet]] = MappingProxyType(
         Event.REGISTRATION_REFUSED: Outlet("the registration is not possible", "the registration is not possible"),
         Event.MEMBER_CLOSED: Outlet("a closure moves no points", "a closure moves no points"),
         Event.LEFT_OUT: Outlet("left out by a decision", "left out by a decision"),
+        Event.PRODUCT_LISTED: Outlet(_LISTED, _LISTED),
+        Event.PRODUCT_TAKEN: Outlet(_LISTED, _LISTED),
+        Event.ORDERED: Outlet(_COMPANY_PAID, None),
+        Event.ORDER_KNOWN: Outlet(_TOLD_AGAIN, _TOLD_AGAIN),
+        Event.ORDER_CONFLICT: Outlet(_CONFLICT, _CONFLICT),
+        Event.ORDER_REFUSED: Outlet("refused, not on offer", "refused, not on offer"),
+        Event.ORDER_SHORT: Outlet("refused, the balance is short", "refused, the balance is short"),
+        Event.PAID: Outlet(_UNPAID, _UNPAID),
+        Event.PAID_FROM_STOCK: Outlet(None, None),
+        Event.PAYMENT_UNKNOWN: Outlet(_NO_ORDER, _NO_ORDER),
+        Event.PAYMENT_KNOWN: Outlet(_TOLD_AGAIN, _TOLD_AGAIN),
+        Event.PAYMENT_DIFFERS: Outlet(_DIFFERS, _DIFFERS),
+        Event.PAYMENT_LATE: Outlet("its order had ended unpaid", "its order had ended unpaid"),
+        Event.LAPSED: Outlet(None, None),
+        Event.VOUCHER_ISSUED: Outlet(_LAST_TELLS, None),
+        Event.STEP_KNOWN: Outlet(_TOLD_AGAIN, _TOLD_AGAIN),
+        Event.STOCKED: Outlet(_A_VOUCHER, _A_VOUCHER),
+        Event.FULFILMENT_UNKNOWN: Outlet(_NO_ORDER, _NO_ORDER),
+        Event.FULFILMENT_DIFFERS: Outlet(_DIFFERS, _DIFFERS),
+        Event.ORDER_CANCELLED: Outlet(_COMPANY_PAID, None),
+        Event.REFUND_FAILED: Outlet(_LAST_TELLS, "the points stay reserved until the money is back"),
+        Event.REFUND_CAME: Outlet(_COMPANY_PAID, None),
+        Event.VOUCHER_REDEEMED: Outlet(_A_VOUCHER, _A_VOUCHER),
+        Event.VOUCHER_EXPIRED: Outlet(_A_VOUCHER, _A_VOUCHER),
+        Event.VOUCHER_UNKNOWN: Outlet("no voucher of ours", "no voucher of ours"),
+        Event.DELIVERED: Outlet(_A_VOUCHER, _A_VOUCHER),
+        Event.DELIVERY_TRIED: Outlet(_A_VOUCHER, _A_VOUCHER),
+        Event.DELIVERY_UNKNOWN: Outlet(_NO_ORDER, _NO_ORDER),
+        Event.DELIVERY_KNOWN: Outlet(_TOLD_AGAIN, _TOLD_AGAIN),
+        Event.RESENT: Outlet(_A_VOUCHER, _A_VOUCHER),
+        Event.CREDITED: Outlet(None, None),
+        Event.PAYMENT_TAKEN: Outlet(_UNPAID, _UNPAID),
+        Event.ORDER_REFUNDED: Outlet(None, None),
     }
 )
 """Every event. A request that a member paid for has that member's balance as its CRM key, so its cause is for those

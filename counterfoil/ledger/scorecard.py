@@ -26,7 +26,7 @@ from counterfoil.reconcile import breaks, scoring
 from counterfoil.reconcile.questions import QUESTIONS
 from counterfoil.reconcile.scoring import BREAKS, RECORDS, Window
 
-THEIRS: Final = (FeedKind.HANDBACK, FeedKind.ACTIVITY)
+THEIRS: Final = (FeedKind.HANDBACK, FeedKind.ACTIVITY, FeedKind.VOUCHER_FULFILMENT)
 """Kinds of feed that a partner sends."""
 
 _ASKED: Final = ", ".join(f"{code:d}" for code in QUESTIONS)

@@ -94,6 +94,29 @@ TABLES: Final[dict[str, dict[str, type[pl.DataType]]]] = {
         "account_id": I32, "percent": I16, "used": I64, "funded": I64, "file_id": I32, "line_no": I32,
     },
     "promise": {"item_id": I64, "expires": DAY, "file_id": I32, "line_no": I32},
+    "product": {
+        "partner_id": I32, "product": TEXT, "name": TEXT, "currency": TEXT, "denominations": TEXT,
+        "points_per_unit": I64, "quantity_max": I32, "type": TEXT, "supply": TEXT, "expiry_days": I32,
+        "expiry_months": I32, "terms": TEXT, "instructions": TEXT, "effective_from": DAY, "file_id": I32,
+        "line_no": I32,
+    },
+    "voucher_order": {
+        "item_id": I64, "supplier_id": I32, "product": TEXT, "type": TEXT, "supply": TEXT, "denomination": I64,
+        "quantity": I32, "unit_points": I64, "recipient": TEXT, "product_file": I32, "product_line": I32,
+        "file_id": I32, "line_no": I32,
+    },
+    "voucher_payment": {
+        "item_id": I64, "payment": TEXT, "points": I64, "minor": I64, "currency": TEXT, "file_id": I32,
+        "line_no": I32,
+    },
+    "voucher": {
+        "voucher_id": I64, "supplier_id": I32, "product": TEXT, "denomination": I64, "digest": TEXT, "tail": TEXT,
+        "file_id": I32, "line_no": I32,
+    },
+    "voucher_change": {
+        "voucher_id": I64, "item_id": I64, "state": I16, "valid_until": DAY, "file_id": I32, "line_no": I32,
+    },
+    "voucher_cancel": {"item_id": I64, "quantity": I32, "state": I16, "file_id": I32, "line_no": I32},
 }
 # fmt: on
 """Every append-only table in the order of the digest; columns in schema order."""
@@ -103,10 +126,11 @@ SINCE: Final[dict[str, int]] = {
     **dict.fromkeys(("gl_statement", "gl_by_hand"), 3),
     "charge": 4,
     **dict.fromkeys(("person", "company_unit", "budget", "budget_alert", "promise"), 5),
+    **dict.fromkeys(("product", "voucher_order", "voucher_payment", "voucher", "voucher_change", "voucher_cancel"), 6),
 }
 """The schema that brought a table; a posting of an earlier one does not seal it."""
 
-BOOK_SCHEMA: Final = 5
+BOOK_SCHEMA: Final = 6
 """The newest schema: which tables a posting's digest covers and in which order their rows lie."""
 
 ORDER: Final[dict[str, tuple[str, ...]]] = {
@@ -139,6 +163,12 @@ ORDER: Final[dict[str, tuple[str, ...]]] = {
     "budget": ("line_no",),
     "budget_alert": ("account_id", "percent"),
     "promise": ("item_id",),
+    "product": ("line_no",),
+    "voucher_order": ("line_no",),
+    "voucher_payment": ("line_no",),
+    "voucher": ("voucher_id",),
+    "voucher_change": ("line_no", "voucher_id"),
+    "voucher_cancel": ("line_no", "item_id", "state"),
 }
 """The canonical order of one posting's rows in each table, since schema 2; before, they lay as they were composed."""
 

@@ -78,10 +78,11 @@ def updates(book: Lookups, from_n: int, to_n: int) -> Updates:
     """What postings ``from_n`` (exclusive) to ``to_n`` (inclusive) changed, as it stood after ``to_n``.
 
     The same for ever, whatever is posted later. ``redemptions``: one row a request of ours (a recall is a request of
-    its own) whose state changed to one of TOLD; ``answered`` is what the partner confirmed and has not taken back, null
-    where it confirmed nothing. ``balances``: one row a member account with entries in the range, credit positive.
-    ``distributions``: those that reached their recipient (``credited``).
-    Reads grow with the range, not with the book. Raises MASS_BALANCE when a change of state has no answer.
+    its own) or a member's order whose state changed to one of TOLD; ``answered`` is what the partner confirmed (of an
+    order, what was issued) and has not taken back, null where it confirmed nothing. ``balances``: one row a member
+    account with entries in the range, credit positive. ``distributions``: those that reached their recipient
+    (``credited``). Reads grow with the range, not with the book. Raises MASS_BALANCE when a change of state has no
+    answer.
     """
     partners = book.partners()
     return Updates(
@@ -179,10 +180,12 @@ def _redemptions(book: Lookups, from_n: int, to_n: int, partners: pl.DataFrame) 
         f"""SELECT i.partner_id, i.ref, i.member, i.amount, i.value_date,
                    c.state, c.answered, c.reason_id, c.answered_on, c.file_id, c.line_no
             FROM ({_items(spans, "item_id, side, partner_id, ref, member, amount, value_date")}) i
-            JOIN ({changes}) c ON c.item_id = i.item_id WHERE i.side = {Side.OURS:d}""",
+            JOIN ({changes}) c ON c.item_id = i.item_id WHERE i.side <> {Side.THEIRS:d}""",
         others=others,
     )
     _prove(book, from_n, to_n, changed)
+    # What a company ordered for people who are no members yet is no member's transaction.
+    changed = changed.filter(pl.col("member").is_not_null())
     reasons = book.frame("SELECT reason_id, reason FROM book.reason")
     named = changed.with_columns(partner=_named("partner_id", partners["partner_id"], partners["partner"]))
     told = _newest(named.with_columns(event_key=pl.concat_str("partner", pl.lit(_SEPARATOR), "ref")))

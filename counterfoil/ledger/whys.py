@@ -60,6 +60,23 @@ _BY_PASS: Final[Mapping[MatchPass, str]] = {
 _BY_EVENT: Final[Mapping[Event, str]] = {
     Event.ACCEPTED_AFTER_END: "It was accepted after the request had ended.",
     Event.CHANGED_TOO_LATE: "A corrected file changes a record whose item has gone on since.",
+    Event.PRODUCT_TAKEN: "Another supplier offers a product of this name; a product has one supplier.",
+    Event.ORDER_KNOWN: "The same order had come before; nothing was reserved twice.",
+    Event.ORDER_CONFLICT: "Orders under one reference differ, so that none but the first that counted stands.",
+    Event.ORDER_REFUSED: "The order is for what the catalogue does not offer so; its reason says what. Nothing moved.",
+    Event.ORDER_SHORT: "The account that was to pay the order does not cover it. Nothing moved.",
+    Event.PAYMENT_UNKNOWN: "No order bears the reference of the payment.",
+    Event.PAYMENT_KNOWN: "The order was paid before; what came again belongs to whoever paid it.",
+    Event.PAYMENT_DIFFERS: "Another sum was paid than the order costs; it waits for the rest, or for a decision.",
+    Event.PAYMENT_LATE: "It was paid after the order had ended, and belongs to whoever paid it.",
+    Event.FULFILMENT_UNKNOWN: "No order bears the reference, or nothing of the kind is sold from stock.",
+    Event.FULFILMENT_DIFFERS: "What the supplier sent is not what was ordered of it; none of it counts.",
+    Event.VOUCHER_ISSUED: "The supplier sent fewer vouchers than were ordered; the order waits for the rest.",
+    Event.ORDER_CANCELLED: "The supplier sent fewer vouchers than were ordered; the order waits for the rest.",
+    Event.REFUND_FAILED: "The supplier cancelled vouchers and did not pay back what our wallet had paid for them.",
+    Event.VOUCHER_UNKNOWN: "A voucher was used that we never issued, or that had ended.",
+    Event.DELIVERY_UNKNOWN: "No goods were ordered under the reference, or none were sent yet.",
+    Event.DELIVERY_KNOWN: "The goods had arrived or come back before.",
 }
 
 _OWN_FIELD: Final = {BreakCode.POINTS_DIFFER: ("points",), BreakCode.DATE_DIFFERS: ("date",)}

@@ -41,6 +41,7 @@ class Cause(StrEnum):
     JOURNAL_TWICE = "journal_twice"
     JOURNAL_EARLY = "journal_early"
     BY_HAND_OFF = "by_hand_off"
+    REFUND_DUE = "refund_due"
     NONE = "none"
 
 
@@ -75,6 +76,7 @@ TITLES: Final[dict[Cause, str]] = {
     Cause.JOURNAL_TWICE: "Journal twice in the GL",
     Cause.JOURNAL_EARLY: "Journal in the GL that the extract does not name",
     Cause.BY_HAND_OFF: "Entry by hand not as listed",
+    Cause.REFUND_DUE: "Cancelled, and the money not back",
     Cause.NONE: "No single change",
 }
 """Each cause for people."""

@@ -84,6 +84,7 @@ _OUTCOMES: Final = {
 }
 
 _SIGN: Final = pl.format("the sign of the points at {}: check how the file marks a debit", "partner")
+_REFUND: Final = pl.format("the refund of vouchers that {} cancelled: claim it", "partner")
 _COVER: Final = pl.format("cover for the points sent at {}: find out why it was short", "partner")
 
 
@@ -247,7 +248,7 @@ def _unknown(broken: pl.DataFrame, near: pl.DataFrame) -> pl.DataFrame:
 
 def _charged(broken: pl.DataFrame) -> pl.DataFrame:
     """B05: no rate to judge by, another price, or the same amount more or less on each."""
-    charged = _of(broken, BreakCode.MONEY_DIFFERS).drop_nulls("amount_theirs_minor")
+    charged = _of(broken, BreakCode.MONEY_DIFFERS).drop_nulls(["amount_theirs_minor", "charged_points"])
     unrated = charged.filter(pl.col("amount_ours_minor").is_null())
     priced = tariffs.priced(charged.filter(pl.col("amount_ours_minor").is_not_null()))
     return pl.concat(
@@ -316,6 +317,7 @@ def _plain(broken: pl.DataFrame) -> pl.DataFrame:
             ),
             _caused(_of(broken, BreakCode.CONFLICT), Cause.CONFLICT, conflict),
             _caused(_of(broken, BreakCode.BALANCE_SHORT), Cause.SHORT_BALANCE, _COVER),
+            _caused(_of(broken, BreakCode.WALLET_DIFFERS), Cause.REFUND_DUE, _REFUND),
         ]
     )
 

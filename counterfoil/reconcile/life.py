@@ -99,11 +99,11 @@ STEPS: Final[dict[tuple[ItemKind, State, Outcome, Relation], Step]] = {
 
 
 def _code(kind: int, state: int, outcome: int, relation: int) -> int:
-    return ((kind * 16 + state) * 8 + outcome) * 4 + relation
+    return ((kind * 64 + state) * 8 + outcome) * 4 + relation
 
 
 def _code_of(kind: pl.Expr, state: pl.Expr, outcome: pl.Expr, relation: pl.Expr) -> pl.Expr:
-    return ((kind * 16 + state) * 8 + outcome) * 4 + relation
+    return ((kind * 64 + state) * 8 + outcome) * 4 + relation
 
 
 TABLE: Final = pl.DataFrame(

@@ -49,6 +49,10 @@ QUESTIONS: Final[dict[BreakCode, Question]] = {
         "One outcome that stays",
         "Which of your answers holds?",
     ),
+    BreakCode.WALLET_DIFFERS: Question(
+        "The money back for vouchers that were cancelled",
+        "When did you pay back what these vouchers cost? Our wallet does not show it",
+    ),
     BreakCode.CONTROL_WRONG: Question(
         "A file whose totals are those of its records",
         "Please send this file again, whole",

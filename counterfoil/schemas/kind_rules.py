@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from counterfoil.feed import Feed, FeedKind
+from counterfoil.money import EXPONENT_DEFAULT, EXPONENTS
 from counterfoil.schemas.rules import Check, Rule
 
 JOURNAL_ID: Final = "^CF.{1,4}[0-9]{8}$"
@@ -20,6 +21,15 @@ EMAIL: Final = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-
 
 ALERTS: Final = "^[1-9][0-9]{0,2}(;[1-9][0-9]{0,2})*$"
 """Per cents of a budget, apart by semicolons."""
+
+DENOMINATIONS: Final = r"^[0-9]{1,9}(\.[0-9]{1,4})?([ ,;]+[0-9]{1,9}(\.[0-9]{1,4})?)*$"
+"""Face values in major units, apart by blanks, commas or semicolons."""
+
+UNITS_MAX: Final = 100_000
+"""Vouchers in one order, and days or months that one lives."""
+
+ATTEMPTS_MAX: Final = 3
+"""Times that goods are brought to somebody before they go back."""
 
 EXPIRY_MONTHS_MAX: Final = 120
 
@@ -84,7 +94,11 @@ def kind_checks(feed: Feed, fields: dict[str, str]) -> tuple[Check, ...]:
             return _of_budgets(check)
         case FeedKind.BULK_UPLOAD:
             return _of_uploads(check, feed.own_domains)
-        case FeedKind.HANDBACK | FeedKind.DECISIONS:
+        case FeedKind.CATALOGUE | FeedKind.VOUCHER_ORDERS | FeedKind.VOUCHER_PAYMENTS | FeedKind.VOUCHER_FULFILMENT:
+            return _voucher_checks(feed.kind, check)
+        case FeedKind.DELIVERIES:
+            return (check(Rule.NUMBER_RANGE, "attempt", ~pl.col("attempt").is_between(1, ATTEMPTS_MAX)),)
+        case FeedKind.HANDBACK | FeedKind.DECISIONS | FeedKind.VOUCHERS:
             return ()
 
 
@@ -144,6 +158,78 @@ def _of_uploads(check: CheckOf, own_domains: Sequence[str]) -> tuple[Check, ...]
         check(Rule.TEXT_INVALID, "mobile", ~pl.col("mobile").str.contains(r"^[0-9][0-9 -]{3,18}[0-9]$")),
         check(Rule.NUMBER_RANGE, "expiry_months", ~pl.col("expiry_months").is_between(1, EXPIRY_MONTHS_MAX)),
         _company(check),
+    )
+
+
+def _voucher_checks(kind: FeedKind, check: CheckOf) -> tuple[Check, ...]:
+    """What files about vouchers must hold."""
+
+    def at_least(column: str, least: int) -> Check:
+        return check(Rule.NUMBER_RANGE, column, pl.col(column) < least)
+
+    def some(column: str) -> Check:
+        return check(Rule.NUMBER_RANGE, column, ~pl.col(column).is_between(1, UNITS_MAX))
+
+    currency = check(Rule.TEXT_INVALID, "currency", ~pl.col("currency").str.contains("^[A-Z]{3}$"))
+    match kind:
+        case FeedKind.CATALOGUE:
+            form = pl.col("denominations").str.contains(DENOMINATIONS)
+            places = pl.col("currency").replace_strict(EXPONENTS, default=EXPONENT_DEFAULT, return_dtype=pl.Int32)
+            finest = [(most, f"\\.[0-9]{{{most + 1}}}") for most in sorted({EXPONENT_DEFAULT, *EXPONENTS.values()})]
+            too_fine = [(places == most) & pl.col("denominations").str.contains(digits) for most, digits in finest]
+            both = pl.col("expiry_days").is_not_null() & pl.col("expiry_months").is_not_null()
+            return (
+                currency,
+                check(Rule.TEXT_INVALID, "denominations", ~form),
+                check(Rule.NUMBER_FRACTION, "denominations", pl.any_horizontal(too_fine)),
+                at_least("points_per_unit", 0),
+                some("quantity_max"),
+                some("expiry_days"),
+                some("expiry_months"),
+                check(Rule.NOT_BLANK, "expiry_months", both),
+                check(Rule.CODE_UNKNOWN, "supply", (pl.col("supply") == "generated") & (pl.col("type") != "code")),
+                check(Rule.CODE_UNKNOWN, "supply", (pl.col("type") == "goods") & (pl.col("supply") != "supplier")),
+            )
+        case FeedKind.VOUCHER_ORDERS:
+            nobody = pl.col("email").is_null() & pl.col("member").is_null()
+            return (
+                at_least("denomination", 1),
+                some("quantity"),
+                at_least("points", 0),
+                check(Rule.FIELD_MISSING, "email", nobody),
+                check(Rule.EMAIL_INVALID, "email", ~pl.col("email").str.contains(EMAIL)),
+            )
+        case FeedKind.VOUCHER_PAYMENTS:
+            money = pl.col("money").is_not_null()
+            return (
+                currency,
+                check(Rule.FIELD_MISSING, "points", ~money & pl.col("points").is_null()),
+                check(Rule.NOT_BLANK, "points", money & pl.col("points").is_not_null()),
+                check(Rule.FIELD_MISSING, "currency", money & pl.col("currency").is_null()),
+                check(Rule.NOT_BLANK, "currency", ~money & pl.col("currency").is_not_null()),
+            )
+        case _:
+            return _fulfilment_checks(check)
+
+
+def _fulfilment_checks(check: CheckOf) -> tuple[Check, ...]:
+    """A supplier's rows, whose codes are still in the clear: a PIN exactly where the type wants one, an address that is
+    https, nothing of either for goods."""
+    kind, given, used = pl.col("type"), pl.col("status") == "delivered", pl.col("status") == "redeemed"
+    code, pin, goods = pl.col("code").is_not_null(), pl.col("pin").is_not_null(), pl.col("type") == "goods"
+    secure = pl.col("code").str.contains(r"^https://[^\s]+$")
+    whole = ~given & ~used & pl.col("quantity").is_null()
+    return (
+        check(Rule.NUMBER_RANGE, "denomination", pl.col("denomination") < 1),
+        check(Rule.FIELD_MISSING, "code", (given | used) & ~goods & ~code),
+        check(Rule.NOT_BLANK, "code", goods & code),
+        check(Rule.TEXT_INVALID, "code", kind.str.starts_with("url") & code & ~secure),
+        check(Rule.FIELD_MISSING, "pin", given & kind.str.ends_with("Pin") & ~pin),
+        check(Rule.NOT_BLANK, "pin", pin & ~kind.str.ends_with("Pin")),
+        check(Rule.FIELD_MISSING, "quantity", whole),
+        check(Rule.NUMBER_RANGE, "quantity", ~pl.col("quantity").is_between(1, UNITS_MAX)),
+        check(Rule.FIELD_MISSING, "ref", pl.col("ref").is_null() & ~given & ~used),
+        check(Rule.DATE_RANGE, "valid_until", given & (pl.col("valid_until") < pl.col("value_date"))),
     )
 
 

@@ -12,21 +12,27 @@ import polars as pl
 from pandera.api.polars.types import PolarsData
 
 from counterfoil.feed import FeedKind
-from counterfoil.schemas.kind_rules import ALERTS, COMPANY, EMAIL, EXPIRY_MONTHS_MAX, JOURNAL_ID
+from counterfoil.schemas.kind_rules import ALERTS, COMPANY, DENOMINATIONS, EMAIL, EXPIRY_MONTHS_MAX, JOURNAL_ID
 from counterfoil.schemas.rules import FIRST_DAY, LAST_DAY, NUMBER_ABS_MAX, Rule
 from counterfoil.schemas.tables import (
     ACTIONS,
     ACTIVITIES,
     BUDGET_CHANGES,
     BUDGET_LIMITS,
+    CONCEALED,
     DAY_STATUSES,
+    DELIVERY_STATUSES,
     ENTRIES,
+    FULFILMENTS,
     GL_KINDS,
     MEMBER_CHANGES,
     OUTCOMES,
     RAW_BYTES_MAX,
+    STEPS,
+    SUPPLIES,
     UNIT_CHANGES,
     UNITS,
+    VOUCHER_TYPES,
 )
 
 CASES_MAX: Final = 100
@@ -41,12 +47,12 @@ def _one_of(values: Sequence[str]) -> Any:
     return pa.Field(isin=values, n_failure_cases=CASES_MAX)
 
 
-def _form(pattern: str) -> Any:
-    return pa.Field(str_matches=pattern, n_failure_cases=CASES_MAX)
+def _form(pattern: str, *, nullable: bool = False) -> Any:
+    return pa.Field(nullable=nullable, str_matches=pattern, n_failure_cases=CASES_MAX)
 
 
-def _number(*, least: int) -> Any:
-    return pa.Field(ge=least, n_failure_cases=CASES_MAX)
+def _number(*, least: int, nullable: bool = False) -> Any:
+    return pa.Field(nullable=nullable, ge=least, n_failure_cases=CASES_MAX)
 
 
 def _points(*, nullable: bool = False) -> Any:
@@ -275,6 +281,101 @@ class BulkUpload(Records):
     campaign: str = _text(nullable=True)
 
 
+class Catalogue(Records):
+    """What can be ordered, one row a product: ``denominations`` in major units, apart by blanks, commas or semicolons;
+    ``points_per_unit`` is the price of one of them."""
+
+    product: str = _text()
+    name: str = _text()
+    currency: str = _form("^[A-Z]{3}$")
+    denominations: str = _form(DENOMINATIONS)
+    points_per_unit: int = _number(least=0)
+    quantity_max: int = _number(least=1)
+    type: str = _one_of(VOUCHER_TYPES)
+    supply: str = _one_of(SUPPLIES)
+    expiry_days: int = _number(least=1, nullable=True)
+    expiry_months: int = _number(least=1, nullable=True)
+    terms: str = _text(nullable=True)
+    instructions: str = _text(nullable=True)
+    effective_from: pl.Date = _day()
+
+    @pa.check("expiry_days", name="one_expiry_rule", n_failure_cases=CASES_MAX)
+    def one_expiry_rule(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
+        return data.lazyframe.select(pl.col(data.key).is_null() | pl.col("expiry_months").is_null())
+
+
+class VoucherOrders(Records):
+    """What was chosen from a catalogue; ``denomination`` in minor units. Points of 0: it is paid in money."""
+
+    ref: str = _text()
+    product: str = _text()
+    denomination: int = _number(least=1)
+    quantity: int = _number(least=1)
+    member: str = _text(nullable=True)
+    email: str = _form(r"^[^@\s]+@[^@\s]+\.[^@\s]+$", nullable=True)
+    points: int = _number(least=0)
+    value_date: pl.Date = _day()
+
+    @pa.check("email", name="somebody_gets_it", n_failure_cases=CASES_MAX)
+    def somebody_gets_it(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
+        return data.lazyframe.select(pl.col(data.key).is_not_null() | pl.col("member").is_not_null())
+
+
+class VoucherPayments(Records):
+    """What was paid for orders: points, or minor units of a currency."""
+
+    ref: str = _text()
+    payment: str = _text()
+    points: int = _points(nullable=True)
+    money: int = _points(nullable=True)
+    currency: str = _form("^[A-Z]{3}$", nullable=True)
+    value_date: pl.Date = _day()
+
+    @pa.check("payment", name="paid_in_one_of_both", n_failure_cases=CASES_MAX)
+    def paid_in_one_of_both(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805
+        money = pl.col("money").is_not_null()
+        return data.lazyframe.select(
+            (money == pl.col("points").is_null()) & (money == pl.col("currency").is_not_null())
+        )
+
+
+class VoucherFulfilment(Records):
+    """What a supplier delivered, cancelled or paid back; a row without ``ref`` is a code for the stock. Codes and PINs
+    are concealed: no table ever holds one."""
+
+    ref: str = _text(nullable=True)
+    product: str = _text()
+    denomination: int = _number(least=1)
+    type: str = _one_of(VOUCHER_TYPES)
+    status: str = _one_of(FULFILMENTS)
+    code: str = _form(CONCEALED, nullable=True)
+    pin: str = _form("^given$", nullable=True)
+    quantity: int = _number(least=1, nullable=True)
+    valid_until: pl.Date = _day(nullable=True)
+    value_date: pl.Date = _day()
+
+
+class Vouchers(Records):
+    """What the program itself did: vouchers made (their codes ``sealed``), orders lapsed, vouchers expired, mailed."""
+
+    step: str = _one_of(STEPS)
+    ref: str = _text()
+    unit: int = _number(least=1, nullable=True)
+    code: str = _form(CONCEALED, nullable=True)
+    sealed: str = _text(nullable=True)
+    valid_until: pl.Date = _day(nullable=True)
+    value_date: pl.Date = _day()
+
+
+class Deliveries(Records):
+    """How goods fared on their way."""
+
+    ref: str = _text()
+    status: str = _one_of(DELIVERY_STATUSES)
+    attempt: int = _number(least=1, nullable=True)
+    value_date: pl.Date = _day()
+
+
 class Quarantined(Records):
     """Rows that could not be accepted, each with its code."""
 
@@ -312,5 +413,11 @@ MODELS: Final[dict[FeedKind, type[Table]]] = {
     FeedKind.RECHARGES: Recharges,
     FeedKind.BUDGETS: Budgets,
     FeedKind.BULK_UPLOAD: BulkUpload,
+    FeedKind.CATALOGUE: Catalogue,
+    FeedKind.VOUCHER_ORDERS: VoucherOrders,
+    FeedKind.VOUCHER_PAYMENTS: VoucherPayments,
+    FeedKind.VOUCHER_FULFILMENT: VoucherFulfilment,
+    FeedKind.VOUCHERS: Vouchers,
+    FeedKind.DELIVERIES: Deliveries,
 }
 """The accepted rows of each kind."""

@@ -172,6 +172,84 @@ ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
                 "campaign": pl.String,
             }
         ),
+        FeedKind.CATALOGUE: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "product": pl.String,
+                "name": pl.String,
+                "currency": pl.String,
+                "denominations": pl.String,
+                "points_per_unit": pl.Int64,
+                "quantity_max": pl.Int64,
+                "type": pl.String,
+                "supply": pl.String,
+                "expiry_days": pl.Int64,
+                "expiry_months": pl.Int64,
+                "terms": pl.String,
+                "instructions": pl.String,
+                "effective_from": pl.Date,
+            }
+        ),
+        FeedKind.VOUCHER_ORDERS: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "ref": pl.String,
+                "product": pl.String,
+                "denomination": pl.Int64,
+                "quantity": pl.Int64,
+                "member": pl.String,
+                "email": pl.String,
+                "points": pl.Int64,
+                "value_date": pl.Date,
+            }
+        ),
+        FeedKind.VOUCHER_PAYMENTS: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "ref": pl.String,
+                "payment": pl.String,
+                "points": pl.Int64,
+                "money": pl.Int64,
+                "currency": pl.String,
+                "value_date": pl.Date,
+            }
+        ),
+        FeedKind.VOUCHER_FULFILMENT: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "ref": pl.String,
+                "product": pl.String,
+                "denomination": pl.Int64,
+                "type": pl.String,
+                "status": pl.String,
+                "code": pl.String,
+                "pin": pl.String,
+                "quantity": pl.Int64,
+                "valid_until": pl.Date,
+                "value_date": pl.Date,
+            }
+        ),
+        FeedKind.VOUCHERS: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "step": pl.String,
+                "ref": pl.String,
+                "unit": pl.Int64,
+                "code": pl.String,
+                "sealed": pl.String,
+                "valid_until": pl.Date,
+                "value_date": pl.Date,
+            }
+        ),
+        FeedKind.DELIVERIES: MappingProxyType(
+            {
+                "line_no": pl.Int64,
+                "ref": pl.String,
+                "status": pl.String,
+                "attempt": pl.Int64,
+                "value_date": pl.Date,
+            }
+        ),
     }
 )
 """Accepted rows by kind, in column order; ``line_no`` is the 1-based physical line."""
@@ -203,6 +281,12 @@ NULLABLE: Final[Mapping[FeedKind, frozenset[str]]] = MappingProxyType(
                 "campaign",
             }
         ),
+        FeedKind.CATALOGUE: frozenset({"expiry_days", "expiry_months", "terms", "instructions"}),
+        FeedKind.VOUCHER_ORDERS: frozenset({"member", "email"}),
+        FeedKind.VOUCHER_PAYMENTS: frozenset({"points", "money", "currency"}),
+        FeedKind.VOUCHER_FULFILMENT: frozenset({"ref", "code", "pin", "quantity", "valid_until"}),
+        FeedKind.VOUCHERS: frozenset({"unit", "code", "sealed", "valid_until"}),
+        FeedKind.DELIVERIES: frozenset({"attempt"}),
     }
 )
 """Columns of accepted rows that may be null."""
@@ -255,6 +339,8 @@ ACTIONS: Final = (
     "decline",
     "cancel",
     "leave_out",
+    "pay",
+    "credit",
 )
 """What a row of a decisions file may ask for; see the how-to on decisions."""
 MEMBER_CHANGES: Final = ("register", "update", "close", "merge")
@@ -264,6 +350,18 @@ UNIT_CHANGES: Final = ("open", "close")
 BUDGET_CHANGES: Final = ("create", "top_up", "cut", "close")
 BUDGET_LIMITS: Final = ("hard", "warn")
 DAY_STATUSES: Final = ("received", "empty", "missing", "held", "rejected", "not_due")
+VOUCHER_TYPES: Final = ("code", "codePin", "url", "urlPin", "goods")
+"""What a product is: a code or an address, with a PIN or without, or goods that are sent."""
+SUPPLIES: Final = ("generated", "stock", "supplier")
+"""Where a product's codes come from: made here, loaded beforehand, or ordered one by one."""
+FULFILMENTS: Final = ("delivered", "cancelled", "refund_failed", "refunded", "redeemed")
+"""What a supplier says of an order: a voucher a row; what it will not deliver, and whether our money came back; and
+that a voucher was used."""
+STEPS: Final = ("issue", "lapse", "expire", "deliver", "resend")
+"""What the program itself does to orders, as it lands it."""
+DELIVERY_STATUSES: Final = ("attempted", "delivered", "returned")
+CONCEALED: Final = r"^[0-9a-f]{64}:.{0,4}$"
+"""A voucher's code as tables hold it: its keyed digest, and its last characters as far as people may see them."""
 
 CLOSED_SETS: Final[Mapping[tuple[FeedKind, str], tuple[str, ...]]] = MappingProxyType(
     {
@@ -278,6 +376,12 @@ CLOSED_SETS: Final[Mapping[tuple[FeedKind, str], tuple[str, ...]]] = MappingProx
         (FeedKind.COMPANIES, "change"): UNIT_CHANGES,
         (FeedKind.BUDGETS, "change"): BUDGET_CHANGES,
         (FeedKind.BUDGETS, "limit"): BUDGET_LIMITS,
+        (FeedKind.CATALOGUE, "type"): VOUCHER_TYPES,
+        (FeedKind.CATALOGUE, "supply"): SUPPLIES,
+        (FeedKind.VOUCHER_FULFILMENT, "type"): VOUCHER_TYPES,
+        (FeedKind.VOUCHER_FULFILMENT, "status"): FULFILMENTS,
+        (FeedKind.VOUCHERS, "step"): STEPS,
+        (FeedKind.DELIVERIES, "status"): DELIVERY_STATUSES,
     }
 )
 """Columns whose values come from a fixed list."""

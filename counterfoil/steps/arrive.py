@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import BinaryIO, Final
 
 from counterfoil.errors import Code, CounterfoilError, PermanentError, TransientError
-from counterfoil.feed import Feed, FeedKind, Pgp
+from counterfoil.feed import LANDED_HERE, SECRET_KINDS, Feed, FeedKind, Pgp
 from counterfoil.files import sha256_bytes
 from counterfoil.identity import Verdict, business_date, counted_on, far, identity_text
 from counterfoil.landing.index import Look
@@ -30,7 +30,7 @@ from counterfoil.steps.beside import (
     read_companions,
 )
 from counterfoil.steps.desk import Desk
-from counterfoil.steps.unwrap import FAULTS, Payload, unwrapped, way
+from counterfoil.steps.unwrap import FAULTS, Payload, sealed, unwrapped, way
 
 UNCLAIMED_STABLE_S: Final = 30
 """How long a file that no layout claims by name must stay unchanged before it is landed for a person to see."""
@@ -52,6 +52,7 @@ OWN_KINDS: Final = {
     FeedKind.COMPANIES,
     FeedKind.RECHARGES,
     FeedKind.BUDGETS,
+    FeedKind.VOUCHERS,
 }
 """Feeds of the programme itself: their dates may lie as far back as the programme goes."""
 
@@ -71,8 +72,8 @@ def connections(desk: Desk) -> list[str]:
 
 
 def _sent(desk: Desk) -> list[Feed]:
-    """The feeds that others send; the program lands its calendar itself."""
-    return [feed for feed in desk.reader.feeds() if feed.kind is not FeedKind.CALENDAR]
+    """The feeds that others send."""
+    return [feed for feed in desk.reader.feeds() if feed.kind not in LANDED_HERE]
 
 
 def receive(desk: Desk, connection: str, *, patient: bool) -> Received:
@@ -242,6 +243,9 @@ def _deliver(desk: Desk, source: Source, connection: str, sight: Sight) -> list[
             remedy="Ask the partner to split the file, or raise limits.bytes_max in a new layout version",
         )
 
+    if feed is not None and feed.kind in SECRET_KINDS:
+        desk.vault()  # without keys nothing is fetched that could not be sealed
+
     def fill(into: BinaryIO, offset: int) -> None:
         source.fetch(file, into, offset)
 
@@ -265,6 +269,8 @@ def _recorded(desk: Desk, source: Source, connection: str, sight: Sight, sha: st
     try:
         said = read_companions(desk, source, feed, file, sha, sight.around)
         payloads = unwrapped(desk, feed, file.name, sha) if feed.wrappers else [Payload(file.name, sha)]
+        if feed.kind in SECRET_KINDS:
+            payloads = sealed(desk, payloads, sha, keep_received=isinstance(next(iter(feed.wrappers), None), Pgp))
     except PermanentError as error:
         if error.code not in FAULTS:
             raise

@@ -15,6 +15,7 @@ from counterfoil.ledger.writing import Posted
 from counterfoil.steps.arrive import land_own
 from counterfoil.steps.desk import Desk
 from counterfoil.steps.post import Settled, settle
+from counterfoil.steps.vouchers import end_day
 
 COLUMNS = ("day", "feed", "partner", "status", "files", "name")
 
@@ -41,6 +42,8 @@ def close_days(desk: Desk, through: date) -> list[Posted]:
     for number in range((through - first).days + 1):
         day = first + timedelta(days=number)
         desk.progress(f"closing {day}", number, (through - first).days + 1)
+        # Before the calendar, so that what the end of a day brings still counts for it.
+        postings += end_day(desk, day).postings
         postings += _close(desk, calendar, day).postings
     return postings
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from counterfoil.feed import Feed, FeedKind
 from counterfoil.landing.index import ArrivalIndex
@@ -16,15 +17,28 @@ from counterfoil.ledger.store import Book
 from counterfoil.protocols import CrmTarget, JournalTarget, PgpOpener, Postman, Reader, Source
 from counterfoil.settings import Settings
 
+if TYPE_CHECKING:
+    from counterfoil.vault import Vault
+
 SOFTWARE = f"counterfoil {version('counterfoil')}"
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done and how much there is."""
 
 
-PARTNER_KINDS = (FeedKind.BULK_UPLOAD, FeedKind.ACTIVITY, FeedKind.REQUESTS, FeedKind.HANDBACK)
+PARTNER_KINDS = (
+    FeedKind.BULK_UPLOAD,
+    FeedKind.ACTIVITY,
+    FeedKind.REQUESTS,
+    FeedKind.HANDBACK,
+    FeedKind.CATALOGUE,
+    FeedKind.VOUCHER_ORDERS,
+    FeedKind.VOUCHER_PAYMENTS,
+    FeedKind.VOUCHER_FULFILMENT,
+    FeedKind.DELIVERIES,
+)
 """What partners and companies send, in the order in which one night posts it: points can be spent on the day they
-come, and an answer finds the request of its own day."""
+come, an answer finds the request of its own day, and a payment its order."""
 
 
 def in_order(feeds: Sequence[Feed], kinds: Sequence[FeedKind]) -> list[Feed]:
@@ -49,6 +63,7 @@ class Desk:
     rulebook: Rulebook
     open_source: Callable[[str], Source]
     pgp: PgpOpener
+    vault: "Callable[[], Vault]"
     crm_targets: Sequence[CrmTarget]
     journal_targets: Sequence[JournalTarget]
     open_postman: Callable[[], Postman]

@@ -66,6 +66,6 @@ def _wording(desk: Desk, partner: str) -> dispute.Wording:
     own = [feed for feed in desk.feeds() if feed.partner == partner]
     terms = {feed.kind: desk.reader.terms(feed) for feed in reversed(own)}
     return dispute.Wording(
-        answers=terms.get(FeedKind.HANDBACK) or terms.get(FeedKind.ACTIVITY, _NO_TERMS),
+        answers=next((terms[kind] for kind in THEIRS if kind in terms), _NO_TERMS),
         requests=terms.get(FeedKind.REQUESTS, _NO_TERMS),
     )

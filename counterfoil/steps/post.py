@@ -43,6 +43,7 @@ REJECTED_CODES = {
     Code.DECISION_UNFIT,
     Code.FILE_DISCARDED,
     Code.FILE_NAME_USED,
+    Code.CODE_USED,
 }
 """Faults of a file that only a new file mends. Any other error is not the file's and stops the feed."""
 

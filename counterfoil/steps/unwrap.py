@@ -3,14 +3,17 @@
 Here: from received bytes to payloads. Not here: how a wrapper comes off (``landing.unpack``), or what a payload is.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from counterfoil.errors import Code
 from counterfoil.feed import Feed
+from counterfoil.files import sha256_bytes
 from counterfoil.landing.unpack import Parts, unpack
 from counterfoil.steps.beside import Said
 from counterfoil.steps.desk import Desk
+from counterfoil.vault import FILE
 
 FAULTS: Final = {
     Code.PACKING_DAMAGED,
@@ -60,6 +63,29 @@ def unwrapped(desk: Desk, feed: Feed, name: str, received_sha: str) -> list[Payl
         ]
     finally:
         parts.clear()
+
+
+def sealed(desk: Desk, payloads: Sequence[Payload], received_sha: str, *, keep_received: bool) -> list[Payload]:
+    """Payloads of a file full of secrets, sealed; what lay here in the clear, even wrapped, is removed.
+
+    ``keep_received``: the file came encrypted, so that its bytes may stay as they are. A crash before the delivery is
+    recorded leaves clear bytes until the next look, which finds the file undelivered and does all of this again.
+    """
+    made = [_sealed(desk, payload, received_sha=received_sha if keep_received else "") for payload in payloads]
+    clear = {payload.sha for payload in payloads} | ({received_sha} if not keep_received else set())
+    for sha in clear - {payload.sha for payload in made}:
+        desk.landing.forget(sha)
+    return made
+
+
+def _sealed(desk: Desk, payload: Payload, *, received_sha: str) -> Payload:
+    """One payload sealed. The same file seals to the same bytes, under the key it was sealed under when it first came,
+    so that a second delivery is seen to be one."""
+    data = desk.landing.path(payload.sha).read_bytes()
+    if not data:
+        return replace(payload, received_sha=received_sha)  # an empty file is a fact of its own, and no secret
+    bytes_ = desk.vault().seal(data, FILE, known=lambda one: desk.landing.path(sha256_bytes(one)).exists())
+    return replace(payload, sha=desk.landing.land_bytes(bytes_), received_sha=received_sha)
 
 
 def way(feed: Feed) -> str:

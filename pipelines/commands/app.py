@@ -29,6 +29,7 @@ from pipelines.commands import (
     scorecard,
     serve,
     tie_out,
+    vouchers,
 )
 
 app = typer.Typer(
@@ -57,6 +58,7 @@ for module in (
     replay,
     backup,
     serve,
+    vouchers,
 ):
     module.register(app)
 

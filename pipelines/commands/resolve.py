@@ -13,7 +13,7 @@ import typer
 
 from counterfoil.clock import local_date
 from counterfoil.errors import Code, UsageError
-from counterfoil.ledger import break_causes, break_money, decisions, fitting, suggested
+from counterfoil.ledger import break_causes, break_money, decisions, fitting, suggested, voucher_decisions
 from counterfoil.ledger.known import known
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.reconcile.cause import Cause
@@ -33,7 +33,7 @@ from pipelines.commands.decide import ReasonOption, tell
 from pipelines.commands.rehearsal import DryRunOption, show_rehearsed
 from pipelines.wiring import desk_at
 
-ON_BREAKS: Final = tuple(action.name.lower() for action in decisions.ON_BREAKS)
+ON_BREAKS: Final = tuple(action.name.lower() for action in (*decisions.ON_BREAKS, *voucher_decisions.ON_ORDERS))
 WITH_REF: Final = ("identify", "match", "decline")
 OF_ONE: Final = ("match", "decline")
 """Actions that say something else of each break."""

@@ -35,7 +35,7 @@ def warm() -> None:
     kept: list[tuple[object, str, Callable[..., Any]]] = [
         (reader, "feed_from_bytes", feeds.__getitem__),
         (record, "Rulebook", lambda _rules, _chart: rulebook),
-        (wiring, "LayoutReader", lambda _data: reader),
+        (wiring, "LayoutReader", lambda _data, **_: reader),
         (wiring, "load_rulebook", lambda _data: rulebook),
     ]
     for owner, name, instead in kept:

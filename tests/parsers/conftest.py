@@ -14,6 +14,7 @@ import yaml
 from counterfoil.errors import PermanentError
 from counterfoil.protocols import Parsed
 from counterfoil.schemas.gate import prove_control
+from parsers.accept import sample_vault
 from parsers.layout import Layout
 from parsers.layout_file import parse_layout
 from parsers.registry import LayoutReader
@@ -91,7 +92,7 @@ class SponsorFile:
 @pytest.fixture(scope="session")
 def reader(root: Path) -> LayoutReader:
     """All shipped layouts."""
-    return LayoutReader(root / "data")
+    return LayoutReader(root / "data", vault=sample_vault)
 
 
 @pytest.fixture(scope="session")

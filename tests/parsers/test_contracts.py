@@ -8,7 +8,7 @@ import pytest
 from counterfoil.errors import Code, PermanentError
 from counterfoil.protocols import Parsed
 from parsers import lines
-from parsers.accept import claim_sample, golden_path, render, samples
+from parsers.accept import claim_sample, golden_path, render, sample_vault, samples
 from parsers.registry import LayoutReader
 
 CONTRACTS = Path(__file__).parents[2] / "data" / "contracts"
@@ -19,7 +19,7 @@ Read = Callable[[bytes], Parsed]
 
 @pytest.fixture(scope="module")
 def contracts() -> LayoutReader:
-    return LayoutReader(CONTRACTS)
+    return LayoutReader(CONTRACTS, vault=sample_vault)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)

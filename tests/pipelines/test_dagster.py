@@ -19,7 +19,7 @@ from tests.plugins.homes import MONDAY, Office
 from tests.plugins.mail import Mailroom, letters, mail_server, settle_in
 
 TUESDAY = MONDAY + timedelta(days=1)
-OWN = ("approvals", "decisions", "gl_balances", "members", "opening", "rates")
+OWN = ("approvals", "decisions", "gl_balances", "members", "opening", "rates", "vouchers")
 FEEDS = (*OWN, "northstar_handback", "northstar_requests", "skybridge_handback", "skybridge_requests")
 
 

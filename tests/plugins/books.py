@@ -114,6 +114,21 @@ def in_shape(kind: FeedKind, rows: Iterable[Row] | pl.DataFrame, day: date) -> p
         FeedKind.RECHARGES: {"company": "acme", "value_date": day},
         FeedKind.BUDGETS: {"company": "acme", "points": 0, "value_date": day},
         FeedKind.BULK_UPLOAD: {"company": "acme", "name": "Ada Lindqvist"},
+        FeedKind.CATALOGUE: {
+            "name": "A voucher",
+            "currency": "EUR",
+            "denominations": "10 25",
+            "points_per_unit": 100,
+            "quantity_max": 10,
+            "type": "code",
+            "supply": "generated",
+            "effective_from": date(2026, 1, 1),
+        },
+        FeedKind.VOUCHER_ORDERS: {"member": "M1", "denomination": 1000, "quantity": 1, "value_date": day},
+        FeedKind.VOUCHER_PAYMENTS: {"payment": "P1", "value_date": day},
+        FeedKind.VOUCHER_FULFILMENT: {"denomination": 1000, "type": "code", "status": "delivered", "value_date": day},
+        FeedKind.VOUCHERS: {"value_date": day},
+        FeedKind.DELIVERIES: {"value_date": day},
     }
     filled = [{"line_no": number} | ordinary[kind] | dict(row) for number, row in enumerate(rows, start=2)]
     return pl.DataFrame(filled, schema=dict(ACCEPTED[kind]))

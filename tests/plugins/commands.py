@@ -32,10 +32,10 @@ class Nights:
         patch.setenv("COUNTERFOIL_DATA", str(folder / "data"))
         patch.setenv("COUNTERFOIL_HOME", str(folder / "home"))
 
-    def __call__(self, *arguments: object, json_wanted: bool = True) -> Any:
+    def __call__(self, *arguments: object, json_wanted: bool = True, exit_code: int = 0) -> Any:
         given = [str(argument) for argument in arguments] + (["--format", "json"] if json_wanted else [])
         result = CliRunner().invoke(app, given)
-        assert result.exit_code == 0, result.output or result.exception
+        assert result.exit_code == exit_code, result.output or result.exception
         return json.loads(result.stdout) if json_wanted else result.stdout
 
     def put(self, name: str, text: str) -> None:

@@ -63,7 +63,14 @@ def test_what_counts_for_a_locked_period_names_no_request() -> None:
     assert causes({"code": BreakCode.DATE_DIFFERS, "points_ours": 40}) == [Cause.LATER_PERIOD]
 
 
-@pytest.mark.parametrize("code", [BreakCode.MONEY_DIFFERS, BreakCode.WALLET_DIFFERS, BreakCode.LEDGER_DIFFERS])
+def test_vouchers_cancelled_without_their_money_are_one_claim() -> None:
+    row = told(broken({"code": BreakCode.WALLET_DIFFERS, "points_ours": 40, "points_theirs": 50}), near()).row(
+        0, named=True
+    )
+    assert (row["cause"], row["change"].startswith("the refund of vouchers that")) == (Cause.REFUND_DUE, True)
+
+
+@pytest.mark.parametrize("code", [BreakCode.MONEY_DIFFERS, BreakCode.LEDGER_DIFFERS])
 def test_a_break_that_nothing_here_explains_has_no_cause(code: BreakCode) -> None:
     row = told(broken({"code": code, "points_ours": 40, "points_theirs": 50}), near()).row(0, named=True)
     assert (row["cause"], row["change"]) == (Cause.NONE, "no change of one thing would clear it")

@@ -1,0 +1,95 @@
+"""Letters with vouchers: which are due to whom, from the book alone.
+
+Here: what of a range of postings calls for a letter, without any code. Not here: codes (``steps.vouchers`` reveals them
+to a letter), mail itself, or who was registered when.
+"""
+
+from typing import Final
+
+import polars as pl
+
+from counterfoil.ledger import voucher_books
+from counterfoil.ledger.lookups import Lookups
+from counterfoil.ledger.model import Event, State
+
+LETTERS: Final[dict[str, type[pl.DataType] | pl.DataType]] = {
+    "letter_key": pl.String,
+    "kind": pl.String,
+    "company": pl.String,
+    "recipient": pl.String,
+    "reference": pl.String,
+    "product": pl.String,
+    "name": pl.String,
+    "currency": pl.String,
+    "denomination": pl.Int64,
+    "points": pl.Int64,
+    "expires": pl.Date,
+    "terms": pl.String,
+    "instructions": pl.String,
+    "posting": pl.Int64,
+    "vouchers": pl.List(pl.Int64()),
+}
+"""One row a letter. ``letter_key`` is the same for ever, so that nothing is sent twice; ``vouchers`` are those that the
+letter brings, ``points`` what they cost, ``expires`` the first day after which one of them ends."""
+
+UNDELIVERED: Final = ("reference", "company", "recipient", "product", "vouchers", "issued_on", "days", "posting")
+"""Columns of a list of vouchers that nobody has got yet, an order a row."""
+
+_CALLING: Final = f"{Event.VOUCHER_ISSUED:d}, {Event.PAID_FROM_STOCK:d}, {Event.RESENT:d}"
+"""Events that call for a letter."""
+
+
+def letters_of(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
+    """Letters that postings ``from_n`` (exclusive) to ``to_n`` (inclusive) call for: LETTERS, by posting and reference.
+
+    One for what a posting issued of an order, and one each time somebody asked to send an order's vouchers again. The
+    same for ever, whatever is posted later. Goods come by another way.
+    """
+    return book.frame(
+        f"""WITH asked AS (
+                SELECT d.file_id, d.item_id, bool_or(d.event = {Event.RESENT:d}) AS again FROM book.disposition d
+                WHERE d.file_id > {from_n} AND d.file_id <= {to_n}
+                  AND d.event IN ({_CALLING}) GROUP BY d.file_id, d.item_id
+            ), brought AS (
+                SELECT a.file_id, a.item_id, list(c.voucher_id ORDER BY c.voucher_id) AS vouchers,
+                       min(c.valid_until) AS expires
+                FROM asked a JOIN book.voucher_change c ON c.item_id = a.item_id AND c.state = {State.ISSUED:d}
+                    AND (c.file_id = a.file_id OR (a.again AND c.file_id <= a.file_id))
+                GROUP BY a.file_id, a.item_id
+            )
+            SELECT concat('voucher:', i.ref, ':', b.file_id) AS letter_key, 'voucher' AS kind, p.partner AS company,
+                   o.recipient, i.ref AS reference, o.product, c.name, c.currency, o.denomination,
+                   o.unit_points * len(b.vouchers) AS points, b.expires, c.terms, c.instructions, b.file_id AS posting,
+                   b.vouchers
+            FROM brought b JOIN book.item i ON i.item_id = b.item_id JOIN book.voucher_order o ON o.item_id = b.item_id
+            JOIN book.product c ON c.file_id = o.product_file AND c.line_no = o.product_line
+            JOIN book.partner p ON p.partner_id = i.partner_id
+            WHERE o.recipient IS NOT NULL AND o.type <> 'goods' ORDER BY b.file_id, i.ref"""
+    ).select(pl.col(name).cast(kind) for name, kind in LETTERS.items())
+
+
+def undelivered(book: Lookups) -> pl.DataFrame:
+    """Orders with vouchers that are issued and not known to have arrived, oldest first: UNDELIVERED but ``days``.
+    Goods are not among them: their carrier tells."""
+    return book.frame(
+        f"""WITH waiting AS (
+                SELECT item_id, count(*) AS vouchers, min(file_id) AS posting FROM ({voucher_books.latest()})
+                WHERE state = {State.ISSUED:d} GROUP BY item_id
+            )
+            SELECT i.ref AS reference, p.partner AS company, o.recipient, o.product, w.vouchers,
+                   f.on_day AS issued_on, CAST(w.posting AS BIGINT) AS posting
+            FROM waiting w JOIN book.item i ON i.item_id = w.item_id
+            JOIN book.voucher_order o ON o.item_id = w.item_id JOIN book.partner p ON p.partner_id = i.partner_id
+            JOIN book.posting f ON f.n = w.posting
+            WHERE o.type <> 'goods' ORDER BY w.posting, i.ref"""
+    )
+
+
+def sources(book: Lookups, voucher_ids: pl.Series) -> pl.DataFrame:
+    """Where the codes of vouchers lie: voucher_id, posting, line; none of goods."""
+    return book.frame(
+        """SELECT v.voucher_id, v.file_id AS posting, v.line_no AS line FROM book.voucher v
+           SEMI JOIN wanted USING (voucher_id)
+           WHERE v.digest IS NOT NULL ORDER BY v.voucher_id""",
+        wanted=pl.DataFrame({"voucher_id": voucher_ids.unique()}, schema={"voucher_id": pl.Int64}),
+    )

@@ -1,0 +1,113 @@
+"""What a payments file does to the book: orders are paid; those from stock are issued there and then.
+
+Here: the orders that payments name, and the rows that each payment leads to. Not here: which payments count
+(``reconcile.payments``), or vouchers that are made or bought once an order is paid (``voucher_steps``,
+``voucher_fulfilment``).
+"""
+
+import polars as pl
+
+from counterfoil.ledger import catalogue, posting, voucher_books
+from counterfoil.ledger.lookups import Lookups
+from counterfoil.ledger.model import BreakCode, Disposition, Event, State
+from counterfoil.ledger.names import Names
+from counterfoil.ledger.work import Work
+from counterfoil.reconcile import breaks, payments
+
+_BECOMES = {
+    Event.PAID.value: Disposition.SETTLED,
+    Event.PAID_FROM_STOCK.value: Disposition.SETTLED,
+    Event.PAYMENT_UNKNOWN.value: Disposition.OPEN_THEIRS,
+    Event.PAYMENT_KNOWN.value: Disposition.DUPLICATE,
+    Event.PAYMENT_DIFFERS.value: Disposition.INFORMATION,
+    Event.PAYMENT_LATE.value: Disposition.INFORMATION,
+}
+
+_BREAKS = {
+    Event.PAYMENT_UNKNOWN.value: BreakCode.UNKNOWN_THEIRS,
+    Event.PAYMENT_KNOWN.value: BreakCode.DUPLICATE_THEIRS,
+    Event.PAYMENT_DIFFERS.value: BreakCode.POINTS_DIFFER,
+    Event.PAYMENT_LATE.value: BreakCode.CONFLICT,
+}
+
+_PAID = [Event.PAID.value, Event.PAID_FROM_STOCK.value]
+
+CLEARED = [BreakCode.POINTS_DIFFER.value, BreakCode.MONEY_DIFFERS.value]
+"""What another sum than the order's opened, and the right one closes."""
+
+
+def compose(work: Work, book: Lookups) -> posting.Changes:
+    """The changes of one payments file."""
+    names = Names(book, file_id=work.file_id, unit=work.unit)
+    partner_id = names.partner(work.feed.partner)
+    known = voucher_books.orders(book, work.accepted["ref"])
+    told = payments.judged(work.accepted, known.with_columns(due_currency="currency"), _before(book, work.accepted))
+    paid = told.filter(pl.col("event").is_in(_PAID))
+    issued = paid.filter(pl.col("event") == Event.PAID_FROM_STOCK.value)
+    waiting = paid.filter(pl.col("event") == Event.PAID.value)
+    file_id = pl.lit(work.file_id)
+    return posting.changes(
+        {
+            "voucher_payment": told.filter(pl.col("item_id").is_not_null()).with_columns(
+                minor="money", file_id=file_id
+            ),
+            "item_change": waiting.with_columns(
+                state=pl.lit(State.PAID.value), remaining="order_points", file_id=file_id
+            ),
+            "settled_key": voucher_books.settled(
+                issued.with_columns(state=pl.lit(State.CONFIRMED.value), confirmed="order_points"), work
+            ),
+            "voucher_change": from_stock(issued, book, work),
+            "disposition": voucher_books.dispositions(told, work, _BECOMES),
+            "entry": voucher_books.entries(issued.with_columns(moved="order_points"), work, names, own=True),
+            **names.rows(),
+        },
+        closed=issued.select("item_id"),
+        breaking=_breaks(told, partner_id),
+        clearing=voucher_books.open_breaks_of(book, paid["item_id"]).filter(pl.col("code").is_in(CLEARED)),
+    )
+
+
+def from_stock(issued: pl.DataFrame, book: Lookups, work: Work) -> pl.DataFrame:
+    """The codes that were put aside for orders, issued. ``issued``: item_id, line_no, expiry_days, expiry_months."""
+    return (
+        voucher_books.vouchers_of(book, issued["item_id"])
+        .select("voucher_id", "item_id", "valid_until")
+        .join(issued.select("item_id", "line_no", "expiry_days", "expiry_months"), on="item_id")
+        .with_columns(
+            valid_until=pl.coalesce("valid_until", catalogue.expires(pl.lit(work.on_day))),
+            state=pl.lit(State.ISSUED.value),
+            file_id=pl.lit(work.file_id),
+        )
+    )
+
+
+def _before(book: Lookups, paid: pl.DataFrame) -> pl.DataFrame:
+    """Payments under these references of their own that were told before, as they were told."""
+    return book.frame(
+        """SELECT DISTINCT i.ref, v.payment, v.points, v.minor AS money, v.currency FROM book.voucher_payment v
+           SEMI JOIN wanted w ON w.payment = v.payment JOIN book.item i ON i.item_id = v.item_id ORDER BY ALL""",
+        wanted=paid.select("payment").unique(),
+    )
+
+
+def _breaks(told: pl.DataFrame, partner_id: int) -> pl.DataFrame:
+    """B03 of a payment for no order of ours, B07 of a second one, B04 of other points and B05 of other money than the
+    order costs, B11 of one for an order that has ended."""
+    money = pl.col("money").is_not_null()
+    differs = (pl.col("event") == Event.PAYMENT_DIFFERS.value) & money
+    return breaks.opening(
+        told.filter(pl.col("event").is_in(list(_BREAKS))),
+        line_no="line_no",
+        item_id="item_id",
+        code=pl.when(differs)
+        .then(pl.lit(BreakCode.MONEY_DIFFERS.value, pl.Int16))
+        .otherwise(pl.col("event").replace_strict(_BREAKS, default=None, return_dtype=pl.Int16)),
+        subject="ref",
+        points_ours=pl.when(~money).then("due"),
+        points_theirs="points",
+        value_date="value_date",
+        their_date="value_date",
+        partner_id=pl.coalesce("company_id", pl.lit(partner_id)),
+        at_once=pl.lit(value=False),
+    )

@@ -1,0 +1,176 @@
+"""Codes through crashes: made once, sealed wherever they lie, and no voucher lost or doubled by dying in between."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from typer.testing import CliRunner
+
+from counterfoil import journey
+from counterfoil.ledger.voucher_letters import letters_of
+from counterfoil.steps import arrive, vouchers
+from pipelines.commands.app import app
+from pipelines.wiring import desk_at
+from tests.plugins.commands import Nights, OpenNights, home
+from tests.plugins.homes import MONDAY, OPENING_HEADER, RATES, every_row
+
+CATALOGUE = (
+    "productId,name,currencyCode,valueDenominations,pointsPerUnit,orderQuantityLimit,voucherType,supply,expiryDays,"
+    "expiryMonths,termsAndConditionsInstructions,redemptionInstructions,validFrom\n"
+    "TREAT,Programme treat,EUR,10,100,10,code,generated,,12,,,2026-11-01\n"
+    "BOOKS,Marigold Books,EUR,25,100,5,codePin,stock,90,,,,2026-11-01\n"
+)
+ORDERS = "poNumber,productId,denomination,quantity,memberId,email,points,orderDate\n"
+PAYMENTS = "poNumber,paymentReferenceId,points,amount,currency,date\n"
+FULFILMENT = "poNumber,productId,denomination,type,status,voucherCode,pin,cancelledQuantity,validity,date\n"
+SECRET = "BOOK-0001-AAAA-7731"
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Sparing:
+    """Lets the first call through and dies in the second."""
+
+    def __init__(self, act: Callable[..., Any]) -> None:
+        self._calls = [act]
+
+    def __call__(self, *given: object) -> Any:
+        return self._calls.pop()(*given) if self._calls else die()
+
+
+def die(*_: object, **__: object) -> NoReturn:
+    raise Killed
+
+
+@pytest.fixture
+def nights(open_nights: OpenNights, root: Path) -> Iterator[Nights]:
+    contracts = root / "data/contracts/partners"
+    with open_nights([contracts / "marigold", contracts / "thistle"]) as opened:
+        opened.at(MONDAY, "20:00:00")
+        yield opened
+
+
+def send(nights: Nights, name: str, text: str) -> None:
+    nights.put(name, text)
+    nights.put(f"{name}.done", "")
+
+
+def sell(nights: Nights, quantity: int = 3) -> None:
+    """A catalogue, a member with points, and an order that is paid the same day."""
+    nights("vouchers", "rotate", json_wanted=False)
+    rates = f"{RATES}marigold,EUR,1,1,2026-11-01\nthistle,EUR,1,1,2026-11-01\n"
+    nights.put(f"rates/rates_{MONDAY:%Y%m%d}.csv", rates)
+    nights.put(
+        f"opening/opening_{MONDAY:%Y%m%d}.csv",
+        f"{OPENING_HEADER}balance,member,T-1,thistle,,20000,{MONDAY}\n",
+    )
+    send(nights, f"marigold/catalogue/marigold_catalogue_{MONDAY:%Y%m%d}.csv", CATALOGUE)
+    send(
+        nights,
+        f"thistle/orders/thistle_orders_{MONDAY:%Y%m%d}_000001.csv",
+        f"{ORDERS}PO-1,TREAT,10.00,{quantity},T-1,ada@thistle.example,{1000 * quantity},{MONDAY}\n",
+    )
+    send(
+        nights,
+        f"thistle/payments/thistle_payments_{MONDAY:%Y%m%d}_000001.csv",
+        f"{PAYMENTS}PO-1,PAY-1,{1000 * quantity},,,{MONDAY}\n",
+    )
+
+
+def stock(nights: Nights, number: int = 1) -> str:
+    name = f"marigold/outgoing/marigold_fulfilment_{MONDAY:%Y%m%d}_{number:06d}.csv"
+    send(nights, name, f"{FULFILMENT},BOOKS,25.00,codePin,delivered,{SECRET},4711,,,{MONDAY}\n")
+    return name
+
+
+@pytest.mark.parametrize("where", ["settle", "land_own"])
+def test_dying_between_payment_and_vouchers_loses_and_doubles_none(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
+) -> None:
+    sell(nights)
+    with monkeypatch.context() as patch:
+        if where == "land_own":  # the payment is posted, no code is made
+            patch.setattr(vouchers, "land_own", die)
+        else:  # codes have landed and are not posted: the first look finds nothing to post, the second is after landing
+            patch.setattr(vouchers, "_post", Sparing(vouchers._post))
+        with pytest.raises(Killed), desk_at(None) as desk:
+            journey.run(desk, MONDAY)
+    assert [one["status"] for one in nights("vouchers", "orders")] == ["paid"]
+    nights.run(MONDAY)
+    assert [(one["status"], one["issued"]) for one in nights("vouchers", "orders")] == [("issued", 3)]
+    with desk_at(None) as desk, desk.book.reading() as book:
+        (letter,) = letters_of(book, 0, book.last_posting()).to_dicts()
+    with desk_at(None) as desk:
+        assert vouchers.reveal(desk, letter["vouchers"])["code"].n_unique() == 3
+    assert nights("audit", "verify")["findings"] == []
+    nights("replay", "--into", tmp_path / "again")
+    assert every_row(tmp_path / "again/book.duckdb") == every_row(home("book.duckdb"))
+
+
+def clear_files() -> list[str]:
+    """Files of the home, but for the inbox, that hold the code."""
+    return [
+        path.relative_to(home(".")).parts[0]
+        for path in home(".").rglob("*")
+        if path.is_file() and "inbox" not in path.parts and SECRET.encode() in path.read_bytes()
+    ]
+
+
+def test_dying_before_a_supplier_file_is_recorded_is_mended_by_the_next_look(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nights("vouchers", "rotate", json_wanted=False)
+    stock(nights)
+    with monkeypatch.context() as patch:
+        patch.setattr(arrive, "sealed", die)
+        with pytest.raises(Killed), desk_at(None) as desk:
+            journey.arrive(desk, "inbox", patient=False)
+    assert clear_files() == ["landing"], "a process that is killed cannot tidy up"
+    with desk_at(None) as desk:
+        journey.arrive(desk, "inbox", patient=False)
+    assert clear_files() == []
+
+
+def test_a_supplier_file_that_comes_again_is_seen_to_under_any_key(nights: Nights) -> None:
+    sell(nights)
+    stock(nights)
+    nights.run(MONDAY)
+    nights("vouchers", "rotate", json_wanted=False)
+    name = stock(nights)
+    nights.at(MONDAY, "23:00:00")
+    with desk_at(None) as desk:
+        (again,) = journey.arrive(desk, "inbox", patient=False).delivered
+    assert (again.name, str(again.verdict)) == (Path(name).name, "replay")
+
+
+def test_without_keys_no_supplier_file_is_fetched_and_all_else_goes_on(nights: Nights) -> None:
+    stock(nights)
+    send(nights, f"marigold/catalogue/marigold_catalogue_{MONDAY:%Y%m%d}.csv", CATALOGUE)
+    nights.at(MONDAY, "23:00:00")
+    with desk_at(None) as desk:
+        received = journey.arrive(desk, "inbox", patient=False)
+    assert [error.code for error in received.troubles] == ["SECRET_MISSING"]
+    assert [one.feed for one in received.delivered] == ["marigold_catalogue"]
+    assert clear_files() == []
+
+
+def test_nobody_can_send_what_only_the_program_does(nights: Nights) -> None:
+    forged = f"step,ref,unit,code,sealed,valid_until,value_date\nlapse,PO-1,,,,,{MONDAY}\n"
+    nights.put(f"vouchers/vouchers_{MONDAY:%Y%m%d}_0a1b2c3d.csv", forged)
+    with desk_at(None) as desk:
+        for _ in range(2):
+            received = journey.arrive(desk, "inbox", patient=False)
+            assert (received.delivered, received.waiting, received.troubles) == ([], [], [])
+            nights.at(MONDAY, "21:00:00")
+
+
+def test_a_supplier_file_can_be_checked_without_keys_and_shows_no_code(nights: Nights) -> None:
+    name = home("inbox") / stock(nights)
+    result = CliRunner().invoke(app, ["check", str(name)])
+    assert result.exit_code == 0, result.output
+    assert "1 accepted" in result.output
+    assert SECRET not in result.output
+    assert "4711" not in result.output
