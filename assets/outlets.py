@@ -26,7 +26,7 @@ def build_crm(target: str, feeds: Sequence[Feed], days: Days) -> dg.AssetsDefini
 
     @dg.asset(
         key=dg.AssetKey(["crm", target]),
-        deps=[dg.AssetKey(["posted", feed.feed]) for feed in feeds],
+        deps=[CALENDAR, *(dg.AssetKey(["posted", feed.feed]) for feed in feeds)],
         partitions_def=days,
         group_name="outlets",
         kinds={"csv"},

@@ -83,7 +83,7 @@ class Night:
 
 
 def run(desk: Desk, day: date, *, feeds: Sequence[str] | None = None) -> Night:
-    """A whole night: take what is there, post what counts up to ``day``, hand it on, close the day, report, mail.
+    """A whole night: take what is there, post what counts up to ``day``, close the day, hand on, report, mail.
 
     ``feeds`` limits the partners' feeds that post; then the day is not closed. One feed's or connection's failure
     stops no other and is among the failures.
@@ -98,11 +98,13 @@ def run(desk: Desk, day: date, *, feeds: Sequence[str] | None = None) -> Night:
         _guarded(night, feed, partial(_intake, desk, night, feed, day))
     for answered in desk.reader.feeds():
         _guarded(night, answered.feed, partial(_answer, desk, night, answered.feed))
+    # What the close of the day posts is handed on with the rest: points that are sent on the day that begins.
+    closed = feeds is None and _guarded(night, "day", partial(_end, desk, day))
     for target in desk.crm_targets:
         _guarded(night, target.name, partial(_hand_on, desk, night, target))
-    if feeds is None:
-        _guarded(night, "day", partial(_close, desk, night, day))
-    # Last: what the close of the day posted is told as well, and a slow mail server keeps nothing waiting.
+    if closed:
+        _guarded(night, "day", partial(_report, desk, night, day))
+    # Last, so that a slow mail server keeps nothing waiting.
     night.mailed = mail(desk)
     night.failures += [("mail", trouble) for trouble in night.mailed.troubles]
     of_day = desk.index.deliveries(day=day)
@@ -139,12 +141,6 @@ def mail(desk: Desk) -> Mailed:
     return send_mail(desk)
 
 
-def close(desk: Desk, day: date) -> tuple[Journal | None, WrittenReport]:
-    """Close a programme day: calendar, journal, report. Does not ask whether every feed succeeded."""
-    close_days(desk, day)
-    return publish_journal(desk, day), publish_report(desk, day)
-
-
 def _arrive(desk: Desk, night: Night, connection: str) -> None:
     received = arrive(desk, connection, patient=True)
     night.delivered += received.delivered
@@ -166,13 +162,20 @@ def _hand_on(desk: Desk, night: Night, target: CrmTarget) -> None:
     night.batches += publish_crm(desk, target)
 
 
-def _close(desk: Desk, night: Night, day: date) -> None:
-    night.journal, night.report = close(desk, day)
+def _end(desk: Desk, day: date) -> None:
+    """Close the day; that a feed failed does not keep it open."""
+    close_days(desk, day)
 
 
-def _guarded(night: Night, who: str, act: Callable[[], None]) -> None:
-    """Run one part of the night; an expected failure is noted and the rest goes on."""
+def _report(desk: Desk, night: Night, day: date) -> None:
+    night.journal, night.report = publish_journal(desk, day), publish_report(desk, day)
+
+
+def _guarded(night: Night, who: str, act: Callable[[], None]) -> bool:
+    """Run one part of the night, True if it went well; an expected failure is noted and the rest goes on."""
     try:
         act()
     except CounterfoilError as error:
         night.failures.append((who, error))
+        return False
+    return True

@@ -226,7 +226,7 @@ def test_journal_report_and_crm_hold_what_was_sold(later: Nights) -> None:
     told = "".join(path.read_text() for path in sorted(home("out/crm").rglob("*.csv")))
     assert "PO-1" in told
     assert "PO-4" in told
-    assert "2460" in "".join(path.read_text() for path in home("out/gl/neutral").rglob("*.csv"))
+    assert "2480" in "".join(path.read_text() for path in home("out/gl/neutral").rglob("*.csv"))
 
 
 def test_no_code_lies_anywhere_in_the_clear(later: Nights) -> None:
