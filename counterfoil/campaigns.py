@@ -20,7 +20,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from counterfoil.contract import Contract
 from counterfoil.errors import Code, PermanentError
 from counterfoil.files import sha256_bytes
-from counterfoil.letters import Letter, LetterKind, Mailbox, Text, one_line, plain_text, valid_address
+from counterfoil.letters import Letter, LetterKind, Mailbox, Revealed, Text, one_line, plain_text, valid_address
 
 STANDARD: Final = "standard"
 """The campaign that this program ships."""
@@ -52,6 +52,9 @@ _EXAMPLE: Final = Letter(
     due=date(2026, 11, 20),
     posting=1,
 )
+
+
+_EXAMPLE_CODES: Final = (Revealed("7Q4M-KX2P-93TD-HVWE", "4711"), Revealed("https://vouchers.example/9f2c"))
 
 
 def _address(text: str) -> str:
@@ -181,7 +184,8 @@ def parse_campaign(content: bytes, name: str) -> Campaign:
 
 def example(kind: LetterKind, campaign: str) -> Letter:
     """A letter to a person who does not exist, with every value there is."""
-    return replace(_EXAMPLE, kind=kind, campaign=campaign, letter_key=f"{kind}:example")
+    codes = _EXAMPLE_CODES if kind is LetterKind.VOUCHER else ()
+    return replace(_EXAMPLE, kind=kind, campaign=campaign, letter_key=f"{kind}:example", codes=codes)
 
 
 def bare(kind: LetterKind, campaign: str) -> Letter:
@@ -235,6 +239,7 @@ def _given(letter: Letter, citation: str) -> dict[str, Any]:
         "due": letter.due,
         "kind": letter.kind.value,
         "campaign": letter.campaign,
+        "codes": [{"code": one_line(one.code), "pin": one.pin and one_line(one.pin)} for one in letter.codes],
     }
 
 

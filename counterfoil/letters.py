@@ -7,7 +7,7 @@ again. Pure. Not here: what a letter says (``campaigns``), who gets one (``ledge
 import re
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from email.charset import QP, Charset
 from email.mime.multipart import MIMEMultipart
@@ -15,7 +15,7 @@ from email.mime.nonmultipart import MIMENonMultipart
 from email.policy import compat32
 from email.utils import format_datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 import polars as pl
 
@@ -85,9 +85,16 @@ class LetterKind(StrEnum):
     VOUCHER = "voucher"
 
 
+class Revealed(NamedTuple):
+    """A voucher's code, or the address where it is, and its PIN where it has one."""
+
+    code: str
+    pin: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Letter:
-    """One row of LETTERS."""
+    """One row of LETTERS. ``codes`` are put in as a letter leaves, and kept nowhere."""
 
     letter_key: str
     kind: LetterKind
@@ -102,6 +109,7 @@ class Letter:
     expires: date | None
     due: date
     posting: int
+    codes: tuple[Revealed, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

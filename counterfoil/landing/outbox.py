@@ -249,6 +249,16 @@ class Outbox:
         rows = self._db.rows("SELECT state, count(*) AS letters FROM letters GROUP BY state ORDER BY state")
         return {LetterState(row["state"]): row["letters"] for row in rows}
 
+    def sent_of(self, references: Sequence[str]) -> set[str]:
+        """References among these of which a letter of this kind was sent: of orders, whose letters bring vouchers."""
+        asked = json.dumps(list(references))
+        rows = self._db.rows(
+            """SELECT DISTINCT reference FROM letters WHERE kind = 'voucher' AND state = 'sent'
+            AND reference IN (SELECT value FROM json_each(:asked))""",
+            {"asked": asked},
+        )
+        return {row["reference"] for row in rows}
+
     def of_message(self, message: str) -> str | None:
         """The letter whose message has this id, without its domain."""
         rows = self._db.rows("SELECT letter_key FROM letters WHERE message = :message", {"message": message})

@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger import point_letters
+from counterfoil.ledger import point_letters, voucher_letters
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.letters import joined
 
@@ -17,7 +17,11 @@ LetterSource = Callable[[Lookups, int, int], pl.DataFrame]
 """The letters (LETTERS) that postings ``from_n`` (exclusive) to ``to_n`` (inclusive) call for: the same ones for ever,
 whatever is posted later."""
 
-SOURCES: Final[tuple[LetterSource, ...]] = (point_letters.of_distributions, point_letters.of_budgets)
+SOURCES: Final[tuple[LetterSource, ...]] = (
+    point_letters.of_distributions,
+    point_letters.of_budgets,
+    voucher_letters.mailed,
+)
 """One for each thing that people are told of."""
 
 

@@ -5,16 +5,12 @@ Here: those sources of letters. Not here: their names and texts, which lie in la
 what a letter says (``campaigns``).
 """
 
-from typing import Final
-
 import polars as pl
 
+from counterfoil.ledger.addressed import addressed
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import Event, ItemKind, Standing, State, Unit
-from counterfoil.letters import LETTERS, LetterKind
-
-CAMPAIGN: Final = "standard"
-"""The campaign of letters that name none."""
+from counterfoil.letters import LetterKind
 
 
 def of_distributions(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
@@ -39,7 +35,7 @@ def of_distributions(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
             FROM told t JOIN book.item i ON i.item_id = t.item_id AND i.kind = {ItemKind.DISTRIBUTION:d}
             JOIN book.posting p ON p.n = t.file_id LEFT JOIN book.promise e ON e.item_id = i.item_id"""
     )
-    return _in_shape(found, book)
+    return addressed(found, book)
 
 
 def of_budgets(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
@@ -67,19 +63,4 @@ def of_budgets(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
             FROM passed a JOIN terms t ON t.account_id = a.account_id
             JOIN administrators w ON w.partner_id = t.partner_id"""
     )
-    return _in_shape(found, book)
-
-
-def _in_shape(found: pl.DataFrame, book: Lookups) -> pl.DataFrame:
-    """LETTERS by key, with the company's own name; of columns that are not given the values are missing."""
-    names = book.frame(
-        f"""SELECT c.partner_id, coalesce(u.name, c.partner) AS company FROM book.partner c LEFT JOIN (
-                SELECT partner_id, arg_max(name, (file_id, line_no)) AS name FROM book.company_unit
-                WHERE unit = {Unit.COMPANY:d} GROUP BY partner_id
-            ) u ON u.partner_id = c.partner_id"""
-    )
-    named = found.join(names, on="partner_id", how="left").with_columns(campaign=pl.lit(CAMPAIGN))
-    return named.select(
-        (pl.col(name) if name in named.columns else pl.lit(None)).cast(kind).alias(name)
-        for name, kind in LETTERS.items()
-    ).sort("letter_key")
+    return addressed(found, book)

@@ -9,8 +9,10 @@ from typing import Final
 import polars as pl
 
 from counterfoil.ledger import voucher_books
+from counterfoil.ledger.addressed import addressed
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import Event, State
+from counterfoil.money import decimal_texts
 
 LETTERS: Final[dict[str, type[pl.DataType] | pl.DataType]] = {
     "letter_key": pl.String,
@@ -31,6 +33,9 @@ LETTERS: Final[dict[str, type[pl.DataType] | pl.DataType]] = {
 }
 """One row a letter. ``letter_key`` is the same for ever, so that nothing is sent twice; ``vouchers`` are those that the
 letter brings, ``points`` what they cost, ``expires`` the first day after which one of them ends."""
+
+_SAYS: Final = "\n\n"
+"""Between what a letter says of a product, how it is used and its terms."""
 
 UNDELIVERED: Final = ("reference", "company", "recipient", "product", "vouchers", "issued_on", "days", "posting")
 """Columns of a list of vouchers that nobody has got yet, an order a row."""
@@ -66,6 +71,23 @@ def letters_of(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
             JOIN book.partner p ON p.partner_id = i.partner_id
             WHERE o.recipient IS NOT NULL AND o.type <> 'goods' ORDER BY b.file_id, i.ref"""
     ).select(pl.col(name).cast(kind) for name, kind in LETTERS.items())
+
+
+def mailed(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
+    """``letters_of`` as letters to people (``letters.LETTERS``). What is said of the product is the citation."""
+    found = letters_of(book, from_n, to_n)
+    days = book.frame("SELECT CAST(n AS BIGINT) AS posting, on_day AS due FROM book.posting ORDER BY n")
+    codes = found["currency"].unique()
+    amount = decimal_texts(pl.col("denomination"), pl.col("currency"), codes).cast(pl.String)
+    said = pl.concat_str(pl.format("{}, {} {}", "name", amount, "currency"), "instructions", "terms", separator=_SAYS,
+                         ignore_nulls=True)  # fmt: skip
+    told = (
+        found.join(days, on="posting", how="left")
+        .join(book.partners().select("partner_id", company="partner"), on="company", how="left")
+        .with_columns(citation=said, name=pl.lit(None))
+        .drop("company")
+    )
+    return addressed(told, book)
 
 
 def undelivered(book: Lookups) -> pl.DataFrame:

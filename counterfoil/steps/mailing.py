@@ -23,11 +23,12 @@ from counterfoil.landing.mail_records import LetterState, Sending
 from counterfoil.landing.outbox import MAIL, Result
 from counterfoil.ledger import lock
 from counterfoil.ledger.letters import letters
-from counterfoil.letters import LETTERS, Letter, message, valid_address
+from counterfoil.letters import LETTERS, Letter, LetterKind, message, valid_address
 from counterfoil.limits import LETTERS_AT_ONCE, LOCK_WAIT_S, REFUSED_IN_A_ROW_MAX
 from counterfoil.protocols import Answer, Envelope, Postman
 from counterfoil.steps.desk import Desk
 from counterfoil.steps.publish import batch_id
+from counterfoil.steps.voucher_mail import note_sent, revealed
 from counterfoil.steps.wording import worded
 
 LAYOUT_SHA: Final = sha256_bytes("\n".join(f"{name} {kind}" for name, kind in LETTERS.items()).encode())
@@ -63,7 +64,7 @@ def send_mail(desk: Desk) -> Mailed:
     """Put the letters of new postings into the outbox, and hand over those that are due. An expected failure is among
     the troubles, and so is what a person must see to: nothing is lost by any of them."""
     mailed = Mailed()
-    for act in (write_letters, send_letters):
+    for act in (write_letters, send_letters, _note_vouchers):
         try:
             act(desk, mailed)
         except CounterfoilError as error:
@@ -90,6 +91,11 @@ def write_letters(desk: Desk, mailed: Mailed) -> None:
             mailed.written += due.height
             done = batch.to_n
             due = letters(book, done, to_n)
+
+
+def _note_vouchers(desk: Desk, _mailed: Mailed) -> None:
+    """Let the book know of vouchers that have been handed over."""
+    note_sent(desk)
 
 
 def send_letters(desk: Desk, mailed: Mailed) -> None:
@@ -160,7 +166,7 @@ class _Round:
     def hand_over(self, group: Sequence[Letter], postman: Postman) -> None:
         """Hand over a group. What became of each letter is recorded whatever happens."""
         desk, at = self._desk, self._desk.now()
-        ready = [envelope for letter in group if (envelope := self._envelope(letter, at)) is not None]
+        ready = [envelope for letter in self._revealed(group) if (envelope := self._envelope(letter, at)) is not None]
         self._left -= len(ready)
         if not ready:
             return
@@ -181,6 +187,14 @@ class _Round:
         finally:
             postman.settle()
             _record(desk, number, results, self._mailed)
+
+    def _revealed(self, group: Sequence[Letter]) -> list[Letter]:
+        """The letters with their codes; those whose codes cannot be opened wait."""
+        try:
+            return revealed(self._desk, group)
+        except PermanentError as error:
+            self._mailed.troubles.append(error)
+            return [letter for letter in group if letter.kind is not LetterKind.VOUCHER]
 
     def _hand_one(
         self, position: int, envelope: Envelope, postman: Postman, diary: "_Diary", results: dict[str, Result]

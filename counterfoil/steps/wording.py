@@ -24,6 +24,7 @@ def worded(desk: Desk, letters: pl.DataFrame) -> pl.DataFrame:
         "letter_key", item_id=pl.col("letter_key").str.extract(r":([0-9]+)$").cast(pl.Int64)
     )
     places = items.with_columns(n=pl.col("item_id") // RECORD_SPAN, line_no=pl.col("item_id") % RECORD_SPAN)
+    places = places.filter(pl.col("n") > 0)
     said = [_said(desk, n, lines) for (n,), lines in places.group_by("n", maintain_order=True)]
     columns = {"letter_key": pl.String, "name": pl.String, "citation": pl.String, "campaign": pl.String}
     told = pl.concat([pl.DataFrame(schema=columns), *said])
