@@ -16,6 +16,8 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
+# Images often set it, and then every process compiles the project anew: 0.5 s of the 1.6 s in which the command starts.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo test check accept bench dev lock docs crash
 
 help:
@@ -24,8 +26,10 @@ help:
 demo: $(BIN)/.project
 	@$(BIN)/counterfoil demo --home $(HOME_DIR) $(ARGS)
 
+# Two workers share the cores, so in each of them Polars and DuckDB (which asks no other variable) compute on one thread:
+# more would only wait for each other. Tests about threads say how many they want, and `make crash` leaves them all.
 test: $(BIN)/.project
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not crash" $(ARGS)
+	@POLARS_MAX_THREADS=1 SLURM_CPUS_ON_NODE=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not crash" $(ARGS)
 
 # At several times as many instants as the suite has time for.
 crash: $(BIN)/.project

@@ -43,7 +43,7 @@ def test_the_number_of_threads_changes_nothing(root: Path) -> None:
         subprocess.run(
             [sys.executable, "-c", DIGEST],
             cwd=root,
-            env={**os.environ, "POLARS_MAX_THREADS": threads},
+            env={**os.environ, "POLARS_MAX_THREADS": threads, "SLURM_CPUS_ON_NODE": threads},
             capture_output=True,
             text=True,
             check=True,

@@ -22,6 +22,8 @@ from tests.crash.evening import SCENES
 AT_ONCE: Final = 2
 FORKABLE: Final = {"OPENBLAS_NUM_THREADS": "1"}
 """A process that has started threads is not safe to fork."""
+FEWER: Final = {"POLARS_MAX_THREADS", "SLURM_CPUS_ON_NODE"}
+"""What `make test` spares; a child has the threads of a user's process, since how memory runs out depends on them."""
 
 FIGURES: Final[Counter[str]] = Counter()
 """What was tried in this session; printed at its end."""
@@ -45,7 +47,7 @@ class Zygote:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.crash.zygote"],
             cwd=root,
-            env={**os.environ, **FORKABLE},
+            env={name: value for name, value in os.environ.items() if name not in FEWER} | FORKABLE,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

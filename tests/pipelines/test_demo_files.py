@@ -84,7 +84,7 @@ made = build({RECORDS})
 files = (made.opening, made.rates, *made.files)
 print(hashlib.sha256(b"".join(file.name.encode() + file.data for file in files)).hexdigest())
 """
-    environment = os.environ | {"PYTHONHASHSEED": "7", "POLARS_MAX_THREADS": "1"}
+    environment = os.environ | {"PYTHONHASHSEED": "7", "POLARS_MAX_THREADS": "3"}
     command = [sys.executable, "-c", again]
     run = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == digest(scenario)

@@ -3,6 +3,7 @@
 Here: the fixtures that every test of a book may use. Not here: how files arrive or are read (``homes``).
 """
 
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from pathlib import Path
@@ -24,7 +25,7 @@ from counterfoil.schemas.tables import ACCEPTED
 Ranges = dict[tuple[int, int], Any]
 Told = tuple[Book, Ranges, Ranges]
 MakeJournal = Callable[..., pl.DataFrame]
-MakeBook = Callable[[], Book]
+MakeBook = Callable[..., Book]
 MakeFeed = Callable[..., Feed]
 PostRows = Callable[..., Posted]
 Row = Mapping[str, Any]
@@ -139,13 +140,22 @@ def rulebook(root: Path) -> Rulebook:
     return load_rulebook(root / "data")
 
 
+def book_in(home: Path) -> Book:
+    return Book(home / "book.duckdb", home / "book.lock", home / "book.head.json")
+
+
 @pytest.fixture(scope="session")
 def make_book(tmp_path_factory: pytest.TempPathFactory) -> MakeBook:
-    """Each call makes an empty book in a folder of its own."""
+    """``make_book(like=…)``: a copy of a closed book in a folder of its own; of an empty one, which took every step of
+    its schema once, if no other is named."""
+    empty = book_in(tmp_path_factory.mktemp("empty"))
+    with empty.writing(purpose="make"):
+        pass
 
-    def make() -> Book:
-        home = tmp_path_factory.mktemp("home")
-        return Book(home / "book.duckdb", home / "book.lock", home / "book.head.json")
+    def make(like: Book = empty) -> Book:
+        book = book_in(tmp_path_factory.mktemp("home"))
+        shutil.copyfile(like.path, book.path)
+        return book
 
     return make
 

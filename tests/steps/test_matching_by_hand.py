@@ -14,6 +14,7 @@ from counterfoil.ledger.known import known
 from counterfoil.ledger.model import BreakCode, Event, MatchPass, MatchRole, State
 from counterfoil.ledger.open_breaks import open_breaks
 from counterfoil.ledger.outlets import stage_two, unaccounted
+from counterfoil.ledger.store import Book
 from counterfoil.ledger.suggested import suggested
 from counterfoil.ledger.updates import updates
 from counterfoil.ledger.writing import Writer
@@ -80,11 +81,17 @@ class Clerk:
         return listed.select("our_ref", "only").rows()
 
 
-@pytest.fixture
-def clerk(make_book: MakeBook, make_feed: MakeFeed, post: PostRows) -> Iterator[Clerk]:
-    with make_book().writing(purpose="test") as writer:
-        feeds = {kind: make_feed(kind, record_key=("ref",)) for kind in ("requests", "handback")}
-        feeds["decisions"] = make_feed("decisions", partner="counterfoil")
+@pytest.fixture(scope="module")
+def feeds(make_feed: MakeFeed) -> dict[str, Any]:
+    answered = {kind: make_feed(kind, record_key=("ref",)) for kind in ("requests", "handback")}
+    return {**answered, "decisions": make_feed("decisions", partner="counterfoil")}
+
+
+@pytest.fixture(scope="module")
+def monday(make_book: MakeBook, make_feed: MakeFeed, post: PostRows, feeds: dict[str, Any]) -> Book:
+    """The book that every clerk finds; to be copied, not changed."""
+    book = make_book()
+    with book.writing(purpose="test") as writer:
         clerk = Clerk(writer, feeds, post)
         balances = [{"owner": owner, "points": 10_000} for owner in ("M1", "M2")]
         post(writer, make_feed("opening", partner="counterfoil"), balances, MON)
@@ -104,7 +111,13 @@ def clerk(make_book: MakeBook, make_feed: MakeFeed, post: PostRows) -> Iterator[
             {"ref": "N", "points": 9, "outcome": "rejected"},
             {"ref": "d", "points": 29},
         )
-        yield clerk
+    return book
+
+
+@pytest.fixture
+def clerk(monday: Book, make_book: MakeBook, post: PostRows, feeds: dict[str, Any]) -> Iterator[Clerk]:
+    with make_book(like=monday).writing(purpose="test") as writer:
+        yield Clerk(writer, feeds, post, number=writer.last_posting())
 
 
 def match(clerk: Clerk, refs: str = "a b", points: int = 30) -> dict[str, Any]:
