@@ -270,16 +270,7 @@ NULLABLE: Final[Mapping[FeedKind, frozenset[str]]] = MappingProxyType(
         FeedKind.RECHARGES: frozenset(),
         FeedKind.BUDGETS: frozenset({"department", "from_day", "until_day", "limit", "alerts"}),
         FeedKind.BULK_UPLOAD: frozenset(
-            {
-                "ref",
-                "country_code",
-                "mobile",
-                "citation",
-                "department",
-                "send_date",
-                "expiry_months",
-                "campaign",
-            }
+            ACCEPTED[FeedKind.BULK_UPLOAD].keys() - {"line_no", "company", "name", "email", "points"}
         ),
         FeedKind.CATALOGUE: frozenset({"expiry_days", "expiry_months", "terms", "instructions"}),
         FeedKind.VOUCHER_ORDERS: frozenset({"member", "email"}),

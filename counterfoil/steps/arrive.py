@@ -128,13 +128,9 @@ def _claimed_by_now(desk: Desk, source: Source, connection: str) -> list[Deliver
 
 
 def _claimed(desk: Desk, known: Delivery) -> bool:
+    payload = desk.landing.verify(known.payload_sha)
     try:
-        desk.reader.claim(
-            connection=known.connection,
-            folder=known.folder,
-            name=known.name,
-            payload=desk.landing.verify(known.payload_sha),
-        )
+        desk.reader.claim(connection=known.connection, folder=known.folder, name=known.name, payload=payload)
     except PermanentError as error:
         if error.code in (Code.FILE_UNCLAIMED, Code.FILE_AMBIGUOUS):
             return False

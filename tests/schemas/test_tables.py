@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from counterfoil.feed import FeedKind
-from counterfoil.schemas import models, tables
+from counterfoil.schemas import model_parts, models, tables
 
-EVERY: list[type[models.Table]] = [*models.MODELS.values(), models.Quarantined, models.Control]
+EVERY: list[type[model_parts.Table]] = [*models.MODELS.values(), models.Quarantined, models.Control]
 
 
 @pytest.mark.parametrize("kind", FeedKind)
@@ -26,7 +26,7 @@ def test_models_are_the_tables(kind: FeedKind) -> None:
 
 
 def test_quarantine_and_control() -> None:
-    pairs: list[tuple[type[models.Table], tables.Columns]] = [
+    pairs: list[tuple[type[model_parts.Table], tables.Columns]] = [
         (models.Quarantined, tables.QUARANTINED),
         (models.Control, tables.CONTROL),
     ]
@@ -40,7 +40,7 @@ def test_every_check_is_bounded() -> None:
     """An unbounded check keeps a row for each failing cell: 1.4 GB for a million."""
     checks = [check for model in EVERY for column in model.to_schema().columns.values() for check in column.checks]
     assert len(checks) > 30
-    assert {check.n_failure_cases for check in checks} == {models.CASES_MAX}
+    assert {check.n_failure_cases for check in checks} == {model_parts.CASES_MAX}
 
 
 def test_models_are_strict() -> None:
