@@ -54,7 +54,10 @@ def slice_digests(frame: pl.DataFrame, ends: Sequence[int]) -> list[str]:
         at = np.concatenate(([0], np.cumsum(numbers, dtype=np.int64)))[[0, *ends]].tolist()
         for digest, start, end in zip(digests, at, at[1:], strict=False):
             digest.update(joined[start:end])
-    return [digest.hexdigest() for digest in digests]
+    try:
+        return [digest.hexdigest() for digest in digests]
+    except ValueError as error:  # what OpenSSL says where it has no room for a copy
+        raise MemoryError from error
 
 
 def _validity(column: pl.Series) -> memoryview:
