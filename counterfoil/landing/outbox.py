@@ -249,13 +249,25 @@ class Outbox:
         rows = self._db.rows("SELECT state, count(*) AS letters FROM letters GROUP BY state ORDER BY state")
         return {LetterState(row["state"]): row["letters"] for row in rows}
 
-    def sent_of(self, references: Sequence[str]) -> set[str]:
-        """References among these of which a letter of this kind was sent: of orders, whose letters bring vouchers."""
-        asked = json.dumps(list(references))
+    def vouchers_of(self, references: Sequence[str]) -> dict[str, bool]:
+        """Of orders among these that letters with vouchers speak of: whether each of these letters, or one sent in its
+        place, has been sent."""
         rows = self._db.rows(
-            """SELECT DISTINCT reference FROM letters WHERE kind = 'voucher' AND state = 'sent'
+            f"""SELECT reference, min(sent) AS sent FROM (
+                SELECT reference, max(state = 'sent') AS sent FROM letters
+                WHERE kind = 'voucher' AND reference IN (SELECT value FROM json_each(:asked))
+                GROUP BY reference, substr(letter_key || '{RESENT}', 1, instr(letter_key || '{RESENT}', '{RESENT}'))
+            ) GROUP BY reference""",  # noqa: S608 (a sign of ours)
+            {"asked": json.dumps(list(references))},
+        )
+        return {row["reference"]: bool(row["sent"]) for row in rows}
+
+    def leaving(self, references: Sequence[str]) -> set[str]:
+        """Orders among these of which a letter with vouchers is about to leave."""
+        rows = self._db.rows(
+            """SELECT DISTINCT reference FROM letters WHERE kind = 'voucher' AND state IN ('waiting', 'sending')
             AND reference IN (SELECT value FROM json_each(:asked))""",
-            {"asked": asked},
+            {"asked": json.dumps(list(references))},
         )
         return {row["reference"] for row in rows}
 

@@ -254,6 +254,18 @@ _CHARGES: Final = (
     ),
 )
 
+_DIMENSIONS: Final = tuple(
+    _Rule(
+        table,
+        table,
+        "an id that stands for two things",
+        "one row an id",
+        f"""SELECT CAST(max(file_id) AS BIGINT) AS n, CAST(NULL AS BIGINT) AS line, concat('{key} ', {key}) AS row
+            FROM book.{table} GROUP BY {key} HAVING count(*) > 1""",
+    )
+    for table, key in (("partner", "partner_id"), ("account", "account_id"), ("reason", "reason_id"))
+)
+
 _PROMISES: Final = (
     _Rule(
         "balance",
@@ -360,7 +372,17 @@ _WORKING_SETS: Final = (
     ),
 )
 
-RULES: Final = (*_ENTRIES, *_RECORDS, *_LOTS, *_BREAKS, *_STATEMENTS, *_CHARGES, *_PROMISES, *_WORKING_SETS)
+RULES: Final = (
+    *_ENTRIES,
+    *_RECORDS,
+    *_LOTS,
+    *_BREAKS,
+    *_STATEMENTS,
+    *_CHARGES,
+    *_DIMENSIONS,
+    *_PROMISES,
+    *_WORKING_SETS,
+)
 
 
 def contradictions(book: Lookups, say: Callable[[int, int], None]) -> Iterator[Finding]:

@@ -96,21 +96,22 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     _require_cover(paid, more, standing, roles, work, book)
     paid = _credited(paid, names, book)
     reasons = [
-        names.reasons(company, of["reason"]) for (company,), of in paid.group_by("partner_id", maintain_order=True)
+        names.reasons(of["partner_id"][0], of["reason"]).with_columns(partner_id=pl.lit(of["partner_id"][0], pl.Int32))
+        for of in paid.partition_by("partner_id", maintain_order=True)
     ]
     items = _items(paid, work)
     waits = items.filter(pl.col("state") != State.CREDITED.value)
     return posting.changes(
         {
             "item": items,
-            "promise": paid.filter(pl.col("event").is_in(PAYS) & pl.col("expiry_months").is_not_null()).with_columns(
-                expires=distributing.expires(pl.col("value_date")), file_id=pl.lit(work.file_id)
-            ),
+            "promise": paid.filter(
+                pl.col("event").is_in(PAYS) & pl.any_horizontal(pl.col("expiry_months", "member").is_not_null())
+            ).with_columns(file_id=pl.lit(work.file_id)),
             "settled_key": _settled(items.filter(pl.col("state") == State.CREDITED.value), work),
             "disposition": _dispositions(paid, pl.concat(reasons), work.file_id),
             "entry": _entries(paid, more, roles, work),
             "budget": _stretched(more, standing, work),
-            "budget_alert": _alerts(paid, standing, work),
+            "budget_alert": _alerts(paid, standing, book, work),
             **names.rows(),
         },
         opened=waits,
@@ -136,13 +137,15 @@ def _judged(rows: pl.DataFrame, work: Work, book: Lookups) -> pl.DataFrame:
 
 
 def _known(book: Lookups, rows: pl.DataFrame, work: Work) -> pl.DataFrame:
-    """``distributing.KNOWN`` among the references of rows."""
+    """``distributing.KNOWN`` among the references of rows: what was cancelled or went back may be sent again."""
     since = work.business_date - timedelta(days=work.feed.reference_lifetime_days)
     return book.frame(
         f"""SELECT i.partner_id, i.ref, i.member AS email, i.amount AS points, i.item_id
             FROM book.item i SEMI JOIN wanted w ON w.ref = i.ref AND w.partner_id = i.partner_id
             WHERE i.kind = {ItemKind.DISTRIBUTION:d} AND i.item_id >= (
                 SELECT coalesce(min(n), 0) FROM book.posting WHERE on_day >= DATE '{since}') * {RECORD_SPAN}
+              AND NOT EXISTS (SELECT 1 FROM book.settled_key k WHERE k.item_id = i.item_id
+                              AND k.state IN ({State.RETURNED:d}, {State.CANCELLED:d}))
             ORDER BY i.item_id""",
         wanted=rows.select("partner_id", "ref").drop_nulls().unique(),
     )
@@ -245,7 +248,7 @@ def _settled(items: pl.DataFrame, work: Work) -> pl.DataFrame:
 
 def _dispositions(paid: pl.DataFrame, reasons: pl.DataFrame, file_id: int) -> pl.DataFrame:
     pays = pl.col("event").is_in(PAYS)
-    named = paid.join(reasons, on="reason", how="left", maintain_order="left").with_columns(
+    named = paid.join(reasons, on=["partner_id", "reason"], how="left", maintain_order="left").with_columns(
         disposition=pl.col("event").replace_strict(_DISPOSITIONS, return_dtype=pl.Int16),
         item_id=pl.when(pays).then("item_id").otherwise("about_id"),
     )
@@ -290,7 +293,7 @@ def _stretched(more: pl.DataFrame, standing: pl.DataFrame, work: Work) -> pl.Dat
     )
 
 
-def _alerts(paid: pl.DataFrame, standing: pl.DataFrame, work: Work) -> pl.DataFrame:
+def _alerts(paid: pl.DataFrame, standing: pl.DataFrame, book: Lookups, work: Work) -> pl.DataFrame:
     """Rows of ``budget_alert``: thresholds that this file passes."""
     taken = (
         paid.filter(pl.col("event").is_in(PAYS))
@@ -298,8 +301,9 @@ def _alerts(paid: pl.DataFrame, standing: pl.DataFrame, work: Work) -> pl.DataFr
         .agg(taken=pl.col("points").sum())
     )
     before = pl.col("funded") + pl.col("stretched") - pl.col("balance")
-    used = standing.join(taken, on="account_id").with_columns(before=before, after=before + pl.col("taken"))
-    return budgeting.alerts(used).with_columns(file_id=pl.lit(work.file_id), line_no=pl.lit(0))
+    used = standing.join(taken, on="account_id").with_columns(used=before + pl.col("taken"))
+    told = book.frame("SELECT account_id, percent, funded FROM book.budget_alert")
+    return budgeting.alerts(used, told).with_columns(file_id=pl.lit(work.file_id), line_no=pl.lit(0))
 
 
 def _repeated(paid: pl.DataFrame) -> pl.DataFrame:

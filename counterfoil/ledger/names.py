@@ -34,6 +34,7 @@ class Names:
         self._file_id = file_id
         self._unit = unit
         self._next_account = book.last_id("account", "account_id") + 1
+        self._next_reason: int | None = None
         self._new: dict[str, list[pl.DataFrame]] = {"partner": [], "account": [], "reason": []}
         self._partners: dict[str, int] = dict(book.partners().select("partner", "partner_id").iter_rows())
         self._roles: dict[tuple[str, int], int] = {}
@@ -94,14 +95,18 @@ class Names:
     def reasons(self, partner_id: int, reasons: pl.Series) -> pl.DataFrame:
         """Ids of a partner's reason codes: reason String, reason_id Int32."""
         wanted = pl.DataFrame({"reason": reasons.drop_nulls().unique().sort()})
-        known = self._book.reasons(partner_id)
-        first = self._book.last_id("reason", "reason_id") + 1
+        mine = pl.col("partner_id") == partner_id
+        new_here = (frame.filter(mine).select("reason", "reason_id") for frame in self._new["reason"])
+        known = pl.concat([self._book.reasons(partner_id), *new_here])
+        if self._next_reason is None:
+            self._next_reason = self._book.last_id("reason", "reason_id") + 1
         new = wanted.join(known, on="reason", how="anti", maintain_order="left").select(
-            "reason", reason_id=(pl.int_range(pl.len()) + first).cast(pl.Int32)
+            "reason", reason_id=(pl.int_range(pl.len()) + self._next_reason).cast(pl.Int32)
         )
         if new.height:
             self._add("reason", reason_id=new["reason_id"], partner_id=partner_id, reason=new["reason"])
-        return pl.concat([known.select("reason", "reason_id"), new])
+            self._next_reason += new.height
+        return pl.concat([known, new])
 
     def rows(self) -> dict[str, pl.DataFrame]:
         """The dimension rows this posting adds, by table."""

@@ -10,10 +10,11 @@ from counterfoil.ledger import posting, promises
 from counterfoil.ledger.companies import stated
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.members import MERGES, shown
-from counterfoil.ledger.model import BreakCode, Event, Standing
+from counterfoil.ledger.model import BreakCode, Event, Standing, Unit
 from counterfoil.ledger.names import Names
 from counterfoil.ledger.work import Work
 from counterfoil.reconcile import breaks, registrations
+from counterfoil.reconcile.merges import chain_ends
 
 
 def compose(work: Work, book: Lookups) -> posting.Changes:
@@ -53,17 +54,51 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
 
 
 def found(book: Lookups, emails: pl.Series) -> pl.DataFrame:
-    """``distributing.PERSONS`` with one of these addresses (lower case): whoever is open, else the newest."""
-    return book.frame(
+    """``distributing.PERSONS`` of companies with one of these addresses (lower case): whoever is open, else the newest.
+    A number that was merged away stands as its survivor does."""
+    people = book.frame(
         f"""WITH touched AS (
                 SELECT DISTINCT p.partner_id, p.member FROM book.person p SEMI JOIN wanted w ON w.email = p.email
+                SEMI JOIN (SELECT partner_id FROM book.company_unit WHERE unit = {Unit.COMPANY:d}) c
+                  ON c.partner_id = p.partner_id
             )
-            SELECT partner_id, member, email, standing FROM (
-                SELECT p.*, row_number() OVER (PARTITION BY p.partner_id, p.email
-                                               ORDER BY p.standing, p.file_id DESC, p.line_no DESC) AS place
-                FROM ({_newest("touched")}) p SEMI JOIN wanted w ON w.email = p.email
-            ) WHERE place = 1 ORDER BY partner_id, email""",
+            SELECT p.partner_id, p.member, p.email, p.standing, p.file_id, p.line_no
+            FROM ({_newest("touched")}) p SEMI JOIN wanted w ON w.email = p.email ORDER BY p.partner_id, p.member""",
         wanted=pl.DataFrame({"email": emails.unique()}, schema={"email": pl.String}),
+    )
+    ordered = _survived(people, book).sort(
+        "partner_id", "email", "standing", "file_id", "line_no", descending=[False, False, False, True, True]
+    )
+    first = ordered.unique(["partner_id", "email"], keep="first", maintain_order=True)
+    return first.select("partner_id", "member", "email", "standing")
+
+
+def standing(book: Lookups, members: pl.DataFrame) -> pl.DataFrame:
+    """How members (partner_id, member) stand: the same and standing."""
+    people = book.frame(
+        f"SELECT partner_id, member, standing FROM ({_newest('wanted')}) ORDER BY partner_id, member",
+        wanted=members.select("partner_id", "member").unique(),
+    )
+    return _survived(people, book)
+
+
+def _survived(people: pl.DataFrame, book: Lookups) -> pl.DataFrame:
+    """People with the standing of whoever stands for them, where they were merged away and that one is known."""
+    key = pl.concat_str("partner_id", pl.lit(":"), "member")
+    hops = book.frame("SELECT partner_id, member, survivor FROM book.merge ORDER BY partner_id, member").select(
+        survivor=pl.concat_str("partner_id", pl.lit(":"), "survivor"), member=key
+    )
+    away = people.join(chain_ends(hops), left_on=key, right_on="member", how="inner") if hops.height else people.clear()
+    if away.is_empty():
+        return people
+    ends = away.select("partner_id", member=pl.col("end").str.extract(":(.*)$")).unique()
+    stands = book.frame(f"SELECT partner_id, member, standing FROM ({_newest('wanted')})", wanted=ends)
+    by_end = stands.select(end=key, of_end="standing")
+    told = away.join(by_end, on="end", how="inner").select("partner_id", "member", "of_end").unique()
+    return (
+        people.join(told, on=["partner_id", "member"], how="left", maintain_order="left")
+        .with_columns(standing=pl.coalesce("of_end", "standing"))
+        .drop("of_end")
     )
 
 

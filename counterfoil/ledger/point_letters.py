@@ -9,7 +9,7 @@ import polars as pl
 
 from counterfoil.ledger.addressed import addressed
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import Event, ItemKind, Standing, State, Unit
+from counterfoil.ledger.model import RECORD_SPAN, Event, ItemKind, Standing, State, Unit
 from counterfoil.letters import LetterKind
 
 
@@ -30,7 +30,8 @@ def of_distributions(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
             )
             SELECT concat(t.kind, ':', i.item_id) AS letter_key, t.kind, i.member AS recipient, i.amount AS points,
                    CASE WHEN NOT starts_with(i.ref, '?') THEN i.ref END AS reference,
-                   CASE WHEN t.kind = '{LetterKind.REGISTER}' THEN i.due_date ELSE e.expires END AS expires,
+                   CASE WHEN t.kind = '{LetterKind.REGISTER}' THEN i.due_date
+                        ELSE CAST(greatest(i.value_date, p.on_day) + to_months(e.expiry_months) AS DATE) END AS expires,
                    greatest(i.value_date, p.on_day) AS due, t.file_id AS posting, i.partner_id
             FROM told t JOIN book.item i ON i.item_id = t.item_id AND i.kind = {ItemKind.DISTRIBUTION:d}
             JOIN book.posting p ON p.n = t.file_id LEFT JOIN book.promise e ON e.item_id = i.item_id"""
@@ -49,13 +50,13 @@ def of_budgets(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
                        any_value(b.until_day) AS until_day
                 FROM book.budget b SEMI JOIN passed USING (account_id) GROUP BY b.account_id
             ), administrators AS (
-                SELECT partner_id, code, name FROM (
+                SELECT partner_id, code, name, CAST(file_id AS BIGINT) * {RECORD_SPAN} + line_no AS record FROM (
                     SELECT u.*, row_number() OVER (PARTITION BY u.partner_id, u.code
                                                    ORDER BY u.file_id DESC, u.line_no DESC) AS age
                     FROM book.company_unit u WHERE u.unit = {Unit.ADMINISTRATOR:d} AND u.file_id <= {to_n}
                 ) WHERE age = 1 AND standing = {Standing.OPEN:d}
             )
-            SELECT concat_ws(':', '{LetterKind.ALERT}', a.file_id, a.account_id, a.percent, w.code) AS letter_key,
+            SELECT concat_ws(':', '{LetterKind.ALERT}', a.file_id, a.account_id, a.percent, w.record) AS letter_key,
                    '{LetterKind.ALERT}' AS kind, w.code AS recipient, w.name, t.code AS reference,
                    CAST(greatest(a.funded - a.used, 0) AS BIGINT) AS points,
                    concat(a.used, ' of ', a.funded, ' points are used, which is ', a.percent, ' % or more') AS citation,

@@ -25,7 +25,7 @@ from counterfoil.ledger.model import (
 from counterfoil.ledger.names import Names
 from counterfoil.ledger.tables import OPEN_LOT, TABLES
 from counterfoil.ledger.work import Work, month_of
-from counterfoil.reconcile import breaks
+from counterfoil.reconcile import breaks, distributing
 
 _ORDINAL: Final = 3
 """Transfers of promises that belong to no line: those of lots and merges have lower ordinals."""
@@ -43,9 +43,11 @@ WAITING: Final = {
     "source_account": pl.Int32,
     "value_date": pl.Date,
     "due_date": pl.Date,
-    "expires": pl.Date,
+    "member": pl.String,
+    "expiry_months": pl.Int16,
 }
-"""Promises that wait; ``source_account`` is where they go back to; for a closed budget its company's balance."""
+"""Promises that wait. ``member``: who one is for, where that was known when it was made; ``source_account``: where it
+goes back to, which for a closed budget is its company's balance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +73,10 @@ def waiting(book: Lookups, names: Names, condition: str, **frames: pl.DataFrame)
     """WAITING among open items ``o`` that a condition holds for."""
     found = book.frame(
         f"""SELECT o.item_id, o.partner_id, o.ref, o.member AS email, o.remaining AS points, o.state, o.source_account,
-                   o.value_date, o.due_date, p.expires, g.standing
+                   o.value_date, o.due_date, p.member, p.expiry_months, g.standing
             FROM book.open_item o LEFT JOIN book.promise p ON p.item_id = o.item_id
             LEFT JOIN (
-                SELECT account_id, arg_max(standing, CAST(file_id AS BIGINT) * 2147483648 + line_no) AS standing
+                SELECT account_id, arg_max(standing, (file_id, line_no)) AS standing
                 FROM book.budget GROUP BY account_id
             ) g ON g.account_id = o.source_account
             WHERE o.side = {Side.PROMISED:d} AND o.kind = {ItemKind.DISTRIBUTION:d} AND {condition}
@@ -97,15 +99,16 @@ def claimed(registered: pl.DataFrame, names: Names, work: Work, book: Lookups) -
                 SELECT 1 FROM registered r WHERE r.partner_id = o.partner_id AND r.email = o.member)""",
         registered=registered.select("partner_id", "email"),
     )
-    who = registered.select("partner_id", "email", "line_no", "member", claimed_on="value_date")
-    items = found.join(_accounts(who, names, book), on=["partner_id", "email"], maintain_order="left")
+    who = registered.select("partner_id", "email", "line_no", "member")
+    items = found.drop("member").join(_accounts(who, names, book), on=["partner_id", "email"], maintain_order="left")
     by_line = items.group_by("line_no", "partner_id", maintain_order=True).agg(
-        pl.col("account_id").first(), pl.col("points").sum(), value_date=pl.col("claimed_on").first()
+        pl.col("account_id").first(), pl.col("points").sum()
     )
     effects = by_line.select(
         "partner_id",
         "line_no",
-        "value_date",
+        # Whatever day the registration states: points are claimed when it comes.
+        value_date=pl.lit(work.on_day),
         event=pl.lit(Event.CLAIMED.value, pl.Int16),
         ordinal=pl.lit(_AT_A_LINE, pl.Int64),
         source_account=pl.lit(None, pl.Int32),
@@ -118,7 +121,7 @@ def claimed(registered: pl.DataFrame, names: Names, work: Work, book: Lookups) -
         settled_key=_ended(items.with_columns(state=pl.lit(State.CREDITED.value, pl.Int16)), work),
         item_change=posting.shaped(None, TABLES["item_change"]),
         breaking=posting.shaped(None, breaks.OPENING),
-        lots=_credited(items.with_columns(earned="claimed_on"), work, book),
+        lots=_credited(items.with_columns(earned=pl.lit(work.on_day)), work, book),
     )
 
 
@@ -211,26 +214,34 @@ def _day_of(begins: date, ends: date) -> pl.Expr:
 
 
 def _fired(due: pl.DataFrame, names: Names, book: Lookups) -> pl.DataFrame:
-    """Scheduled promises with what becomes of each on its day (``event``), and whose account gets it."""
+    """Scheduled promises with what becomes of each on its day (``event``), and whose account gets it.
+
+    One for a member goes to that member, whatever address is whose by then; one for an address to whoever has it.
+    """
     persons = people.found(book, due["email"])
-    own = persons.filter(pl.col("standing") == Standing.OPEN.value)
-    elsewhere = own.select("email", home="partner_id")
-    closed = persons.filter(pl.col("standing") == Standing.CLOSED.value).select("partner_id", "email")
-    accounts = _accounts(own.select("partner_id", "email", "member"), names, book)
-    foreign = due.join(elsewhere, on="email").filter(pl.col("home") != pl.col("partner_id"))["item_id"]
-    shut = due.join(closed, on=["partner_id", "email"], how="semi")["item_id"]
-    back = pl.col("item_id").is_in(pl.concat([foreign, shut]).implode())
-    return due.join(
-        accounts.select("partner_id", "email", "account_id"),
-        on=["partner_id", "email"],
-        how="left",
-        maintain_order="left",
-    ).with_columns(
-        event=pl.when(back)
-        .then(pl.lit(Event.FIRED_BACK.value, pl.Int16))
-        .when(pl.col("account_id").is_not_null())
+    known = people.standing(book, due.filter(pl.col("member").is_not_null()))
+    by_address = persons.select("partner_id", "email", by_address="member", of_address="standing")
+    homes = persons.filter(pl.col("standing") == Standing.OPEN.value).select("email", home="partner_id")
+    abroad = due.join(homes, on="email").filter(pl.col("home") != pl.col("partner_id"))["item_id"]
+    who = (
+        due.join(known, on=["partner_id", "member"], how="left", maintain_order="left")
+        .join(by_address, on=["partner_id", "email"], how="left", maintain_order="left")
+        .with_columns(
+            standing=pl.when(pl.col("member").is_null()).then("of_address").otherwise("standing"),
+            member=pl.coalesce("member", "by_address"),
+        )
+    )
+    opened = who.filter(pl.col("standing") == Standing.OPEN.value).select("partner_id", "member").unique()
+    stands = pl.col("standing")
+    paid = who.join(_accounts(opened, names, book), on=["partner_id", "member"], how="left", maintain_order="left")
+    return paid.select(
+        *due.columns,
+        "account_id",
+        event=pl.when(stands == Standing.OPEN.value)
         .then(pl.lit(Event.FIRED.value, pl.Int16))
-        .otherwise(pl.lit(Event.FIRED_UNCLAIMED.value, pl.Int16))
+        .when((stands == Standing.CLOSED.value) | pl.col("item_id").is_in(abroad.implode()))
+        .then(pl.lit(Event.FIRED_BACK.value, pl.Int16))
+        .otherwise(pl.lit(Event.FIRED_UNCLAIMED.value, pl.Int16)),
     )
 
 
@@ -297,7 +308,7 @@ def _refused(items: pl.DataFrame) -> pl.DataFrame:
 
 
 def _credited(items: pl.DataFrame, work: Work, book: Lookups) -> Lots:
-    """Lots of what comes to members' accounts: ``items`` has line_no, account_id, points, expires?, earned."""
+    """Lots of what comes to members' accounts: ``items`` has line_no, account_id, points, expiry_months?, earned."""
     if items.is_empty():
         return Lots(
             lot=posting.shaped(None, TABLES["lot"]),
@@ -307,7 +318,7 @@ def _credited(items: pl.DataFrame, work: Work, book: Lookups) -> Lots:
         )
     days = work.policy.points_live_days
     lives = pl.col("earned").dt.offset_by(f"{days}d") if days else pl.lit(None, pl.Date)
-    coming = items.with_columns(amount="points", expires=pl.coalesce("expires", lives))
+    coming = items.with_columns(amount="points", expires=pl.coalesce(distributing.expires(pl.col("earned")), lives))
     made = coming.filter(pl.col("expires").is_not_null())
     rest = coming.filter(pl.col("expires").is_null())
     arrivals = Arrivals(

@@ -93,7 +93,7 @@ TABLES: Final[dict[str, dict[str, type[pl.DataType]]]] = {
     "budget_alert": {
         "account_id": I32, "percent": I16, "used": I64, "funded": I64, "file_id": I32, "line_no": I32,
     },
-    "promise": {"item_id": I64, "expires": DAY, "file_id": I32, "line_no": I32},
+    "promise": {"item_id": I64, "member": TEXT, "expiry_months": I16, "file_id": I32, "line_no": I32},
     "product": {
         "partner_id": I32, "product": TEXT, "name": TEXT, "currency": TEXT, "denominations": TEXT,
         "points_per_unit": I64, "quantity_max": I32, "type": TEXT, "supply": TEXT, "expiry_days": I32,

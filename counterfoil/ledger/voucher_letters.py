@@ -62,8 +62,8 @@ def letters_of(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
                     AND (c.file_id = a.file_id OR (a.again AND c.file_id <= a.file_id))
                 GROUP BY a.file_id, a.item_id
             )
-            SELECT concat('voucher:', i.ref, ':', b.file_id) AS letter_key, 'voucher' AS kind, p.partner AS company,
-                   o.recipient, i.ref AS reference, o.product, c.name, c.currency, o.denomination,
+            SELECT concat_ws(':', 'voucher', i.item_id, b.file_id) AS letter_key, 'voucher' AS kind,
+                   p.partner AS company, o.recipient, i.ref AS reference, o.product, c.name, c.currency, o.denomination,
                    o.unit_points * len(b.vouchers) AS points, b.expires, c.terms, c.instructions, b.file_id AS posting,
                    b.vouchers
             FROM brought b JOIN book.item i ON i.item_id = b.item_id JOIN book.voucher_order o ON o.item_id = b.item_id

@@ -135,15 +135,16 @@ def _reason(*cases: tuple[pl.Expr, Reason]) -> pl.Expr:
     return pl.coalesce(*(pl.when(fails).then(pl.lit(reason.value)) for fails, reason in cases))
 
 
-def alerts(used: pl.DataFrame) -> pl.DataFrame:
-    """Thresholds that budgets pass: account_id, percent, used, funded.
+def alerts(used: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
+    """Thresholds that budgets have passed and nobody was told of, as they are funded now: account_id, percent, used,
+    funded.
 
-    ``used``: account_id, alerts?, funded, before, after: points used of it before a file and after.
+    ``used``: account_id, alerts?, funded, used; ``told``: account_id, percent, funded of alerts before.
     """
     marks = used.filter(pl.col("alerts").is_not_null() & (pl.col("funded") > 0)).with_columns(
         percent=pl.col("alerts").str.split(";")
     )
     each = marks.explode("percent").with_columns(pl.col("percent").cast(pl.Int16)).unique(["account_id", "percent"])
     mark = pl.col("percent").cast(pl.Int64) * pl.col("funded")
-    passed = (pl.col("before") * 100 < mark) & (pl.col("after") * 100 >= mark)
-    return each.filter(passed).select("account_id", "percent", "funded", used="after").sort("account_id", "percent")
+    passed = each.filter(pl.col("used") * 100 >= mark).join(told, on=["account_id", "percent", "funded"], how="anti")
+    return passed.select("account_id", "percent", "used", "funded").sort("account_id", "percent")

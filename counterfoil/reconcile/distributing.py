@@ -55,7 +55,7 @@ def sent_on(on_day: date) -> pl.Expr:
 
 
 def expires(sent: pl.Expr) -> pl.Expr:
-    """When points sent on a day expire: reads ``expiry_months``; null where they do not by themselves."""
+    """When points that reach somebody on a day expire: reads ``expiry_months``; null where no months are given."""
     return sent.dt.offset_by(pl.format("{}mo", "expiry_months"))
 
 
@@ -191,7 +191,7 @@ def _told_twice(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(
         first_id=first,
         repeats=(first != pl.col("item_id")).fill_null(value=False),
-        differs=named & (pl.struct(content).n_unique().over("partner_id", "ref") > 1),
+        differs=named & (pl.struct(content).filter(~pl.col("left_out")).n_unique().over("partner_id", "ref") > 1),
     )
 
 

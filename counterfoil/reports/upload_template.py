@@ -37,8 +37,8 @@ RULES: Final = {
     "citation": "Why; the recipient reads it",
     "department": "Whose budget pays; without one the company's, or its balance",
     "send_date": "The day to send, as 2026-12-24; empty or past: at once. Can be cancelled until then",
-    "expiry_months": f"Months from the day of sending until the points expire, 1 to {EXPIRY_MONTHS_MAX}; empty: as the "
-    "programme has it",
+    "expiry_months": "Months until the points expire, from the day they reach the recipient, "
+    f"1 to {EXPIRY_MONTHS_MAX}; empty: as the programme has it",
     "campaign": "Whose letter goes out; empty: the standard one",
 }
 """What each column may hold."""

@@ -147,6 +147,8 @@ def _of_uploads(check: CheckOf, own_domains: Sequence[str]) -> tuple[Check, ...]
     return (
         check(Rule.POINTS_ZERO, "points", pl.col("points") == 0),
         check(Rule.NUMBER_RANGE, "points", pl.col("points") < 0),
+        # A row without a reference goes by its place, written so.
+        check(Rule.TEXT_INVALID, "ref", pl.col("ref").str.starts_with("?")),
         check(Rule.EMAIL_LOOKALIKE, "email", _lookalike(domain, own_domains)),
         check(Rule.EMAIL_INVALID, "email", ~pl.col("email").str.contains(EMAIL)),
         check(

@@ -26,14 +26,19 @@ def revealed(desk: Desk, letters: Sequence[Letter]) -> list[Letter]:
     opened = reveal(desk, told["vouchers"].explode().drop_nulls().to_list())
     known = {voucher: Revealed(code, pin) for voucher, code, pin in opened.iter_rows()}
     brought = {key: tuple(known[one] for one in ids) for key, ids in told.select("letter_key", "vouchers").iter_rows()}
-    return [replace(letter, codes=brought.get(letter.letter_key.split(RESENT)[0], ())) for letter in letters]
+    return [
+        replace(letter, codes=brought[letter.letter_key.split(RESENT)[0]])
+        if letter.kind is LetterKind.VOUCHER
+        else letter
+        for letter in letters
+    ]
 
 
 def note_sent(desk: Desk) -> None:
-    """Note in the book that vouchers have arrived whose letters were sent, whichever run sent them."""
+    """Note in the book that the vouchers of an order have gone, once all its letters were sent, whichever run did."""
     if not desk.feeds([FeedKind.VOUCHERS]):
         return
     with desk.book.reading() as book:
         waiting = undelivered(book)["reference"].to_list()
-    sent = desk.index.outbox.sent_of(waiting) if waiting else set()
+    sent = [one for one, done in desk.index.outbox.vouchers_of(waiting).items() if done] if waiting else []
     note_delivered(desk, sorted(sent), local_date(desk.now(), desk.settings.zone))

@@ -73,6 +73,9 @@ def recover(desk: Desk, day: date) -> tuple[list[str], Settled]:
     settled = issue(desk, day)
     with desk.book.reading() as book:
         waiting = voucher_letters.undelivered(book).filter(pl.col("recipient").is_not_null())["reference"].to_list()
+    # A letter that still waits for its server will bring them.
+    leaving = desk.index.outbox.leaving(waiting)
+    waiting = [reference for reference in waiting if reference not in leaving]
     return waiting, _and(settled, send_again(desk, waiting, day))
 
 

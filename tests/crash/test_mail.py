@@ -57,15 +57,15 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def full(prepared: Path, tmp_path: Path, told: Callable[[pl.DataFrame], None]) -> Office:
+def full(prepared: Path, tmp_path: Path, tell_of: Callable[[pl.DataFrame], None]) -> Office:
     """A copy of that home with letters that wait."""
     office = Office(shutil.copytree(prepared, tmp_path / "home"))
-    told(letters(*PEOPLE))
+    tell_of(letters(*PEOPLE))
     mailed = Mailed()
     with office.desk() as desk:
         write_letters(desk, mailed)
     assert mailed.written == LETTERS
-    told(letters())
+    tell_of(letters())
     return office
 
 

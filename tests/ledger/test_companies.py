@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from counterfoil.errors import PermanentError
+from counterfoil.ledger.letters import letters
 from counterfoil.ledger.model import Event
 from tests.plugins.programme import MON, TUE, WED, Programme, person, to
 
@@ -137,3 +138,35 @@ def test_what_returns_to_a_budget_that_was_closed_goes_to_the_company(programme:
     programme.tell("budgets", {"change": "close", "budget": "A"}, day=TUE)
     programme.tell("decisions", {"action": "cancel", "subject": "acme:A-1", "points": 60}, day=TUE)
     assert (programme.held(), programme.balance("budget", "A")) == ({"company": 1000}, 0)
+
+
+def test_two_companies_in_one_file_are_told_each_by_its_own_reasons(programme: Programme) -> None:
+    programme.tell("companies", {"company": "birch"})
+    programme.tell("recharges", {"company": "birch", "ref": "RC-B", "points": 10})
+    close = {"change": "close", "budget": "X"}
+    n = programme.tell("budgets", close, {**close, "company": "birch"})
+    assert programme.reasons(n) == ["budget_unknown"] * 2
+    nobodys = {"department": "nope", "company": "birch"}
+    n = programme.tell(
+        "bulk_upload", to("bo@acme.example", 1, department="nope"), to("cy@birch.example", 1, **nobodys), day=TUE
+    )
+    assert programme.reasons(n) == ["department_unknown"] * 2
+
+
+def test_a_threshold_is_told_once_for_each_sum_that_a_budget_is_funded_with(programme: Programme) -> None:
+    programme.tell("budgets", budget("S", 100, alerts="80"))
+    programme.tell("bulk_upload", to("bo@acme.example", 60))
+    programme.tell("budgets", {"change": "cut", "budget": "S", "points": 25}, day=TUE)
+    for points in (10, 1):
+        programme.tell("bulk_upload", to("bo@acme.example", points), day=TUE)
+    alerts = programme.writer.frame("SELECT percent, used, funded FROM book.budget_alert")
+    assert alerts.rows() == [(80, 70, 75)], "a cut passes it, and the next file says so"
+
+
+def test_letters_go_by_ids_whatever_signs_people_use_in_names(programme: Programme) -> None:
+    programme.tell("companies", {"unit": "administrator", "code": "ann#1@acme.example"})
+    programme.tell("budgets", budget("S#1", 100, alerts="50"))
+    n = programme.tell("bulk_upload", to("bo@acme.example", 60, ref="A#1"))
+    told = letters(programme.writer, n - 1, n)
+    assert told["kind"].sort().to_list() == ["alert", "register"]
+    assert not told["letter_key"].str.contains("#", literal=True).any()

@@ -156,7 +156,7 @@ def test_points_expire_as_their_row_says_however_they_come(programme: Programme)
     programme.tell("members", person("M2", "bo@acme.example"), day=TUE, points_live_days=1000)
     assert programme.lots() == [
         (10, MON.replace(month=12)), (20, TUE.replace(year=2027, month=1)),
-        (30, MON.replace(year=2027, month=2)), (40, TUE + timedelta(days=1000)),
+        (30, TUE.replace(year=2027, month=2)), (40, TUE + timedelta(days=1000)),
     ]  # fmt: skip
     programme.close(MON.replace(month=12))
     assert (programme.balance("member", "M1"), programme.balance("breakage")) == (20, 10)
@@ -171,3 +171,63 @@ def test_who_registers_and_is_merged_in_one_file_brings_the_points_along(program
     assert (programme.balance("member", "M1"), programme.balance("member", "M2")) == (40, 0)
     programme.tell("bulk_upload", to("bo@acme.example", 2, expiry_months=1), day=WED)
     assert programme.balance("member", "M1") == 42
+
+
+def test_what_is_scheduled_for_a_member_stays_theirs_whoever_has_the_address_by_then(programme: Programme) -> None:
+    programme.tell(
+        "members", person("M1", "ada@acme.example"), person("M2", "bo@acme.example"), person("M3", "cy@acme.example")
+    )
+    people = ("ada@acme.example", "bo@acme.example", "cy@acme.example")
+    n = programme.tell("bulk_upload", *(to(email, 100, send_date=WED) for email in people))
+    merge = {"partner": "acme", "member": "M3", "survivor": "M1"}
+    programme.tell(
+        "members", person("M1", "ada@new.example", change="update"), person("M9", "x@acme.example"), merge, day=TUE
+    )
+    programme.tell("members", person("M9", "ada@acme.example", change="update"), day=TUE)
+    programme.tell("members", {"partner": "acme", "member": "M2", "change": "close"}, day=TUE)
+    programme.tell("members", person("M8", "bo@acme.example"), day=TUE)
+    programme.close(TUE)
+    assert [programme.balance("member", one) for one in ("M1", "M9", "M2", "M8", "M3")] == [200, 0, 0, 0, 0]
+    assert programme.held() == {"company": 800}
+    assert programme.breaks() == [("B10", f"?{n}:3")], "bo has left; whoever has the address now is somebody else"
+
+
+def test_points_are_claimed_on_the_day_the_registration_comes_whatever_day_it_states(programme: Programme) -> None:
+    sent = (to("bo@acme.example", 30, expiry_months=1), to("bo@acme.example", 5))
+    programme.tell("bulk_upload", *sent, points_live_days=365)
+    long_ago = MON.replace(year=2019)
+    programme.tell("members", person("M2", "bo@acme.example", value_date=long_ago), day=TUE, points_live_days=365)
+    assert programme.balance("member", "M2") == 35
+    assert programme.lots() == [(30, TUE.replace(month=12)), (5, TUE + timedelta(days=365))]
+
+
+def test_a_row_that_was_left_out_is_nobodys_rival(programme: Programme) -> None:
+    programme.tell("decisions", {"action": "leave_out", "subject": f"{SHA[:48]}:2", "points": 10})
+    rows = (to("bo@acme.example", 10, ref="A-1"), to("bo@acme.example", 11, ref="A-1"))
+    n = programme.tell("bulk_upload", *rows, sha=SHA)
+    assert programme.events(n) == [Event.LEFT_OUT, Event.DISTRIBUTED_UNCLAIMED]
+
+
+def test_what_was_cancelled_may_be_sent_again_under_its_reference(programme: Programme) -> None:
+    sent = to("bo@acme.example", 50, ref="A-1", send_date=WED)
+    programme.tell("bulk_upload", sent)
+    programme.tell("decisions", {"action": "cancel", "subject": "acme:A-1", "points": 50})
+    n = programme.tell("bulk_upload", sent, day=TUE)
+    assert programme.events(n) == [Event.SCHEDULED]
+    assert (programme.held(), programme.breaks()) == ({"company": 950, "scheduled": 50}, [])
+
+
+def test_a_member_who_was_merged_away_stands_as_who_they_are_now(programme: Programme) -> None:
+    programme.tell("members", person("M1", "ada@acme.example"), person("M2", "bo@acme.example"))
+    programme.tell("members", {"partner": "acme", "member": "M2", "survivor": "M1"})
+    n = programme.tell("bulk_upload", to("bo@acme.example", 5), day=TUE)
+    assert (programme.events(n), programme.balance("member", "M1")) == ([Event.DISTRIBUTED], 5)
+    programme.tell("members", {"partner": "acme", "member": "M1", "change": "close"}, day=TUE)
+    n = programme.tell("bulk_upload", to("bo@acme.example", 6), day=WED)
+    assert programme.reasons(n) == ["member_closed"]
+
+
+def test_a_member_of_an_airline_is_no_stranger_to_a_company(programme: Programme) -> None:
+    programme.tell("members", person("S1", "ada@acme.example", partner="skybridge"))
+    n = programme.tell("bulk_upload", to("ada@acme.example", 5))
+    assert programme.events(n) == [Event.DISTRIBUTED_UNCLAIMED]

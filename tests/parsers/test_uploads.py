@@ -16,8 +16,8 @@ from counterfoil.protocols import Parsed
 from counterfoil.reports import upload_template
 from parsers.registry import LayoutReader
 
-HEADS = ("Name", "E-mail", "Points", "Country code", "Mobile", "Send date", "Expiry months")
-GOOD = ("Ada Lindqvist", "ada@harbour.example", "250", "46", "701740605", "2026-12-24", "12")
+HEADS = ("Name", "E-mail", "Points", "Country code", "Mobile", "Send date", "Expiry months", "Reference")
+GOOD = ("Ada Lindqvist", "ada@harbour.example", "250", "46", "701740605", "2026-12-24", "12", "R-1")
 
 Upload = Callable[..., Parsed]
 
@@ -51,7 +51,7 @@ def changed(column: str, value: str) -> tuple[str, ...]:
     return tuple(value if head == column else cell for head, cell in zip(HEADS, GOOD, strict=True))
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4, 5, 6), (6, 5, 4, 3, 2, 1, 0), (2, 0, 1)])
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4, 5, 6, 7), (7, 6, 5, 4, 3, 2, 1, 0), (2, 0, 1)])
 def test_columns_may_stand_anywhere_and_optional_ones_may_be_left_out(upload: Upload, order: tuple[int, ...]) -> None:
     heads, row = (tuple(given[place] for place in order) for given in (HEADS, GOOD))
     (read,) = upload(text(heads, row)).accepted.to_dicts()
@@ -102,6 +102,7 @@ def test_columns_that_lack_or_are_new_refuse_the_file(upload: Upload, heads: tup
         ("Send date", "24.12.2026", "DATE_INVALID"),
         ("Expiry months", "0", "NUMBER_RANGE"),
         ("Expiry months", "121", "NUMBER_RANGE"),
+        ("Reference", "?5:2", "TEXT_INVALID"),
     ],
 )
 def test_a_bad_row_is_refused_by_itself(upload: Upload, column: str, value: str, code: str) -> None:

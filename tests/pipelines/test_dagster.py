@@ -19,7 +19,10 @@ from tests.plugins.homes import MONDAY, Office
 from tests.plugins.mail import Mailroom, letters, mail_server, settle_in
 
 TUESDAY = MONDAY + timedelta(days=1)
-OWN = ("approvals", "decisions", "gl_balances", "members", "opening", "rates", "vouchers")
+OWN = (
+    "approvals", "budgets", "companies", "decisions", "gl_balances", "members", "opening", "points", "rates",
+    "recharges", "vouchers",
+)  # fmt: skip
 FEEDS = (*OWN, "northstar_handback", "northstar_requests", "skybridge_handback", "skybridge_requests")
 
 
@@ -102,7 +105,7 @@ def test_letters_leave_with_the_day_and_a_server_that_is_away_fails_no_run(
     office: Office,
     located: Callable[[], dg.Definitions],
     instance: dg.DagsterInstance,
-    told: Callable[[pl.DataFrame], None],
+    tell_of: Callable[[pl.DataFrame], None],
     mailroom: Mailroom,
 ) -> None:
     with mail_server(mailroom) as port:
@@ -110,7 +113,7 @@ def test_letters_leave_with_the_day_and_a_server_that_is_away_fails_no_run(
     settle_in(office, port)
     office.begin()
     office.look()
-    told(letters("ada@acme.example"))
+    tell_of(letters("ada@acme.example"))
     definitions = located()
     away = run(definitions, instance, INTAKE, "rates")
     assert away.success

@@ -77,8 +77,8 @@ def test_a_preview_of_no_campaign_says_which_file_is_missing(office: Office) -> 
     assert "data/mail/spring.yaml" in str(missing)
 
 
-def test_the_outbox_is_listed_with_addresses_masked(office: Office, told: Tell) -> None:
-    told(letters("ada.lovelace@acme.example", "bob@acme.example", "nonsense"))
+def test_the_outbox_is_listed_with_addresses_masked(office: Office, tell_of: Tell) -> None:
+    tell_of(letters("ada.lovelace@acme.example", "bob@acme.example", "nonsense"))
     sent = answer("send", status=1)
     assert (sent["new"], sent["sent"], sent["refused"]) == (3, 2, 1)
     assert [failure["code"] for failure in sent["failures"]] == ["MAIL_REFUSED"]
@@ -93,8 +93,8 @@ def test_the_outbox_is_listed_with_addresses_masked(office: Office, told: Tell) 
     assert "none" in run("list", "--state", "bounced").stdout
 
 
-def test_sending_tells_people_what_became_of_it(office: Office, told: Tell, mailroom: Mailroom) -> None:
-    told(letters("ada@acme.example"))
+def test_sending_tells_people_what_became_of_it(office: Office, tell_of: Tell, mailroom: Mailroom) -> None:
+    tell_of(letters("ada@acme.example"))
     with mail_server(mailroom) as port:
         pass
     settle_in(office, port)
@@ -107,8 +107,8 @@ def test_sending_tells_people_what_became_of_it(office: Office, told: Tell, mail
     assert (up.exit_code, up.stdout.strip()) == (0, "Letters: 0 new, 1 sent")
 
 
-def test_a_letter_is_sent_again_by_whom_and_why(office: Office, told: Tell) -> None:
-    told(letters("ada@acme.example"))
+def test_a_letter_is_sent_again_by_whom_and_why(office: Office, tell_of: Tell) -> None:
+    tell_of(letters("ada@acme.example"))
     answer("send")
     asked = answer("resend", "points:000001", "--reason", "she deleted it")
     assert asked["letter_key"] == "points:000001#2"
@@ -122,8 +122,8 @@ def test_a_letter_is_sent_again_by_whom_and_why(office: Office, told: Tell) -> N
         assert isinstance(run("resend", *arguments).exception, CounterfoilError)
 
 
-def test_what_came_back_is_recorded_once(office: Office, told: Tell, tmp_path: Path) -> None:
-    told(letters("gone@acme.example", "slow@acme.example", "other@acme.example"))
+def test_what_came_back_is_recorded_once(office: Office, tell_of: Tell, tmp_path: Path) -> None:
+    tell_of(letters("gone@acme.example", "slow@acme.example", "other@acme.example"))
     answer("send")
     reports = tmp_path / "reports"
     reports.mkdir()

@@ -206,8 +206,8 @@ def letters(
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Callable[[pl.DataFrame], None]:
-    """``told(letters)``: a source of letters that has these, each with its posting's range."""
+def tell_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[pl.DataFrame], None]:
+    """``tell_of(letters)``: a source of letters that has these, each with its posting's range."""
 
     def install(frame: pl.DataFrame) -> None:
         def source(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:

@@ -53,8 +53,8 @@ def codes(mailed: Mailed) -> list[Code]:
     return [trouble.code for trouble in mailed.troubles]
 
 
-def test_letters_of_postings_lie_in_a_folder_once(booked: Office, told: Tell) -> None:
-    told(letters("ada@acme.example", "bob@acme.example"))
+def test_letters_of_postings_lie_in_a_folder_once(booked: Office, tell_of: Tell) -> None:
+    tell_of(letters("ada@acme.example", "bob@acme.example"))
     assert mail(booked) == Mailed(written=2, sent=2)
     first, second = eml(booked)
     assert "Person 1 <ada@acme.example>" in first.read_text()
@@ -66,8 +66,8 @@ def test_letters_of_postings_lie_in_a_folder_once(booked: Office, told: Tell) ->
     assert set(states(booked).values()) == {"sent"}
 
 
-def test_a_night_hands_letters_over_and_names_what_failed(booked: Office, told: Tell) -> None:
-    told(letters("ada@acme.example", "no address"))
+def test_a_night_hands_letters_over_and_names_what_failed(booked: Office, tell_of: Tell) -> None:
+    tell_of(letters("ada@acme.example", "no address"))
     night = booked.run(MONDAY)
     assert (night.mailed.sent, night.mailed.refused) == (1, 1)
     assert [(who, error.code) for who, error in night.failures] == [("mail", Code.MAIL_REFUSED)]
@@ -75,28 +75,28 @@ def test_a_night_hands_letters_over_and_names_what_failed(booked: Office, told: 
     assert booked.run(MONDAY).exit_status == 0
 
 
-def test_a_letter_waits_for_its_day_in_the_programme_zone(booked: Office, told: Tell) -> None:
+def test_a_letter_waits_for_its_day_in_the_programme_zone(booked: Office, tell_of: Tell) -> None:
     day = booked.now.date() + timedelta(days=1)
-    told(letters("ada@acme.example", due=day))
+    tell_of(letters("ada@acme.example", due=day))
     assert mail(booked) == Mailed(written=1)
     assert states(booked) == {"points:000001": "waiting"}
     booked.now = booked.now.replace(hour=23) + timedelta(hours=2)
     assert mail(booked).sent == 1
 
 
-def test_every_posting_is_asked_once_for_its_letters(booked: Office, told: Tell) -> None:
+def test_every_posting_is_asked_once_for_its_letters(booked: Office, tell_of: Tell) -> None:
     everyone = pl.concat([letters("ada@acme.example"), letters("bob@acme.example", kind="register", posting=2)])
-    told(everyone.filter(pl.col("posting") == 1))
+    tell_of(everyone.filter(pl.col("posting") == 1))
     assert mail(booked).written == 1
-    told(everyone)
+    tell_of(everyone)
     assert mail(booked).written == 0, "the range of posting 2 is told already"
     with booked.desk() as desk:
         ranges = desk.index.ranges("mail")
     assert [(one.batch.from_n, one.state) for one in ranges] == [(0, "written")]
 
 
-def test_the_outbox_is_made_anew_from_its_records(booked: Office, told: Tell) -> None:
-    told(
+def test_the_outbox_is_made_anew_from_its_records(booked: Office, tell_of: Tell) -> None:
+    tell_of(
         pl.concat(
             [
                 letters("ada@acme.example", "no address"),
@@ -120,8 +120,8 @@ def test_the_outbox_is_made_anew_from_its_records(booked: Office, told: Tell) ->
     assert states(booked)["points:000001#2"] == "sent"
 
 
-def test_a_server_that_is_down_for_a_day_loses_nothing(booked: Office, told: Tell, mailroom: Mailroom) -> None:
-    told(letters("ada@acme.example", "bob@acme.example"))
+def test_a_server_that_is_down_for_a_day_loses_nothing(booked: Office, tell_of: Tell, mailroom: Mailroom) -> None:
+    tell_of(letters("ada@acme.example", "bob@acme.example"))
     with mail_server(mailroom) as port:
         pass
     settle_in(booked, port)
@@ -135,10 +135,10 @@ def test_a_server_that_is_down_for_a_day_loses_nothing(booked: Office, told: Tel
 
 
 def test_what_a_server_puts_off_is_tried_again_and_counted(
-    booked: Office, told: Tell, mailroom: Mailroom, mail_port: int
+    booked: Office, tell_of: Tell, mailroom: Mailroom, mail_port: int
 ) -> None:
     settle_in(booked, mail_port)
-    told(letters("later@acme.example", "ada@acme.example"))
+    tell_of(letters("later@acme.example", "ada@acme.example"))
     mailroom.answers = {("RCPT", "later@acme.example"): "450 4.2.0 greylisted"}
     first = mail(booked)
     assert (first.sent, first.deferred, codes(first)) == (1, 1, [Code.MAIL_DEFERRED])
@@ -153,10 +153,10 @@ def test_what_a_server_puts_off_is_tried_again_and_counted(
 
 
 def test_a_letter_in_the_air_is_never_sent_again_by_itself(
-    booked: Office, told: Tell, mailroom: Mailroom, mail_port: int
+    booked: Office, tell_of: Tell, mailroom: Mailroom, mail_port: int
 ) -> None:
     settle_in(booked, mail_port)
-    told(letters("ada@acme.example", "lost@acme.example", "taken@acme.example", "zoe@acme.example"))
+    tell_of(letters("ada@acme.example", "lost@acme.example", "taken@acme.example", "zoe@acme.example"))
     mailroom.drops = {"lost@acme.example": "DATA", "taken@acme.example": "done"}
     first = mail(booked)
     assert (first.sent, first.unsure) == (1, 1)
@@ -177,11 +177,11 @@ def test_a_letter_in_the_air_is_never_sent_again_by_itself(
 
 
 def test_a_server_that_refuses_everybody_stops_the_run(
-    booked: Office, told: Tell, mailroom: Mailroom, mail_port: int
+    booked: Office, tell_of: Tell, mailroom: Mailroom, mail_port: int
 ) -> None:
     settle_in(booked, mail_port)
     people = [f"p{number}@acme.example" for number in range(50)]
-    told(letters(*people))
+    tell_of(letters(*people))
     mailroom.answers = {("RCPT", one): "554 5.7.1 relay denied" for one in people}
     mailed = mail(booked)
     assert mailed.refused == 20
@@ -190,13 +190,13 @@ def test_a_server_that_refuses_everybody_stops_the_run(
 
 
 def test_a_bad_campaign_keeps_its_letters_and_no_other(
-    booked: Office, told: Tell, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    booked: Office, tell_of: Tell, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = shutil.copytree(root / "data", tmp_path / "data")
     monkeypatch.setenv("COUNTERFOIL_DATA", str(data))
     spring = (data / "mail/standard.yaml").read_text().replace("campaign: standard", "campaign: spring")
     (data / "mail/spring.yaml").write_text(spring.replace("{{ company }} has sent you", "{{ compani }} has sent you"))
-    told(
+    tell_of(
         pl.concat(
             [
                 letters("ada@acme.example", "bob@acme.example").with_columns(campaign=pl.lit("spring")),
@@ -212,17 +212,19 @@ def test_a_bad_campaign_keeps_its_letters_and_no_other(
     assert mail(booked) == Mailed(sent=2)
 
 
-def test_a_run_hands_over_no_more_than_its_limit(booked: Office, told: Tell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_hands_over_no_more_than_its_limit(
+    booked: Office, tell_of: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(mailing, "LETTERS_AT_ONCE", 2)
     settle_in(booked, more=["mail: {letters_a_run: 3}"])
-    told(letters(*(f"p{number}@acme.example" for number in range(7))))
+    tell_of(letters(*(f"p{number}@acme.example" for number in range(7))))
     assert [mail(booked).sent for _ in range(4)] == [3, 3, 1, 0]
     records = sorted((booked.home / "landing/mail").glob("*.json"))
     sizes = [len(record["keys"]) for path in records if (record := json.loads(path.read_text()))["what"] == "sending"]
     assert sizes == [2, 1, 2, 1, 1]
 
 
-def test_a_source_that_breaks_the_contract_writes_nothing(booked: Office, told: Tell) -> None:
+def test_a_source_that_breaks_the_contract_writes_nothing(booked: Office, tell_of: Tell) -> None:
     twice = pl.concat([letters("ada@acme.example")] * 2)
     for bad in (
         twice,
@@ -232,7 +234,7 @@ def test_a_source_that_breaks_the_contract_writes_nothing(booked: Office, told: 
         letters("ada@acme.example").with_columns(recipient=pl.lit(None, pl.String)),
         letters("ada@acme.example").drop("reference"),
     ):
-        told(bad)
+        tell_of(bad)
         assert codes(mail(booked)) == [Code.MASS_BALANCE]
     assert states(booked) == {}
     assert pl.Schema(LETTERS) == twice.schema
@@ -243,8 +245,8 @@ def resend(office: Office, key: str) -> str:
         return desk.index.outbox.resend(key, due=MONDAY, actor="os:felix", reason="asked for", at=office.now)
 
 
-def test_a_letter_is_resent_as_a_new_one_once_it_has_gone(booked: Office, told: Tell) -> None:
-    told(letters("ada@acme.example", "bob@acme.example").with_columns(due=pl.Series([MONDAY, date(2027, 1, 1)])))
+def test_a_letter_is_resent_as_a_new_one_once_it_has_gone(booked: Office, tell_of: Tell) -> None:
+    tell_of(letters("ada@acme.example", "bob@acme.example").with_columns(due=pl.Series([MONDAY, date(2027, 1, 1)])))
     mail(booked)
     assert resend(booked, "points:000001") == "points:000001#2"
     with pytest.raises(UsageError) as unfit:

@@ -18,5 +18,6 @@ CREATE TABLE book.budget (
 CREATE TABLE book.budget_alert (
     account_id INTEGER, percent SMALLINT, used BIGINT, funded BIGINT, file_id INTEGER, line_no INTEGER
 );
--- When the points of a distribution expire, where they do.
-CREATE TABLE book.promise (item_id BIGINT, expires DATE, file_id INTEGER, line_no INTEGER);
+-- What a distribution says beside its item: whose it is, where the recipient was registered when it was scheduled, and the
+-- months after which its points expire, from the day on which they reach the recipient.
+CREATE TABLE book.promise (item_id BIGINT, member VARCHAR, expiry_months SMALLINT, file_id INTEGER, line_no INTEGER);
