@@ -17,6 +17,7 @@ from counterfoil.codes import new_code
 from counterfoil.feed import FeedKind
 from counterfoil.files import sha256_bytes
 from counterfoil.invariants import require
+from counterfoil.landing.mail_records import LetterState
 from counterfoil.ledger import voucher_dues, voucher_letters
 from counterfoil.ledger.catalogue import expires
 from counterfoil.steps.arrive import land_own
@@ -69,11 +70,15 @@ def send_again(desk: Desk, refs: Iterable[str], day: date) -> Settled:
 
 
 def recover(desk: Desk, day: date) -> tuple[list[str], Settled]:
-    """Make what codes are missing, and ask for letters with every voucher that nobody has got: the references."""
+    """Make what codes are missing, and ask for letters with every voucher that nobody has got: the references. A letter
+    that still waits in the outbox is not asked for: it goes by itself, and would bring the same codes twice."""
     settled = issue(desk, day)
+    keys = desk.index.outbox.listed(LetterState.WAITING)["letter_key"]
+    coming = {key.removeprefix("voucher:").rpartition(":")[0] for key in keys if key.startswith("voucher:")}
     with desk.book.reading() as book:
-        waiting = voucher_letters.undelivered(book).filter(pl.col("recipient").is_not_null())["reference"].to_list()
-    return waiting, _and(settled, send_again(desk, waiting, day))
+        found = voucher_letters.undelivered(book).filter(pl.col("recipient").is_not_null())["reference"].to_list()
+    lost = [ref for ref in found if ref not in coming]
+    return lost, _and(settled, send_again(desk, lost, day))
 
 
 def reveal(desk: Desk, voucher_ids: Sequence[int]) -> pl.DataFrame:

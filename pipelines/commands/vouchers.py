@@ -99,14 +99,16 @@ def show_undelivered(home: HomeOption = None, output: FormatOption = Format.TABL
 
 
 def recover(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
-    """Make codes that a crash kept from being made, and have every undelivered voucher sent again."""
+    """Make codes that a crash kept from being made, and ask again for letters that are lost, not for ones that wait."""
     with desk_at(home) as desk:
         refs, settled = recover_all(desk, local_date(desk.now(), desk.settings.zone))
     postings = [posted.n for posted in settled.postings]
     if output is Format.JSON:
         emit_json({"sent_again": refs, "postings": postings})
         return
-    stdout.print(f"{len(refs):,} orders to be sent again, {len(postings):,} postings")
+    stdout.print(
+        f"Asked for letters of {len(refs):,} orders again: they leave with the next run, or counterfoil mail send"
+    )
 
 
 def rotate(home: HomeOption = None) -> None:
