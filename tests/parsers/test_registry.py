@@ -65,7 +65,7 @@ def refused(reader: LayoutReader, payload: Path, **changes: str) -> PermanentErr
 def test_the_protocol_is_kept(reader: LayoutReader) -> None:
     kept: Reader = reader
     assert [feed.feed for feed in kept.feeds()] == sorted(feed.feed for feed in kept.feeds())
-    assert len(kept.feeds()) == 12
+    assert len(kept.feeds()) == 16
 
 
 def test_the_same_name_goes_out_and_comes_back(reader: LayoutReader, payload: Payload, sponsor_file: Any) -> None:
