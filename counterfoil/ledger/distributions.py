@@ -63,7 +63,7 @@ _REASONS: Final = {
     Reason.OTHER_COMPANY: "the recipient is registered with another company",
     Reason.MEMBER_CLOSED: "the recipient's membership has ended",
     Reason.DEPARTMENT_UNKNOWN: "the company has no such department",
-    Reason.REFERENCE_USED: "the reference stands on another distribution",
+    Reason.REFERENCE_USED: "the reference stands on another row, of this file or an earlier one",
 }
 
 

@@ -166,8 +166,19 @@ def shortages(rows: pl.DataFrame, more: pl.DataFrame, balances: pl.DataFrame) ->
     ``balances``: account_id, balance. Budgets that only warn are made up for and never short."""
     pays = rows.filter(pl.col("event").is_in(PAYS)).select("line_no", "points", account_id="source_account")
     own = pays.filter(~pl.col("account_id").is_in(more["account_id"].implode()))
-    # What a stretched budget lacks is taken at its first row, which is as good as any.
-    adding = more.select("line_no", "points", account_id="company_account")
+    # The company adds to a budget that only warns from the row on at which it runs out.
+    over = (pl.col("points").cum_sum().over("account_id") - pl.col("balance")).clip(lower_bound=0)
+    adding = (
+        pays.join(more.select("account_id", "company_account"), on="account_id")
+        .join(balances, on="account_id")
+        .sort("account_id", "line_no")
+        .with_columns(over=over)
+        .select(
+            "line_no",
+            points=pl.col("over") - pl.col("over").shift(1, fill_value=0).over("account_id"),
+            account_id="company_account",
+        )
+    )
     running = (
         pl.concat([own, adding])
         .sort("account_id", "line_no")

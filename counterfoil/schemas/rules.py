@@ -45,7 +45,7 @@ class Rule(StrEnum):
     TEXT_INVALID = "TEXT_INVALID", "a text is not of the required form"
     NUMBER_INVALID = "NUMBER_INVALID", "a number is not written in digits as declared"
     NUMBER_FRACTION = "NUMBER_FRACTION", "a number has decimals that its field does not keep"
-    NUMBER_RANGE = "NUMBER_RANGE", "a number is beyond 64 bits or outside its bounds"
+    NUMBER_RANGE = "NUMBER_RANGE", "a number is below or above what its field allows"
     POINTS_ZERO = "POINTS_ZERO", "a request moves no points"
     DATE_INVALID = "DATE_INVALID", "a date is not a day of the calendar, written as declared"
     DATE_RANGE = "DATE_RANGE", "a date lies outside the years that can be meant"

@@ -56,7 +56,7 @@ def _require_over(desk: Desk, day: date) -> None:
             str(day),
             found="the day has not ended",
             expected=f"every feed's cut-off to have passed, at {end.isoformat(timespec='minutes')}",
-            remedy="Close it after that",
+            remedy="What is shown as posted is posted; run this day again after that to close it",
         )
 
 

@@ -103,10 +103,11 @@ def held_file(desk: Desk, prefix: str) -> Delivery:
     held = [delivery for feed in feeds for delivery in desk.index.held(feed)]
     found = {one.payload_sha: one for one in held if one.payload_sha.startswith(prefix.lower())}
     if len(prefix) < HASH_SHOWN_MIN or len(found) != 1:
+        short = len(prefix) < HASH_SHOWN_MIN
         raise UsageError(
             Code.NOTHING_FOUND,
             prefix,
-            found=f"{len(found)} held files whose hash begins so",
+            found=f"only {len(prefix)} digits" if short else f"{len(found)} held files whose hash begins so",
             expected=f"one, named by at least {HASH_SHOWN_MIN} digits of its SHA-256",
             remedy="See counterfoil held",
         )

@@ -69,14 +69,14 @@ def send_again(desk: Desk, refs: Iterable[str], day: date) -> Settled:
 
 
 def recover(desk: Desk, day: date) -> tuple[list[str], Settled]:
-    """Make what codes are missing, and ask for letters with every voucher that nobody has got: the references."""
+    """Make what codes are missing, and ask for letters with every voucher that nobody has got: the references. A letter
+    that still waits in the outbox is not asked for: it goes by itself, and would bring the same codes twice."""
     settled = issue(desk, day)
     with desk.book.reading() as book:
         waiting = voucher_letters.undelivered(book).filter(pl.col("recipient").is_not_null())["reference"].to_list()
-    # A letter that still waits for its server will bring them.
     leaving = desk.index.outbox.leaving(waiting)
-    waiting = [reference for reference in waiting if reference not in leaving]
-    return waiting, _and(settled, send_again(desk, waiting, day))
+    lost = [reference for reference in waiting if reference not in leaving]
+    return lost, _and(settled, send_again(desk, lost, day))
 
 
 def reveal(desk: Desk, voucher_ids: Sequence[int]) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from counterfoil.errors import Code, UsageError
 from counterfoil.ledger.known import Reach
@@ -55,8 +56,8 @@ WIDTH_ELSEWHERE = 140
 WHOLE_MAX = 20
 """Cells up to this length, names and ids, are never broken over two lines."""
 
-stdout = Console(width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE)
-stderr = Console(stderr=True)
+stdout = Console(width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE, emoji=False)  # a key may hold ``:100:``
+stderr = Console(stderr=True, emoji=False)
 
 
 def parse_day(option: str, text: str | None) -> date | None:
@@ -162,7 +163,9 @@ def emit_rows(
     rows: Iterable[Sequence[object]], header: Sequence[str], *, title: str, numeric: Sequence[bool] = ()
 ) -> None:
     """A table for people: numbers to the right, thousands apart; ``none`` when there is no row."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    # Texts, for what a partner or an option says in brackets is no markup.
+    heading = Text(title, "table.title")
+    table = Table(title=heading, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown = [[_cell(cell) for cell in row] for row in rows]
     for position, name in enumerate(header):
         right = position < len(numeric) and numeric[position]
@@ -174,8 +177,8 @@ def emit_rows(
             min_width=longest if longest <= WHOLE_MAX else None,
         )
     for row in shown:
-        table.add_row(*row)
-    stdout.print(table if shown else f"[bold]{title}[/bold]: none")
+        table.add_row(*map(Text, row))
+    stdout.print(table if shown else Text.assemble((title, "bold"), ": none"))
 
 
 @contextmanager

@@ -27,7 +27,9 @@ from pipelines.commands.rehearsal import DryRunOption, show_rehearsed
 from pipelines.wiring import desk_at
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it stays with the decision for ever.")]
-FileArgument = Annotated[str, typer.Argument(help="The file's SHA-256, or its first digits; see counterfoil held.")]
+FileArgument = Annotated[
+    str, typer.Argument(help="The file's SHA-256, or at least 8 of its first digits; see counterfoil held.")
+]
 PeriodArgument = Annotated[str, typer.Argument(help="A month, such as 2026-10.")]
 
 

@@ -19,6 +19,7 @@ from counterfoil.ledger import company_extracts, distributions
 from counterfoil.reports import upload_template
 from counterfoil.steps.decide import decide_all
 from counterfoil.steps.desk import Desk
+from counterfoil.steps.give import FEED as POINTS
 from counterfoil.steps.give import give
 from pipelines.commands.common import (
     Format,
@@ -80,8 +81,9 @@ def send(
         delivery, outcome = give(desk, row)
         n = outcome.n if outcome else None
         rows = _results(desk, n)
+        waits = any(one.order == delivery.order for one in desk.index.held(POINTS))
     code = (outcome or delivery).code
-    became = rows[0]["code"] if rows else "refused" if code else "unread"
+    became = rows[0]["code"] if rows else "waits" if waits else "refused" if code else "unread"
     text = rows[0]["text"] if rows else (outcome or delivery).message
     if output is Format.JSON:
         emit_json({"file": delivery.name, "posting": n, "result": became, "code": code, "message": text})

@@ -12,6 +12,7 @@ from counterfoil.clock import local_date
 from counterfoil.errors import Code, UsageError
 from counterfoil.files import write_durably
 from counterfoil.ledger import catalogue, voucher_dues, voucher_letters
+from counterfoil.masking import masked_address
 from counterfoil.money import decimal_texts
 from counterfoil.steps.vouchers import recover as recover_all
 from pipelines.commands.common import (
@@ -88,25 +89,27 @@ def show_orders(
 
 
 def show_undelivered(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
-    """Orders whose vouchers are issued and not known to have arrived, oldest first."""
+    """Orders whose vouchers are issued and not known to have arrived, oldest first, addresses masked."""
     with desk_at(home) as desk, desk.book.reading() as book:
         day = local_date(desk.now(), desk.settings.zone)
         frame = voucher_letters.undelivered(book)
+    masked = pl.when(pl.col("recipient").is_not_null()).then(masked_address("recipient"))
     waited = (pl.lit(day) - pl.col("issued_on")).dt.total_days()
-    emit_frame(
-        frame.with_columns(days=waited).select(voucher_letters.UNDELIVERED), output, title="Undelivered vouchers"
-    )
+    shown = frame.with_columns(masked, days=waited).select(voucher_letters.UNDELIVERED)
+    emit_frame(shown, output, title="Undelivered vouchers")
 
 
 def recover(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
-    """Make codes that a crash kept from being made, and have every undelivered voucher sent again."""
+    """Make codes that a crash kept from being made, and ask again for letters that are lost, not for ones that wait."""
     with desk_at(home) as desk:
         refs, settled = recover_all(desk, local_date(desk.now(), desk.settings.zone))
     postings = [posted.n for posted in settled.postings]
     if output is Format.JSON:
         emit_json({"sent_again": refs, "postings": postings})
         return
-    stdout.print(f"{len(refs):,} orders to be sent again, {len(postings):,} postings")
+    stdout.print(
+        f"Asked for letters of {len(refs):,} orders again: they leave with the next run, or counterfoil mail send"
+    )
 
 
 def rotate(home: HomeOption = None) -> None:

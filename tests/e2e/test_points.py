@@ -192,8 +192,8 @@ def test_p5_who_is_not_registered_gets_the_points_once_they_are(seen: Seen) -> N
 
 def test_p6_a_person_belongs_to_one_company_and_only_that_entry_is_not_successful(week: Nights) -> None:
     assert result("harbour-5-result.csv")[2:] == [
-        "2,A-1,ann@birchwood.example,10,other_company,the recipient is registered with another company",
-        "3,A-2,ada@harbour.example,20,sent,the points are on the recipient's account",
+        "2,A-1,ann@birchwood.example,10,other_company,the recipient is registered with another company,",
+        "3,A-2,ada@harbour.example,20,sent,the points are on the recipient's account,",
         "Sent,1,20",
         "Refused,1,10",
     ]

@@ -132,6 +132,14 @@ def test_a_file_beyond_the_balance_moves_nothing_and_says_what_is_missing_and_wh
     assert programme.held() == {"company": 200, "unclaimed": 800}
 
 
+def test_what_a_budget_that_warns_lacks_is_counted_line_by_line(programme: Programme) -> None:
+    terms = {"from_day": MON, "until_day": WED, "limit": "warn"}
+    programme.tell("budgets", {"change": "create", "budget": "W", "points": 200, **terms})
+    rows = [to("bo@acme.example", 600), to("cy@acme.example", 300), to("di@acme.example", 101)]
+    with pytest.raises(PermanentError, match="holds 800 and the file takes 801, 1 more; lines up to 3 would fit"):
+        programme.tell("bulk_upload", *rows)
+
+
 def test_points_of_a_company_that_is_not_open_do_not_move(programme: Programme) -> None:
     with pytest.raises(PermanentError, match=r"COMPANY_UNKNOWN.*birch"):
         programme.tell("bulk_upload", to("bo@acme.example", 1, company="birch"))

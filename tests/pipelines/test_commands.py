@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from connectors.sftp_server import EmbeddedServer
 from counterfoil.errors import CounterfoilError
+from pipelines.commands import common
 from pipelines.commands.app import app
 from tests.plugins.homes import MONDAY, Office
 
@@ -199,6 +200,9 @@ NEED_A_HOME: dict[str, tuple[str, ...]] = {
     "report": (),
     "restate": ("--from", str(MONDAY)),
     "audit": ("verify",),
+    "company": ("budgets",),
+    "points": ("waiting",),
+    "vouchers": ("orders",),
     "replay": ("--into", "again"),
     "backup": ("--to", "backups"),
     "tie-out": (),
@@ -239,3 +243,10 @@ def test_what_is_configured_is_told_without_a_home(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "skybridge_requests" in {feed["feed"] for feed in json.loads(done.stdout)}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_shows_text_as_it_is() -> None:
+    with common.stdout.capture() as shown:
+        common.emit_rows([("alert:5:15:100:nora", "[bold]")], ("letter_key", "name"), title="Letters")
+    assert "alert:5:15:100:nora" in shown.get()
+    assert "[bold]" in shown.get()
