@@ -38,7 +38,9 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     partner_id = names.partner(work.feed.partner)
     orders = voucher_books.orders(book, work.accepted["ref"])
     vouchers = voucher_books.vouchers_of(book, orders["item_id"])
-    told = _judged(work.accepted.join(orders, on="ref", how="left", maintain_order="left"), vouchers)
+    # A supplier tells of its own goods alone.
+    own = orders.filter(pl.col("supplier_id") == partner_id)
+    told = _judged(work.accepted.join(own, on="ref", how="left", maintain_order="left"), vouchers)
     credited, arrived = (told.filter(pl.col("event") == event.value) for event in (Event.CREDITED, Event.DELIVERED))
     known = vouchers.select("voucher_id", "item_id", "valid_until")
     back = known.join(credited.select("item_id", "line_no"), on="item_id")

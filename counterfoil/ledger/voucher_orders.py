@@ -4,6 +4,8 @@ Here: earlier orders, prices, balances and stock, and the rows that each order l
 taken (``reconcile.orders``), or what is paid (``voucher_payments``). A reference is one order's for ever.
 """
 
+from datetime import timedelta
+
 import polars as pl
 
 from counterfoil.ledger import catalogue, merged, posting, voucher_books
@@ -82,7 +84,8 @@ def _balances(book: Lookups, asked: pl.DataFrame) -> pl.DataFrame:
 
 def _stock(book: Lookups, offered: pl.DataFrame, work: Work) -> pl.DataFrame:
     """Codes that nobody has ordered, of the products and denominations that are: product, denomination, voucher_id,
-    valid_until and ``place``, from 0; what ends first goes first, and what has ended never."""
+    valid_until and ``place``, from 0; what ends first goes first, and what may end before it is paid for never."""
+    paid_by = work.on_day + timedelta(days=work.feed.pay_within_days)
     wanted = offered.filter((pl.col("supply") == "stock") & (pl.col("event") == Event.ORDERED.value))
     # For a file that orders none from stock, nobody looks through all codes that ever came.
     among = "" if wanted.height else "WHERE false"
@@ -92,7 +95,7 @@ def _stock(book: Lookups, offered: pl.DataFrame, work: Work) -> pl.DataFrame:
                                       ORDER BY l.valid_until NULLS LAST, v.voucher_id) - 1 AS place
             FROM book.voucher v SEMI JOIN wanted w ON w.product = v.product AND w.denomination = v.denomination
             JOIN ({voucher_books.latest(among)}) l ON l.voucher_id = v.voucher_id AND l.state = {State.STOCKED:d}
-                AND (l.valid_until IS NULL OR l.valid_until > DATE '{work.on_day}')
+                AND (l.valid_until IS NULL OR l.valid_until > DATE '{paid_by}')
             ORDER BY v.product, v.denomination, place""",
         wanted=wanted.select("product", "denomination").unique(),
     )

@@ -40,8 +40,11 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     """The changes of one payments file."""
     names = Names(book, file_id=work.file_id, unit=work.unit)
     partner_id = names.partner(work.feed.partner)
-    known = voucher_books.orders(book, work.accepted["ref"])
-    told = payments.judged(work.accepted, known.with_columns(due_currency="currency"), _before(book, work.accepted))
+    ids = {company: names.partner(company) for company in work.accepted["company"].drop_nulls().unique().sort()}
+    payer = pl.col("company").replace_strict(ids, default=partner_id, return_dtype=pl.Int32)
+    rows = work.accepted.with_columns(company_id=payer)
+    known = voucher_books.orders(book, rows["ref"]).with_columns(due_currency="currency")
+    told = payments.judged(rows, known, _before(book, rows))
     paid = told.filter(pl.col("event").is_in(_PAID))
     issued = paid.filter(pl.col("event") == Event.PAID_FROM_STOCK.value)
     waiting = paid.filter(pl.col("event") == Event.PAID.value)
@@ -63,7 +66,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
             **names.rows(),
         },
         closed=issued.select("item_id"),
-        breaking=_breaks(told, partner_id),
+        breaking=_breaks(told),
         clearing=voucher_books.open_breaks_of(book, paid["item_id"]).filter(pl.col("code").is_in(CLEARED)),
     )
 
@@ -91,9 +94,9 @@ def _before(book: Lookups, paid: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _breaks(told: pl.DataFrame, partner_id: int) -> pl.DataFrame:
-    """B03 of a payment for no order of ours, B07 of a second one, B04 of other points and B05 of other money than the
-    order costs, B11 of one for an order that has ended."""
+def _breaks(told: pl.DataFrame) -> pl.DataFrame:
+    """B03 of a payment for no order of the company, B07 of a second one, B04 of other points and B05 of other money
+    than the order costs, B11 of one for an order that has ended."""
     money = pl.col("money").is_not_null()
     differs = (pl.col("event") == Event.PAYMENT_DIFFERS.value) & money
     return breaks.opening(
@@ -108,6 +111,6 @@ def _breaks(told: pl.DataFrame, partner_id: int) -> pl.DataFrame:
         points_theirs="points",
         value_date="value_date",
         their_date="value_date",
-        partner_id=pl.coalesce("company_id", pl.lit(partner_id)),
+        partner_id="company_id",
         at_once=pl.lit(value=False),
     )

@@ -23,11 +23,11 @@ def judged(paid: pl.DataFrame, orders: pl.DataFrame, known: pl.DataFrame) -> pl.
     """Add ``event`` and the order's columns (null where there is none), and ``due``: what the order costs in what was
     paid, minor units or points.
 
-    ``orders``: ORDER, each reference once; ``known``: _SAID of payments that came before. Of several payments in
-    one file that would do, the first by its own reference does. One that came before, or whose order is paid already,
-    is PAYMENT_KNOWN; one whose order ended unpaid is PAYMENT_LATE.
+    A payment counts for orders of its ``company_id`` alone. ``orders``: ORDER, each reference once; ``known``: _SAID of
+    payments that came before. Of several payments in one file that would do, the first by its own reference does. One
+    that came before, or whose order is paid already, is PAYMENT_KNOWN; one whose order ended unpaid is PAYMENT_LATE.
     """
-    seen = paid.join(orders.select(ORDER), on="ref", how="left", maintain_order="left").join(
+    seen = paid.join(orders.select(ORDER), on=["ref", "company_id"], how="left", maintain_order="left").join(
         known.select(*_SAID).unique().with_columns(before=pl.lit(value=True)),
         on=_SAID,
         how="left",

@@ -32,7 +32,7 @@ RULES: Final = {
     "name": "The recipient's name, in any script",
     "email": "The address that the recipient is or will be registered with; a person belongs to one company",
     "points": "Whole points from 1 up",
-    "country_code": "Of the mobile number, with or without +; goes with it",
+    "country_code": "Of the mobile number, with or without +; needed where there is one",
     "mobile": "Digits, blanks and hyphens, without the country code",
     "citation": "Why; the recipient reads it",
     "department": "Whose budget pays; without one the company's, or its balance",

@@ -209,6 +209,7 @@ def _voucher_checks(kind: FeedKind, check: CheckOf) -> tuple[Check, ...]:
                 check(Rule.NOT_BLANK, "points", money & pl.col("points").is_not_null()),
                 check(Rule.FIELD_MISSING, "currency", money & pl.col("currency").is_null()),
                 check(Rule.NOT_BLANK, "currency", ~money & pl.col("currency").is_not_null()),
+                _company(check),
             )
         case _:
             return _fulfilment_checks(check)

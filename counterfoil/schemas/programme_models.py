@@ -125,7 +125,8 @@ class VoucherOrders(Records):
 
 
 class VoucherPayments(Records):
-    """What was paid for orders: points, or minor units of a currency."""
+    """What was paid for orders: points, or minor units of a currency. ``company``: whose order it is; null where it is
+    the partner's own."""
 
     ref: str = text_field()
     payment: str = text_field()
@@ -133,6 +134,7 @@ class VoucherPayments(Records):
     money: int = points_field(nullable=True)
     currency: str = form_field("^[A-Z]{3}$", nullable=True)
     value_date: pl.Date = day_field()
+    company: str = form_field(COMPANY, nullable=True)
 
     @pa.check("payment", name="paid_in_one_of_both", n_failure_cases=CASES_MAX)
     def paid_in_one_of_both(cls, data: PolarsData) -> pl.LazyFrame:  # noqa: N805

@@ -212,6 +212,7 @@ ACCEPTED: Final[Mapping[FeedKind, Columns]] = MappingProxyType(
                 "money": pl.Int64,
                 "currency": pl.String,
                 "value_date": pl.Date,
+                "company": pl.String,
             }
         ),
         FeedKind.VOUCHER_FULFILMENT: MappingProxyType(
@@ -274,7 +275,7 @@ NULLABLE: Final[Mapping[FeedKind, frozenset[str]]] = MappingProxyType(
         ),
         FeedKind.CATALOGUE: frozenset({"expiry_days", "expiry_months", "terms", "instructions"}),
         FeedKind.VOUCHER_ORDERS: frozenset({"member", "email"}),
-        FeedKind.VOUCHER_PAYMENTS: frozenset({"points", "money", "currency"}),
+        FeedKind.VOUCHER_PAYMENTS: frozenset({"points", "money", "currency", "company"}),
         FeedKind.VOUCHER_FULFILMENT: frozenset({"ref", "code", "pin", "quantity", "valid_until"}),
         FeedKind.VOUCHERS: frozenset({"unit", "code", "sealed", "valid_until"}),
         FeedKind.DELIVERIES: frozenset({"attempt"}),

@@ -37,10 +37,10 @@ class Shop:
     def __init__(self, writer: Writer, make_feed: MakeFeed, post: PostRows) -> None:
         self.writer, self._make_feed, self._post, self._number = writer, make_feed, post, 0
 
-    def tell(self, kind: str, *rows: Row, day: date = MON) -> list[str]:
+    def tell(self, kind: str, *rows: Row, day: date = MON, by: str | None = None) -> list[str]:
         """Post rows; the events that they turned out to be."""
         self._number += 1
-        feed = self._make_feed(kind, partner=OWN.get(kind) or SUPPLIERS.get(kind) or "p")
+        feed = self._make_feed(kind, partner=by or OWN.get(kind) or SUPPLIERS.get(kind) or "p")
         posted = self._post(self.writer, feed, list(rows), day, identity=f"{kind} {self._number}")
         query = f"SELECT event FROM book.disposition WHERE file_id = {posted.n} ORDER BY line_no"
         return [Event(event).name.lower() for event in self.writer.frame(query)["event"]]
@@ -168,6 +168,25 @@ def test_payments_that_do_not_fit_are_breaks(shop: Shop) -> None:
     assert shop.breaks() == [("B03", "X"), ("B04", "A"), ("B07", "B")]
     assert shop.tell("voucher_payments", paid("A"), day=TUE) == ["paid"]
     assert shop.breaks() == [("B03", "X"), ("B07", "B")], "the right sum closes the break"
+
+
+def test_nobody_pays_or_delivers_the_orders_of_others(shop: Shop) -> None:
+    shop.tell("voucher_orders", order("A", "OWN"), order("M", "MUG"))
+    assert shop.tell("voucher_payments", paid("A"), by="q") == ["payment_unknown"]
+    assert shop.tell("voucher_payments", paid("A", company="p"), by="bank") == ["paid"], "which says whose it is"
+    shop.tell("voucher_payments", paid("M"))
+    shop.tell("voucher_fulfilment", {"ref": "M", "product": "MUG", "type": "goods", "code": None})
+    gone = {"ref": "M", "status": "returned", "attempt": 3}
+    assert shop.tell("deliveries", gone, by="t") == ["delivery_unknown"]
+    assert shop.tell("deliveries", gone) == ["credited"]
+
+
+def test_a_code_that_may_end_before_it_is_paid_for_is_not_put_aside(shop: Shop) -> None:
+    stock = {"product": "STOCK", "valid_until": MON + timedelta(days=3)}
+    lasting = {**stock, "valid_until": MON + timedelta(days=4)}
+    shop.tell("voucher_fulfilment", {**stock, "code": code("S1")}, {**lasting, "code": code("S2")})
+    assert shop.tell("voucher_orders", order("A", "STOCK"), order("B", "STOCK")) == ["ordered", "order_refused"]
+    assert shop.vouchers() == ["stocked", "reserved"]
 
 
 def test_money_pays_an_order_that_has_no_points(shop: Shop) -> None:

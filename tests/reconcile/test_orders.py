@@ -135,8 +135,9 @@ def test_an_order_is_paid_once_and_by_its_price(paid: list[dict[str, Any]]) -> N
         "points": pl.Int64,
         "money": pl.Int64,
         "currency": pl.String,
+        "company_id": pl.Int64,
     }
-    rows = pl.DataFrame([{"line_no": place, **row} for place, row in enumerate(paid)], schema=schema)
+    rows = pl.DataFrame([{"line_no": place, "company_id": 7, **row} for place, row in enumerate(paid)], schema=schema)
     judged = payments.judged(rows, known, rows.clear())
     for ref in "AB":
         mine = judged.filter(pl.col("ref") == ref)
