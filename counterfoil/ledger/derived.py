@@ -256,15 +256,12 @@ _CHARGES: Final = (
 
 _DIMENSIONS: Final = tuple(
     _Rule(
-        table,
-        table,
-        "an id that stands for two things",
-        "one row an id",
+        table, table, "an id that stands for two things", "one row an id",
         f"""SELECT CAST(max(file_id) AS BIGINT) AS n, CAST(NULL AS BIGINT) AS line, concat('{key} ', {key}) AS row
             FROM book.{table} GROUP BY {key} HAVING count(*) > 1""",
     )
     for table, key in (("partner", "partner_id"), ("account", "account_id"), ("reason", "reason_id"))
-)
+)  # fmt: skip
 
 _PROMISES: Final = (
     _Rule(
@@ -357,8 +354,7 @@ _WORKING_SETS: Final = (
         tuple(OPEN_LOT),
         f"{_item('lot_id')}, concat('lot_id ', lot_id) AS row",
         "SELECT * FROM book.open_lot",
-        """SELECT l.lot_id, l.account_id, l.amount - coalesce(u.used, 0) AS remaining, l.earned,
-                  l.expires
+        """SELECT l.lot_id, l.account_id, l.amount - coalesce(u.used, 0) AS remaining, l.earned, l.expires
            FROM book.lot l LEFT JOIN (SELECT lot_id, sum(amount) AS used FROM book.lot_use GROUP BY lot_id) u
              ON u.lot_id = l.lot_id
            WHERE l.amount > coalesce(u.used, 0)""",
@@ -373,16 +369,8 @@ _WORKING_SETS: Final = (
 )
 
 RULES: Final = (
-    *_ENTRIES,
-    *_RECORDS,
-    *_LOTS,
-    *_BREAKS,
-    *_STATEMENTS,
-    *_CHARGES,
-    *_DIMENSIONS,
-    *_PROMISES,
-    *_WORKING_SETS,
-)
+    *_ENTRIES, *_RECORDS, *_LOTS, *_BREAKS, *_STATEMENTS, *_CHARGES, *_DIMENSIONS, *_PROMISES, *_WORKING_SETS,
+)  # fmt: skip
 
 
 def contradictions(book: Lookups, say: Callable[[int, int], None]) -> Iterator[Finding]:

@@ -299,6 +299,9 @@ CLEARING: Final = ("in_flight", "suspense")
 COMPANIES: Final = ("company", "budget", "scheduled", "unclaimed")
 """Accounts of what companies own and have promised."""
 
+OWED: Final = ("member", "reserved", "payable")
+"""Accounts of what is owed to members, put aside for orders, and owed to partners and suppliers."""
+
 
 def clearing(book: Lookups, at: Known) -> pl.DataFrame:
     """How clearing accounts moved: account, partner, opening, points_in, points_out, closing, oldest?, over_30_days.
@@ -313,6 +316,11 @@ def clearing(book: Lookups, at: Known) -> pl.DataFrame:
 def companies(book: Lookups, at: Known) -> pl.DataFrame:
     """The same of what companies own and have promised; all budgets of a company are one row."""
     return _accounts(book, at, COMPANIES)
+
+
+def owed(book: Lookups, at: Known) -> pl.DataFrame:
+    """The same of what is owed; all members of a partner are one row, and nothing counts as waiting."""
+    return _accounts(book, at, OWED).select("account", "partner", "opening", "points_in", "points_out", "closing")
 
 
 def _accounts(book: Lookups, at: Known, kinds: Sequence[str]) -> pl.DataFrame:

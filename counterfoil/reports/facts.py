@@ -19,6 +19,7 @@ COVER: Final = (
     "business_date",
     "zone",
     "cut_off",
+    "closed",
     "posting",
     "chain_head",
     "content_head",
@@ -29,7 +30,8 @@ COVER: Final = (
     "software",
     "clock",
 )
-"""Keys of ``cover``; ``restated`` is yes or no, ``clock`` says how ages are counted."""
+"""Keys of ``cover``; ``restated`` and ``closed`` (whether the day was over) are yes or no, ``clock`` says how ages are
+counted."""
 
 KNOWN_AT: Final = "known_at"
 """One more key of ``cover``, where a report shows a day as it was known at an instant."""
@@ -94,6 +96,7 @@ _COLUMNS: Final[dict[str, str]] = {
         oldest date?, over_30_days whole""",
     "companies": """account text, partner text, opening whole, points_in whole, points_out whole, closing whole,
         oldest date?, over_30_days whole""",
+    "owed": "account text, partner text, opening whole, points_in whole, points_out whole, closing whole",
     "journals": """journal_id text, accounting_date date, lines whole, currency text, debit_minor whole,
         credit_minor whole, points whole, target text, file text""",
     "downstream": """target text, batch_id text, object text, from_n whole, to_n whole, rows whole, parts whole,
@@ -151,6 +154,7 @@ class ReportFacts:
     - decisions: those posted on the day, in order; ``minor`` is null without a rate.
     - clearing: closing = opening + points_in - points_out, the two movements at least 0.
     - companies: the same of what companies own (their budgets together) and have promised; without any, no rows.
+    - owed: the same of what is owed to members (all of a partner together), partners and suppliers.
     - journals: one row a journal, currency and target.
     - downstream: one row a batch and object.
     - scorecard and its rows: ``counterfoil.reconcile.scoring``.
@@ -172,6 +176,7 @@ class ReportFacts:
     decisions: pl.DataFrame
     clearing: pl.DataFrame
     companies: pl.DataFrame
+    owed: pl.DataFrame
     journals: pl.DataFrame
     downstream: pl.DataFrame
     failed_feeds: pl.DataFrame

@@ -74,6 +74,7 @@ def gather(
         "decisions": decided.told(book, numbers),
         "clearing": figures.clearing(book, at),
         "companies": figures.companies(book, at),
+        "owed": figures.owed(book, at),
         "journals": _journals(book, settings, chart, [made for made in journals if made.date == day]),
         "downstream": _downstream(settings, ranges, stage2),
         "failed_feeds": _failed(index, files, day, moment),
@@ -107,6 +108,7 @@ def _cover(book: Lookups, settings: Settings, feeds: Sequence[Feed], day: date, 
             remedy="Ask for a later time" if moment.at else "Post the day's files first: counterfoil run",
         )
     n, chain_head, content_head, run_id, posted_at = last
+    closed = book.row("SELECT 1 FROM book.closed_day WHERE day = ? AND file_id <= ?", day, n)
     return ({KNOWN_AT: utc_text(moment.at)} if moment.at else {}) | {
         "programme": settings.programme,
         "unit": settings.unit,
@@ -115,6 +117,7 @@ def _cover(book: Lookups, settings: Settings, feeds: Sequence[Feed], day: date, 
         "business_date": day.isoformat(),
         "zone": settings.zone,
         "cut_off": utc_text(day_end(feeds, day)),
+        "closed": "yes" if closed else "no",
         "posting": str(n),
         "chain_head": chain_head,
         "content_head": content_head,

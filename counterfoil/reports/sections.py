@@ -58,7 +58,7 @@ def sections(facts: ReportFacts) -> tuple[Section, ...]:
         Section("9", "Decisions", "What people decided on the day: who, why, and who approved it.",
                 (_decisions(facts),), wide=True),
         Section("10", "Suspense and clearing", "Clearing returns to zero for each request; what stays is open.",
-                (_clearing(facts), *_companies(facts))),
+                (_clearing(facts), *_companies(facts), _owed(facts))),
         Section("11", "Journals", "Money, each currency for itself; points are a memo quantity.", (_journals(facts),)),
         Section("12", "Downstream", "What was handed to the CRM. Each batch follows from its postings alone.",
                 (_downstream(facts),)),
@@ -323,6 +323,14 @@ def _companies(facts: ReportFacts) -> tuple[Table, ...]:
         ], note="Closing = opening + in − out. Scheduled points wait for a day, unclaimed ones for their recipient.",
             csv="companies.csv"),
     )  # fmt: skip
+
+
+def _owed(facts: ReportFacts) -> Table:
+    return make_table("10.3 Owed to members, partners and suppliers, in points", facts.owed, [
+        words("Account", "account"), text("Partner", "partner"), points("Opening", "opening"),
+        points("In", "points_in"), points("Out", "points_out"), points("Closing", "closing"),
+    ], note="Closing = opening + in − out. Reserved points are of orders that nobody has paid or filled yet.",
+        csv="owed.csv")  # fmt: skip
 
 
 def _journals(facts: ReportFacts) -> Table:

@@ -179,10 +179,10 @@ def _breaks(facts: ReportFacts) -> list[pl.DataFrame]:
     listed = facts.breaks.group_by(subject="code").agg(rows=pl.len())
     carried = facts.movements.group_by(subject="code").agg(pl.col("carried").sum())
     matches = facts.matches.with_columns(subject=pl.format("{} {}", "partner", "match_pass"))
-    clearing, companies = (
+    accounts = [
         frame.with_columns(subject=pl.format("{} {}", "account", "partner"))
-        for frame in (facts.clearing, facts.companies)
-    )
+        for frame in (facts.clearing, facts.companies, facts.owed)
+    ]
     moved = pl.col("opening") + pl.col("points_in") - pl.col("points_out")
     ours, theirs = pl.col("points_ours"), pl.col("points_theirs")
     charged = facts.breaks.filter(pl.col("amount_difference_minor").is_not_null()).rename({"break_id": "subject"})
@@ -195,7 +195,7 @@ def _breaks(facts: ReportFacts) -> list[pl.DataFrame]:
              stated=pl.col("amount_difference_minor"),
              summed=pl.col("amount_ours_minor") - pl.col("amount_theirs_minor")),
         *(_tie(frame, "10", "Closing = opening + in \N{MINUS SIGN} out", POINTS, stated=pl.col("closing"), summed=moved)
-          for frame in (clearing, companies)),
+          for frame in accounts),
     ]  # fmt: skip
 
 

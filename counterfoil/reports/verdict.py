@@ -156,6 +156,8 @@ def _remarks(facts: ReportFacts) -> list[str]:
     old = int(facts.clearing["over_30_days"].sum())
     if old:
         found.append(f"{_many(old, 'clearing item is', 'clearing items are')} older than 30 days")
+    if facts.cover["closed"] == "no":
+        found.append(f"The day is open until {facts.cover['cut_off']}: these are its figures so far")
     if facts.cover["restated"] == "yes":
         found.append(f"Restated: this is version {facts.cover['version']} for the day")
     return found

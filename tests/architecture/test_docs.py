@@ -73,7 +73,8 @@ def test_the_examples_of_the_how_to_are_valid(root: Path) -> None:
 
 def test_the_examples_of_how_to_send_letters_are_valid(root: Path) -> None:
     page = (root / "docs" / "how-to" / "send-mail.md").read_text("utf-8")
-    settings, campaign = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    links, settings, campaign = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(ProgrammeSettings.model_validate(yaml.safe_load(links)).mail.links) == 3
     smtp = ProgrammeSettings.model_validate(yaml.safe_load(settings)).mail.smtp
     assert smtp is not None
     assert smtp.at_port == 587

@@ -24,6 +24,7 @@ COVER = {
     "business_date": "2026-11-20",
     "zone": "America/Toronto",
     "cut_off": "2026-11-21T04:59:00.000Z",
+    "closed": "yes",
     "posting": "41",
     "chain_head": "9f2c41d07b6ae8135c4490d2e1f7a6b38c5d20417e9ab3f6d8c01542a7be6913",
     "content_head": "3be6913a7c01542d8b3f69ae7d20417c5b38c6a6fe1d2449035c4138aeb67041",
@@ -280,6 +281,11 @@ def realistic() -> ReportFacts:
             ("budget", "harbour", 20_000, 1_000, 4_500, 16_500, None, 0),
             ("company", "harbour", 50_000, 10_000, 6_000, 54_000, None, 0),
             ("unclaimed", "harbour", 300, 200, 100, 400, date(2026, 10, 1), 1),
+        ]),
+        owed=rows("owed", [
+            ("member", "northstar", 182_000_000, 1_380_500, 1_120_500, 182_260_000),
+            ("payable", "skybridge", 40_000, 9_000, 0, 49_000),
+            ("reserved", "harbour", 7_500, 2_000, 3_500, 6_000),
         ]),
         journals=rows("journals", [
             ("RW-20261120-1", DAY, 14, "EUR", 114_163_480, 114_163_480, 0, "neutral", "journal.csv"),

@@ -126,7 +126,8 @@ def test_the_cover_names_the_posting_and_the_heads(desk: Desk, first_told: dict[
         heads.chain_head,
     )
     assert (cover["business_date"], cover["version"], cover["restated"]) == ("2026-11-17", "1", "no")
-    assert cover["cut_off"].startswith("2026-11-18T0")
+    assert (cover["cut_off"][:12], cover["closed"]) == ("2026-11-18T0", "yes")
+    assert facts_of(desk, WEDNESDAY).cover["closed"] == "no"
     assert cover["data_as_of"] == "2026-11-18T06:05:00.000Z"
     with desk.book.reading() as book:
         later = gathered(desk, book, TUESDAY, version=3, restated=True)

@@ -70,6 +70,12 @@ def test_a_replay_needs_no_posting_and_a_restatement_is_said(
     )
 
 
+def test_a_day_that_is_not_over_says_so(make_facts: Callable[..., ReportFacts]) -> None:
+    assert "The day is open until 2026-11-21T04:59:00.000Z: these are its figures so far" in (
+        judge(make_facts(cover={"closed": "no"})).remarks
+    )
+
+
 def test_rates_are_never_rounded_up_to_all(day: ReportFacts, make_facts: Callable[..., ReportFacts]) -> None:
     matches = pl.DataFrame(
         [("p", "exact", 99_999, 99_999, 99_999, 0), ("p", "unmatched_theirs", 1, 0, 1, -1)],
