@@ -1,4 +1,5 @@
-"""What leaves: answers, CRM batches and letters after an intake; calendar, journal and report at the close of a day.
+"""What leaves: answers, CRM batches and letters after an intake; calendar, journal, report and statements at a day's
+close.
 
 Here: thin callers of the journey with their metadata and checks. Not here: a feed's own chain (``intake``).
 """
@@ -13,7 +14,7 @@ from assets.intake import Days
 from counterfoil import journey
 from counterfoil.feed import Feed
 from counterfoil.landing.records import refused
-from counterfoil.steps import close, publish
+from counterfoil.steps import close, publish, statements
 
 CALENDAR, JOURNAL, REPORT, LETTERS = (
     dg.AssetKey(key)
@@ -68,6 +69,25 @@ def build_reply(feed: Feed, days: Days) -> dg.AssetsDefinition:
             return dg.MaterializeResult(metadata={"answers": show.table(rows, ("file", "status", "folder"))})
 
     return reply
+
+
+def build_statement(feed: Feed, days: Days) -> dg.AssetsDefinition:
+    """``statement/<feed>``: what the days that closed did to the company's balance and budgets."""
+
+    @dg.asset(
+        key=dg.AssetKey(["statement", feed.feed]),
+        deps=[CALENDAR],
+        partitions_def=days,
+        group_name=feed.partner,
+        kinds={"sftp"},
+        description=f"Statements of {feed.partner}, a file for each closed day that moved its points.",
+    )
+    def statement(context: dg.AssetExecutionContext, desk: dg.ResourceParam[OpensDesk]) -> dg.MaterializeResult[None]:
+        with at_desk(context, desk) as opened:
+            rows = [(name,) for name in statements.hand_over(opened, feed)]
+            return dg.MaterializeResult(metadata={"statements": show.table(rows, ("file",))})
+
+    return statement
 
 
 def build_mail(feeds: Sequence[Feed], days: Days) -> dg.AssetsDefinition:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from counterfoil.clock import Zone
 from counterfoil.contract import Contract
-from counterfoil.replies import Reply
+from counterfoil.replies import Reply, Statement
 
 
 class FeedKind(StrEnum):
@@ -277,6 +277,8 @@ class Feed(Contract):
     """Bulk uploads only: domains of the company's e-mail addresses; one that merely looks like them is refused."""
     reply: Reply | None = None
     """The answer that the partner gets for each file of the feed."""
+    statement: Statement | None = None
+    """Bulk uploads only: the company's statement, put for each day that moved its points, once it closes."""
     retryable_reasons: tuple[str, ...] = ()
     """Reason codes after which the same request may be sent again."""
 

@@ -10,7 +10,7 @@ from datetime import date
 from functools import partial
 
 from counterfoil.errors import CounterfoilError
-from counterfoil.feed import FeedKind
+from counterfoil.feed import Feed, FeedKind
 from counterfoil.landing.records import Delivery, Journal, Outcome, OutcomeState, ReplySent, refused
 from counterfoil.ledger.writing import Posted
 from counterfoil.protocols import CrmTarget, Parsed, RemoteFile
@@ -21,6 +21,7 @@ from counterfoil.steps.mailing import Mailed, send_mail
 from counterfoil.steps.post import Settled, settle
 from counterfoil.steps.publish import WrittenBatch, WrittenReport, publish_crm, publish_journal, publish_report
 from counterfoil.steps.reply import answer_files
+from counterfoil.steps.statements import hand_over
 from counterfoil.steps.supplier_orders import write_orders
 from counterfoil.steps.vouchers import issue
 
@@ -52,6 +53,7 @@ class Night:
     outcomes: list[tuple[Delivery, Outcome]] = field(default_factory=list)
     postings: list[Posted] = field(default_factory=list)
     replies: list[ReplySent] = field(default_factory=list)
+    statements: list[str] = field(default_factory=list)
     batches: list[WrittenBatch] = field(default_factory=list)
     mailed: Mailed = field(default_factory=Mailed)
     journal: Journal | None = None
@@ -104,6 +106,8 @@ def run(desk: Desk, day: date, *, feeds: Sequence[str] | None = None) -> Night:
         _guarded(night, target.name, partial(_hand_on, desk, night, target))
     if closed:
         _guarded(night, "day", partial(_report, desk, night, day))
+        for stated in desk.reader.feeds():
+            _guarded(night, stated.feed, partial(_state, desk, night, stated))
     # Last, so that a slow mail server keeps nothing waiting.
     night.mailed = mail(desk)
     night.failures += [("mail", trouble) for trouble in night.mailed.troubles]
@@ -156,6 +160,10 @@ def _intake(desk: Desk, night: Night, feed: str, day: date) -> None:
 
 def _answer(desk: Desk, night: Night, feed: str) -> None:
     night.replies += answer(desk, feed)
+
+
+def _state(desk: Desk, night: Night, feed: Feed) -> None:
+    night.statements += hand_over(desk, feed)
 
 
 def _hand_on(desk: Desk, night: Night, target: CrmTarget) -> None:

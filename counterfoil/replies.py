@@ -1,16 +1,16 @@
 """The file that a partner gets back for a file of its own: what it may hold, and writing it.
 
-Here: the contract ``reply:`` of a layout, and lines of text from facts and rows. Pure. Not here: which files are
-answered when, or how an answer reaches the partner (``steps.reply``).
+Here: the contracts ``reply:`` and ``statement:`` of a layout, and lines of text from facts and rows. Pure. Not here:
+which files are answered when, or how an answer reaches the partner (``steps.reply``).
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import polars as pl
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from counterfoil.contract import Contract
 
@@ -109,6 +109,14 @@ class Reply(Contract):
         if status is Status.WAITS:
             return self.waits_name is not None
         return self.when == "always" or status in (Status.PARTLY, Status.FAILED)
+
+
+class Statement(Contract):
+    """Where a company's statement of a day is put, on the connection that its files come from."""
+
+    folder: str
+    name: Annotated[str, StringConstraints(pattern=r"^[^{}]*\{date\}[^{}]*$")]
+    """Its name; ``{date}`` stands for the day, as 20261120."""
 
 
 def file_name(reply: Reply, facts: Mapping[str, str], status: Status) -> str:

@@ -102,6 +102,10 @@ class Home:
         return self.out / "suppliers"
 
     @property
+    def out_statements(self) -> Path:
+        return self.out / "statements"
+
+    @property
     def out_reports(self) -> Path:
         return self.out / "reports"
 

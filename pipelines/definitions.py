@@ -9,7 +9,7 @@ from collections.abc import Callable
 import dagster as dg
 
 from assets.intake import build_intake
-from assets.outlets import build_crm, build_day, build_mail, build_reply
+from assets.outlets import build_crm, build_day, build_mail, build_reply, build_statement
 from counterfoil.journey import OWN_FIRST
 from counterfoil.settings import Settings, load_settings
 from counterfoil.steps.desk import PARTNER_KINDS, in_order
@@ -33,11 +33,12 @@ def build_definitions(*, settings: Callable[[], Settings] = load_settings) -> dg
         assets=[
             *(asset for feed in [*own, *feeds] for asset in build_intake(feed, days)),
             *(build_reply(feed, days) for feed in [*own, *feeds] if feed.reply),
+            *(build_statement(feed, days) for feed in feeds if feed.statement),
             *(build_crm(target, feeds, days) for target in CRM_TARGETS),
             build_mail([*own, *feeds], days),
             *build_day(feeds, CRM_TARGETS, days),
         ],
-        jobs=build_jobs(intakes, CRM_TARGETS),
+        jobs=build_jobs(intakes, CRM_TARGETS, [feed.feed for feed in feeds if feed.statement]),
         schedules=build_schedules(now, feeds, intakes),
         sensors=build_sensors(now, [*own, *feeds], intakes),
         resources={"desk": DeskOpener(settings)},

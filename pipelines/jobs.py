@@ -28,10 +28,12 @@ def intake_keys(feeds: Sequence[Feed], targets: Sequence[str]) -> Intakes:
     }
 
 
-def build_jobs(intakes: Intakes, targets: Sequence[str]) -> list[Any]:
-    """``intake`` (a run asks for the keys of one feed) and ``day``; Dagster does not export their type."""
+def build_jobs(intakes: Intakes, targets: Sequence[str], stated: Sequence[str]) -> list[Any]:
+    """``intake`` (a run asks for the keys of one feed) and ``day``; Dagster does not export their type. ``stated``:
+    feeds whose company gets statements."""
     keys = {key: None for of_feed in intakes.values() for key in of_feed}
     crm = [dg.AssetKey(["crm", target]) for target in targets]
+    statements = [dg.AssetKey(["statement", feed]) for feed in stated]
     return [
         dg.define_asset_job(
             INTAKE,
@@ -41,8 +43,8 @@ def build_jobs(intakes: Intakes, targets: Sequence[str]) -> list[Any]:
         ),
         dg.define_asset_job(
             DAY,
-            selection=dg.AssetSelection.assets(CALENDAR, JOURNAL, REPORT, LETTERS, *crm),
+            selection=dg.AssetSelection.assets(CALENDAR, JOURNAL, REPORT, LETTERS, *crm, *statements),
             executor_def=dg.in_process_executor,
-            description="The close of a day: calendar, remaining CRM batches and letters, journal, report.",
+            description="The close of a day: calendar, remaining CRM batches and letters, journal, report, statements.",
         ),
     ]

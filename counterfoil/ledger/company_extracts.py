@@ -24,7 +24,7 @@ STATEMENT: Final = {
     "posting": pl.Int64,
     "file": pl.String,
 }
-"""A row for each file, account and thing that happened, in the order of postings. Each proves itself: opening_balance +
+"""A row for each file, account and thing that happened, by day and posting. Each proves itself: opening_balance +
 points = closing_balance, which is the next row's opening."""
 
 BUDGET_LIST: Final = {
@@ -56,38 +56,38 @@ WAITING: Final = {
 
 
 def statement(book: Lookups, company: str, *, since: date | None = None, until: date | None = None) -> pl.DataFrame:
-    """STATEMENT of a company: its balance first, then each budget. ``since`` and ``until`` are programme days of
-    postings; what came before them is in the first opening balance."""
+    """STATEMENT of a company: its balance first, then each budget; days in order. ``since`` and ``until`` are programme
+    days of postings; what came before them is in the first opening balance."""
     events = pl.DataFrame(
         {"event": [event.value for event in Event], "name": [event.name.lower() for event in Event]},
         schema={"event": pl.Int16, "name": pl.String},
     )
+    # From what the accounts hold now back to the first day asked for, so that older days cost nothing.
     moved = book.frame(
         f"""SELECT a.kind, a.owner, e.account_id, e.file_id, e.event, p.on_day, p.name AS file,
+                   any_value(b.balance) AS balance,
                    CAST(sum(e.amount) AS BIGINT) AS points, count(DISTINCT e.transfer_id) AS records,
                    min(e.transfer_id) AS first,
                    CASE WHEN count(DISTINCT e.transfer_id) = 1 THEN min(i.ref) END AS ref
             FROM wanted w JOIN book.partner c ON c.partner = w.company
             JOIN book.account a ON a.partner_id = c.partner_id AND a.kind IN ('company', 'budget')
+            JOIN book.balance b ON b.account_id = a.account_id
             JOIN book.entry e ON e.account_id = a.account_id JOIN book.posting p ON p.n = e.file_id
             LEFT JOIN book.item i ON i.item_id = e.transfer_id // {TRANSFERS_PER_RECORD}
+            WHERE p.on_day >= w.since OR w.since IS NULL
             GROUP BY ALL""",
-        wanted=pl.DataFrame({"company": [company]}),
+        wanted=pl.DataFrame({"company": [company], "since": [since]}, schema={"company": pl.String, "since": pl.Date}),
     )
+    order = ["on_day", "file_id", "first", "event"]
+    run = pl.col("points").cum_sum().over("account_id", order_by=order)
+    closing = pl.col("balance") - pl.col("points").sum().over("account_id") + run
     ordered = (
         moved.join(events, on="event", how="left")
-        .sort(pl.col("kind") == "budget", "owner", "file_id", "first", "event")
-        .with_columns(
-            closing_balance=pl.col("points").cum_sum().over("account_id", order_by=["file_id", "first", "event"])
-        )
-        .with_columns(opening_balance=pl.col("closing_balance") - pl.col("points"))
+        .sort(pl.col("kind") == "budget", "owner", *order)
+        .with_columns(closing_balance=closing, opening_balance=closing - pl.col("points"))
     )
-    within = pl.lit(value=True)
-    if since is not None:
-        within &= pl.col("on_day") >= since
-    if until is not None:
-        within &= pl.col("on_day") <= until
-    named = ordered.filter(within).with_columns(
+    shown = ordered if until is None else ordered.filter(pl.col("on_day") <= until)
+    named = shown.with_columns(
         account=pl.when(pl.col("kind") == "company").then(pl.lit("balance")).otherwise("owner"),
         date="on_day",
         reference="ref",

@@ -74,6 +74,7 @@ def summary(night: journey.Night) -> dict[str, object]:
             }
             for written in night.batches
         ],
+        "statements": night.statements,
         "letters": {key: count for key, count in mail.summary(night.mailed).items() if key != "failures"},
         "journal": night.journal.journal_id if night.journal else None,
         "report": str(night.report.page) if night.report else None,
@@ -99,6 +100,8 @@ def show(night: journey.Night) -> None:
         stdout.print(f"Journal {night.journal.journal_id}: postings {night.journal.from_n + 1}-{night.journal.to_n}")
     if night.report:
         stdout.print(f"Report: {night.report.page}", soft_wrap=True)
+    for statement in night.statements:
+        stdout.print(f"Statement put: {statement}", highlight=False, markup=False)
     for delivery, outcome in night.refused:
         stderr.print(f"{delivery.name}: {outcome.message}", soft_wrap=True, highlight=False, markup=False)
     named = {delivery.order for delivery, _ in night.refused}

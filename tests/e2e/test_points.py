@@ -254,6 +254,24 @@ def test_the_statement_proves_itself_row_by_row(week: Nights) -> None:
     assert [(row["opening_balance"], row["points"]) for row in later if row["account"] == "balance"][-1] == (840, -300)
 
 
+def test_a_company_gets_its_statement_of_each_day_that_moved_its_points(week: Nights) -> None:
+    put = sorted(home("inbox/harbour/statements").iterdir())
+    assert [path.name for path in put] == [f"harbour-statement-{day:%Y%m%d}.csv" for day in (MONDAY, TUESDAY)]
+    whole = week("company", "statement", "--company", "harbour", "--csv", json_wanted=False).lstrip("\ufeff")
+    told = [path.read_text(encoding="utf-8-sig").splitlines() for path in put]
+    assert sorted(row for rows in told for row in rows[1:]) == sorted(whole.splitlines()[1:])
+
+
+def test_a_statement_that_could_not_be_put_comes_with_the_next_run_and_once(nights: Nights) -> None:
+    nights.put("harbour/statements", "a file where the folder should be")
+    nights.at(TUESDAY, "23:00:00")
+    run = ("run", "--date", MONDAY)
+    assert nights(*run, exit_code=1)["statements"] == []
+    home("inbox/harbour/statements").unlink()
+    assert nights(*run)["statements"] == [f"harbour-statement-{MONDAY:%Y%m%d}.csv"]
+    assert nights(*run)["statements"] == []
+
+
 def test_the_crm_and_the_report_hear_of_it(week: Nights) -> None:
     pages = sorted(home(f"out/reports/{TUESDAY}").glob("v*"))
     assert not [line for line in (pages[-1] / "ties.csv").read_text().splitlines() if line.endswith(",no")]
