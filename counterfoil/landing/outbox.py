@@ -262,6 +262,17 @@ class Outbox:
         )
         return {row["reference"]: bool(row["sent"]) for row in rows}
 
+    def bounced_vouchers(self) -> list[str]:
+        """Orders of which a letter with vouchers came back, and none that was sent in its place has arrived."""
+        rows = self._db.rows(
+            f"""SELECT DISTINCT reference FROM (
+                SELECT reference, max(state = 'bounced') AS bounced, max(state = 'sent') AS sent FROM letters
+                WHERE kind = 'voucher'
+                GROUP BY reference, substr(letter_key || '{RESENT}', 1, instr(letter_key || '{RESENT}', '{RESENT}'))
+            ) WHERE bounced AND NOT sent ORDER BY reference"""  # noqa: S608 (a sign of ours)
+        )
+        return [row["reference"] for row in rows]
+
     def leaving(self, references: Sequence[str]) -> set[str]:
         """Orders among these of which a letter with vouchers is about to leave."""
         rows = self._db.rows(

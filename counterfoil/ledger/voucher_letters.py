@@ -4,6 +4,7 @@ Here: what of a range of postings calls for a letter, without any code. Not here
 to a letter), mail itself, or who was registered when.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import polars as pl
@@ -37,8 +38,10 @@ letter brings, ``points`` what they cost, ``expires`` the first day after which 
 _SAYS: Final = "\n\n"
 """Between what a letter says of a product, how it is used and its terms."""
 
-UNDELIVERED: Final = ("reference", "company", "recipient", "product", "vouchers", "issued_on", "days", "posting")
-"""Columns of a list of vouchers that nobody has got yet, an order a row."""
+UNDELIVERED: Final = (
+    "reference", "company", "recipient", "product", "vouchers", "issued_on", "days", "letter", "posting",
+)  # fmt: skip
+"""Columns of a list of vouchers that nobody has got yet, an order a row; ``letter``: not sent, or bounced."""
 
 _CALLING: Final = f"{Event.VOUCHER_ISSUED:d}, {Event.PAID_FROM_STOCK:d}, {Event.RESENT:d}"
 """Events that call for a letter."""
@@ -90,20 +93,26 @@ def mailed(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
     return addressed(told, book)
 
 
-def undelivered(book: Lookups) -> pl.DataFrame:
+def undelivered(book: Lookups, bounced: Iterable[str] = ()) -> pl.DataFrame:
     """Orders with vouchers that are issued and not known to have arrived, oldest first: UNDELIVERED but ``days``.
-    Goods are not among them: their carrier tells."""
+    ``bounced``: references of orders whose letter was sent and came back. Goods are not among them: their carrier
+    tells."""
     return book.frame(
         f"""WITH waiting AS (
-                SELECT item_id, count(*) AS vouchers, min(file_id) AS posting FROM ({voucher_books.latest()})
-                WHERE state = {State.ISSUED:d} GROUP BY item_id
+                SELECT v.item_id, count(*) AS vouchers, min(v.file_id) AS posting,
+                       CASE WHEN bool_or(v.state = {State.DELIVERED:d}) THEN 'bounced' ELSE 'not sent' END AS letter
+                FROM ({voucher_books.latest()}) v JOIN book.item r ON r.item_id = v.item_id
+                WHERE v.state = {State.ISSUED:d}
+                   OR v.state = {State.DELIVERED:d} AND r.ref IN (SELECT reference FROM bounced)
+                GROUP BY v.item_id
             )
             SELECT i.ref AS reference, p.partner AS company, o.recipient, o.product, w.vouchers,
-                   f.on_day AS issued_on, CAST(w.posting AS BIGINT) AS posting
+                   f.on_day AS issued_on, w.letter, CAST(w.posting AS BIGINT) AS posting
             FROM waiting w JOIN book.item i ON i.item_id = w.item_id
             JOIN book.voucher_order o ON o.item_id = w.item_id JOIN book.partner p ON p.partner_id = i.partner_id
             JOIN book.posting f ON f.n = w.posting
-            WHERE o.type <> 'goods' ORDER BY w.posting, i.ref"""
+            WHERE o.type <> 'goods' ORDER BY w.posting, i.ref""",
+        bounced=pl.DataFrame({"reference": list(bounced)}, schema={"reference": pl.String}),
     )
 
 

@@ -89,10 +89,10 @@ def show_orders(
 
 
 def show_undelivered(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
-    """Orders whose vouchers are issued and not known to have arrived, oldest first, addresses masked."""
+    """Orders whose vouchers are issued and did not leave, or came back, oldest first, addresses masked."""
     with desk_at(home) as desk, desk.book.reading() as book:
         day = local_date(desk.now(), desk.settings.zone)
-        frame = voucher_letters.undelivered(book)
+        frame = voucher_letters.undelivered(book, desk.index.outbox.bounced_vouchers())
     masked = pl.when(pl.col("recipient").is_not_null()).then(masked_address("recipient"))
     waited = (pl.lit(day) - pl.col("issued_on")).dt.total_days()
     shown = frame.with_columns(masked, days=waited).select(voucher_letters.UNDELIVERED)

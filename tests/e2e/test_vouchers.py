@@ -22,6 +22,7 @@ from counterfoil.steps.vouchers import reveal
 from pipelines.wiring import desk_at
 from tests.plugins.commands import Nights, OpenNights, home
 from tests.plugins.homes import MONDAY, OPENING_HEADER, RATES, every_row
+from tests.plugins.mail import bounce
 
 TUESDAY, WEDNESDAY, THURSDAY = (MONDAY + timedelta(days=days) for days in (1, 2, 3))
 
@@ -279,3 +280,16 @@ def test_a_person_gives_the_points_back_before_the_supplier_pays(later: Nights) 
     assert {one["kind"]: one["balance"] for one in later("balances")}.get("reserved", 0) == 0
     assert [record["event"] for record in later("explain", "PO-3")["records"]][-1] == "order_refunded"
     assert later("audit", "verify")["findings"] == []
+
+
+def test_p9_a_letter_that_comes_back_is_noticed_and_goes_again(later: Nights, tmp_path: Path) -> None:
+    (key,) = letters().filter(pl.col("reference") == "PO-1")["letter_key"]
+    (path,) = home("out/mail").glob(f"{key.replace(':', '-')}-*.eml")
+    message = message_from_bytes(path.read_bytes(), policy=default)
+    (tmp_path / "report.eml").write_bytes(bounce(message["Message-ID"], "ada@thistle.example"))
+    assert later("mail", "bounces", tmp_path / "report.eml")[0]["letters"] == [key]
+    assert [(one["reference"], one["letter"]) for one in later("vouchers", "undelivered")] == [("PO-1", "bounced")]
+    assert later("vouchers", "recover")["sent_again"] == [], "the same address would refuse it again"
+    later("mail", "resend", key, "--reason", "The mailbox was full")
+    later("mail", "send", json_wanted=False)
+    assert later("vouchers", "undelivered") == []
