@@ -70,9 +70,16 @@ def test_the_partner_s_codes() -> None:
     assert [reply().code(code) for code in ("NUL_BYTE", "")] == ["NUL_BYTE", ""]
 
 
-@pytest.mark.parametrize(("when", "answered"), [("always", list(Status)), ("rejects", [Status.PARTLY, Status.FAILED])])
-def test_when_a_file_is_answered(when: str, answered: list[Status]) -> None:
-    assert [status for status in Status if reply(when=when).wanted(status)] == answered
+@pytest.mark.parametrize(
+    ("changes", "unanswered"),
+    [
+        ({}, {Status.WAITS}),
+        ({"waits_name": "{stem}_waits.csv"}, set()),
+        ({"when": "rejects"}, {Status.ACCEPTED, Status.DUPLICATE, Status.WAITS}),
+    ],
+)
+def test_when_a_file_is_answered(changes: dict[str, str], unanswered: set[Status]) -> None:
+    assert {status for status in Status if not reply(**changes).wanted(status)} == unanswered
 
 
 @pytest.mark.parametrize(

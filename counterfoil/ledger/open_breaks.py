@@ -60,6 +60,8 @@ _KINDS: Final = pl.DataFrame(
     orient="row",
 )
 
+_STEPS: Final = {event.value: step for event, step in breaks.STEPS.items()}
+
 _BREAK_ID: Final = f"""substr(sha256(concat_ws('|', w.partner_id, w.ref, {BreakCode.IN_TRANSIT:d},
                                               1 + coalesce(e.times, 0))), 1, 16)"""
 """The id that a request in transit will have as a break, as ``Lookups.with_break_ids`` gives it."""
@@ -84,8 +86,11 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None, *, wanted:
         f"""WITH standing AS (SELECT * FROM ({standing(at)}) WHERE {wanted}), named AS (
                 SELECT i.item_id, i.member FROM book.item i WHERE i.item_id IN (
                     SELECT unnest([item_id, theirs_id]) FROM standing)
+            ), opening AS MATERIALIZED (  -- few of many records
+                SELECT d.file_id, d.line_no, d.event FROM book.disposition d
+                SEMI JOIN standing s ON s.file_id = d.file_id AND s.line_no = d.line_no WHERE d.line_no > 0
             )
-            SELECT s.break_id, s.code, p.partner, s.subject, s.item_id IS NOT NULL AS is_ours,
+            SELECT s.break_id, s.code, d.event, p.partner, s.subject, s.item_id IS NOT NULL AS is_ours,
                    coalesce(i.member, t.member) AS member, s.points_ours, s.points_theirs, s.value_date, s.opened_on,
                    CASE WHEN l.until >= DATE '{at.day}' THEN 'pending'
                         WHEN l.owner IS NOT NULL THEN 'assigned' ELSE 'open' END AS state,
@@ -97,6 +102,7 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None, *, wanted:
                         WHEN s.line_no > 0 THEN CAST(s.line_no AS BIGINT) END AS line
             FROM standing s JOIN book.partner p ON p.partner_id = s.partner_id
             JOIN book.posting f ON f.n = s.file_id
+            LEFT JOIN opening d ON d.file_id = s.file_id AND d.line_no = s.line_no
             LEFT JOIN named i ON i.item_id = s.item_id
             LEFT JOIN named t ON t.item_id = s.theirs_id
             LEFT JOIN book.posting own ON s.line_no = 0 AND own.n = {made_in("s.item_id")}
@@ -115,7 +121,7 @@ def open_breaks(book: Lookups, at: Known, partner: str | None = None, *, wanted:
             owner=pl.coalesce("person", "owner"),
             next_step=pl.when(pl.col("state") == "pending")
             .then(pl.format("Wait until {}", "until"))
-            .otherwise("next_step"),
+            .otherwise(pl.coalesce(pl.col("event").replace_strict(_STEPS, default=None), "next_step")),
             due=pl.col("opened_on") + pl.duration(days="due_days"),
         )
     )

@@ -14,7 +14,7 @@ from counterfoil.landing.outputs import Range
 from counterfoil.ledger import decided, story_parts, story_scope, tie_outs, whys
 from counterfoil.ledger.known import Known
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import BreakCode
+from counterfoil.ledger.model import BreakCode, Event
 from counterfoil.ledger.story import (
     Batched,
     BreakTold,
@@ -32,7 +32,7 @@ from counterfoil.ledger.story import (
 )
 from counterfoil.ledger.story_parts import Place
 from counterfoil.ledger.story_scope import Scope
-from counterfoil.reconcile.breaks import KINDS
+from counterfoil.reconcile.breaks import KINDS, STEPS
 
 _OF_THE_READ: Final = {
     "code_no", "partner_id", "opened_event", "opened_pass", "charged_points", "rated_on", "rate_minor", "rate_per",
@@ -209,7 +209,7 @@ def _same_reference(
 
 def _break(parts: _Parts, break_id: str) -> BreakTold:
     row, life = parts.breaks[break_id], parts.lives[break_id]
-    kind = KINDS[BreakCode(row["code_no"])]
+    kind, opened_event = KINDS[BreakCode(row["code_no"])], row["opened_event"]
     people = [step for step in life if step.event in {"assigned", "pending", "open"}]
     cleared = life[-1] if _is_cleared(life) else None
     state = "cleared" if cleared else people[-1].event if people else "open"
@@ -220,7 +220,7 @@ def _break(parts: _Parts, break_id: str) -> BreakTold:
         state=state,
         owner=owners[-1] if owners else kind.owner,
         until=people[-1].until if state == "pending" else None,
-        next_step=kind.next_step,
+        next_step=STEPS.get(Event(opened_event), kind.next_step) if opened_event else kind.next_step,
         cleared_on=cleared.on_day if cleared else None,
         cleared_by=cleared.posting if cleared else None,
         life=life,

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import polars as pl
 
-from counterfoil.ledger.model import BreakCode, BreakEvent
+from counterfoil.ledger.model import BreakCode, BreakEvent, Event
 
 
 class Kind(NamedTuple):
@@ -39,6 +39,25 @@ KINDS: Final[dict[BreakCode, Kind]] = {
     BreakCode.LEDGER_DIFFERS: Kind("Ledger differs from GL", "finance", "Find the entry that one side lacks", 1),
     BreakCode.BALANCE_SHORT: Kind("Balance short", "operations", "Find out why points were sent without cover", 1),
 }
+
+STEPS: Final[dict[Event, str]] = {
+    Event.DISTRIBUTION_KNOWN: "Tell the company; the row was not paid twice",
+    Event.RECHARGE_KNOWN: "Tell the sender; the payment was not counted twice",
+    Event.RECHARGE_BEYOND: "Ask for the money; the points have been given on",
+    Event.REGISTRATION_REFUSED: "Ask whose address or number it is",
+    Event.ORDER_KNOWN: "Tell the company; the order was not taken twice",
+    Event.ORDER_CONFLICT: "Ask the company which of the orders it means",
+    Event.ORDER_REFUSED: "Tell the buyer why; counterfoil explain has the reason",
+    Event.ORDER_SHORT: "Tell the buyer; the balance does not cover the order",
+    Event.PAYMENT_UNKNOWN: "Find the order, or have the payment given back",
+    Event.PAYMENT_KNOWN: "Have the second payment given back",
+    Event.PAYMENT_LATE: "Have the payment given back; the order has ended",
+    Event.FULFILMENT_UNKNOWN: "Ask the supplier what it delivered, and for whom",
+    Event.VOUCHER_UNKNOWN: "Ask the supplier which voucher was used",
+    Event.DELIVERY_UNKNOWN: "Ask the supplier which goods it means",
+}
+"""Next steps where the code alone does not say what to do: by what the record that opened the break turned out to
+be."""
 
 CLEARABLE: Final = (
     BreakCode.OVERDUE, BreakCode.UNKNOWN_THEIRS, BreakCode.POINTS_DIFFER, BreakCode.DATE_DIFFERS, BreakCode.SEQUENCE,

@@ -68,5 +68,6 @@ def main() -> None:
     try:
         app()
     except CounterfoilError as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), style="red", highlight=False, markup=False)
+        console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+        console.print(str(error), style="red", soft_wrap=True)
         sys.exit(error.exit_status)

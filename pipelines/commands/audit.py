@@ -91,8 +91,6 @@ def _show(proof: Proof) -> None:
         stdout.print(
             f"Warning: landing/{path} is no file of this program, and nothing reads it. Move it out of the home.",
             soft_wrap=True,
-            highlight=False,
-            markup=False,
         )
     if len(proof.strays) > NAMED_MAX:
         stdout.print(f"… and {len(proof.strays) - NAMED_MAX:,} more such files.")
@@ -101,6 +99,5 @@ def _show(proof: Proof) -> None:
         f"{proof.postings:,} postings{begun}, {proof.rows:,} rows, {proof.entries:,} entries, "
         f"{proof.payloads:,} payloads; {verdict(proof)}.",
         soft_wrap=True,
-        highlight=False,
     )
-    stdout.print(f"Posting {proof.heads.n}, chain head {proof.heads.chain_head}", soft_wrap=True, highlight=False)
+    stdout.print(f"Posting {proof.heads.n}, chain head {proof.heads.chain_head}", soft_wrap=True)

@@ -58,7 +58,7 @@ def restore(
         stdout.print("The settings file that was there has stayed.")
     stdout.print("Bring the secrets back by hand. Then:")
     for command in following:
-        stdout.print(f"  {command}", soft_wrap=True, highlight=False, markup=False)
+        stdout.print(f"  {command}", soft_wrap=True)
 
 
 def _show(manifest: Manifest, title: str) -> None:

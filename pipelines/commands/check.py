@@ -193,6 +193,6 @@ def _show(reader: LayoutReader, feed: Layout, parsed: Parsed, verdict: Permanent
     if feed.arrival.companions or feed.arrival.manifest:
         stdout.print("Not looked at: what lies beside it; the file is held against that when it arrives.")
     for sentence in drift(parsed, feed):
-        stdout.print(f"For the partner: {sentence}.", highlight=False, markup=False)
+        stdout.print(f"For the partner: {sentence}.")
     if verdict is not None:
-        stderr.print(str(verdict), style="red", soft_wrap=True, highlight=False, markup=False)
+        stderr.print(str(verdict), style="red", soft_wrap=True)

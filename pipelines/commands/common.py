@@ -56,8 +56,9 @@ WIDTH_ELSEWHERE = 140
 WHOLE_MAX = 20
 """Cells up to this length, names and ids, are never broken over two lines."""
 
-stdout = Console(width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE, emoji=False)  # a key may hold ``:100:``
-stderr = Console(stderr=True, emoji=False)
+# What is printed is a partner's or an option's as often as ours: brackets and ``:100:`` in it mean themselves.
+stdout = Console(width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE, markup=False, emoji=False, highlight=False)
+stderr = Console(stderr=True, markup=False, emoji=False, highlight=False)
 
 
 def parse_day(option: str, text: str | None) -> date | None:
@@ -163,9 +164,7 @@ def emit_rows(
     rows: Iterable[Sequence[object]], header: Sequence[str], *, title: str, numeric: Sequence[bool] = ()
 ) -> None:
     """A table for people: numbers to the right, thousands apart; ``none`` when there is no row."""
-    # Texts, for what a partner or an option says in brackets is no markup.
-    heading = Text(title, "table.title")
-    table = Table(title=heading, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown = [[_cell(cell) for cell in row] for row in rows]
     for position, name in enumerate(header):
         right = position < len(numeric) and numeric[position]
@@ -177,7 +176,7 @@ def emit_rows(
             min_width=longest if longest <= WHOLE_MAX else None,
         )
     for row in shown:
-        table.add_row(*map(Text, row))
+        table.add_row(*row)
     stdout.print(table if shown else Text.assemble((title, "bold"), ": none"))
 
 

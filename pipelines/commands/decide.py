@@ -193,10 +193,10 @@ def tell(done: Decided, points: int, output: Format) -> None:
         )
     else:
         if own is None:
-            stdout.print(f"{done.delivery.name}: {message}", soft_wrap=True, highlight=False, markup=False)
+            stdout.print(f"{done.delivery.name}: {message}", soft_wrap=True)
         for one, outcome in done.outcomes:
             said = f"posting {outcome.n}" if outcome.n else outcome.message or outcome.state
-            stdout.print(f"{one.name}: {said}", soft_wrap=True, highlight=False, markup=False)
+            stdout.print(f"{one.name}: {said}", soft_wrap=True)
     if any(_unsettled(outcome) for outcome in known.values()) or (own is None and told.code is not None):
         raise typer.Exit(1)
 

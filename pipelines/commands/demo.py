@@ -222,5 +222,5 @@ def _show(document: Mapping[str, Any]) -> None:
     verdict = (
         "Everything planted was found" if _as_planted(document) else "What was found differs from what was planted"
     )
-    stdout.print(f"[bold]{verdict}.[/bold]")
-    stdout.print(f"Report: {document['report']}", soft_wrap=True, highlight=False)
+    stdout.print(f"{verdict}.", style="bold")
+    stdout.print(f"Report: {document['report']}", soft_wrap=True)

@@ -157,7 +157,7 @@ def _say_why(one: BreakTold) -> None:
 
 
 def _say_what_happened(story: Story) -> None:
-    stdout.print("\n[bold]What happened[/bold]")
+    stdout.print("\nWhat happened", style="bold")
     for node in timeline(story):
         _plain(f"{node.day}  {node.file}  posting {node.posting}, {node.at}")
         for entry in node.entries:
@@ -175,5 +175,5 @@ def _say_what_happened(story: Story) -> None:
 
 
 def _plain(text: str) -> None:
-    """A line that says what partners and people wrote, so nothing in it is markup."""
-    stdout.print(text, soft_wrap=True, markup=False, highlight=False)
+    """A line, as long as it is."""
+    stdout.print(text, soft_wrap=True)

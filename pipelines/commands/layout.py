@@ -74,11 +74,11 @@ def new(
             str(path), "a layout that is there already", "a new feed", "Change it, or add the next version beside it"
         ) from None
     (folder / "samples").mkdir(exist_ok=True)
-    stdout.print(f"Wrote {path}", highlight=False, markup=False, soft_wrap=True)
+    stdout.print(f"Wrote {path}", soft_wrap=True)
     stdout.print("Next: change it to what the partner's document says, beginning with recognise.name, which is still")
     stdout.print(f"{model.feed}'s, and effective_from, before which no file is taken and none is due: {today}.")
     stdout.print("Put a made-up file under samples/, then")
-    stdout.print(f"  counterfoil check FILE --layout {path}", highlight=False, markup=False, soft_wrap=True)
+    stdout.print(f"  counterfoil check FILE --layout {path}", soft_wrap=True)
 
 
 def schema() -> None:

@@ -68,7 +68,7 @@ def preview(
     )
     path = (out or Path(f"letters-{campaign}.html")).absolute()
     write_durably(path, page.encode())
-    stdout.print(f"Preview: {path}", highlight=False, markup=False, soft_wrap=True)
+    stdout.print(f"Preview: {path}", soft_wrap=True)
 
 
 def send(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
@@ -80,7 +80,7 @@ def send(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
     else:
         show(mailed)
         for trouble in mailed.troubles:
-            stderr.print(str(trouble), style="red", soft_wrap=True, highlight=False, markup=False)
+            stderr.print(str(trouble), style="red", soft_wrap=True)
     statuses = {trouble.exit_status for trouble in mailed.troubles}
     raise typer.Exit(1 if 1 in statuses else max(statuses, default=0))
 
@@ -118,7 +118,7 @@ def resend(
     if output is Format.JSON:
         emit_json({"letter_key": key, "resends": letter, "due": due, "actor": actor, "reason": reason})
         return
-    stdout.print(f"{key} waits for the next run, or for counterfoil mail send", highlight=False, markup=False)
+    stdout.print(f"{key} waits for the next run, or for counterfoil mail send")
 
 
 def bounces(
@@ -158,4 +158,4 @@ def show(mailed: Mailed) -> None:
     counts = {name: getattr(mailed, name) for name in ("sent", "refused", "deferred", "unsure")}
     said = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     if mailed.written or said:
-        stdout.print(f"Letters: {mailed.written:,} new, {said or 'none sent'}", highlight=False)
+        stdout.print(f"Letters: {mailed.written:,} new, {said or 'none sent'}")

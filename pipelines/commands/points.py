@@ -88,7 +88,7 @@ def send(
     if output is Format.JSON:
         emit_json({"file": delivery.name, "posting": n, "result": became, "code": code, "message": text})
     else:
-        stdout.print(f"{delivery.name}: {became}, {text}", soft_wrap=True, highlight=False, markup=False)
+        stdout.print(f"{delivery.name}: {became}, {text}", soft_wrap=True)
     if outcome is None or outcome.state is not OutcomeState.POSTED or any(row["refused"] for row in rows):
         raise typer.Exit(1)
 
@@ -112,7 +112,7 @@ def template(
             raise UsageError(
                 Code.FOLDER_TAKEN, str(path), found="a file", expected="a free name", remedy="Give another by --out"
             ) from error
-        stdout.print(str(path), soft_wrap=True, highlight=False, markup=False)
+        stdout.print(str(path), soft_wrap=True)
 
 
 def waiting(company: OneCompanyOption = None, home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:

@@ -82,4 +82,4 @@ def _summary(would: Rehearsed, decisions: int, points: int, minor: int, settings
 
 
 def _say(text: str) -> None:
-    stdout.print(text, soft_wrap=True, highlight=False, markup=False)
+    stdout.print(text, soft_wrap=True)

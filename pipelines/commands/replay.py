@@ -59,7 +59,6 @@ def _show(done: steps.Replayed) -> None:
     stdout.print(
         f"{done.heads.n:,} postings made again, {done.compared:,} compared with the {done.against}; {verdict(done)}.",
         soft_wrap=True,
-        highlight=False,
     )
-    stdout.print(f"content head {done.heads.content_head}", soft_wrap=True, highlight=False)
-    stdout.print(f"chain head   {done.heads.chain_head}", soft_wrap=True, highlight=False)
+    stdout.print(f"content head {done.heads.content_head}", soft_wrap=True)
+    stdout.print(f"chain head   {done.heads.chain_head}", soft_wrap=True)

@@ -101,13 +101,13 @@ def show(night: journey.Night) -> None:
     if night.report:
         stdout.print(f"Report: {night.report.page}", soft_wrap=True)
     for statement in night.statements:
-        stdout.print(f"Statement put: {statement}", highlight=False, markup=False)
+        stdout.print(f"Statement put: {statement}")
     for delivery, outcome in night.refused:
-        stderr.print(f"{delivery.name}: {outcome.message}", soft_wrap=True, highlight=False, markup=False)
+        stderr.print(f"{delivery.name}: {outcome.message}", soft_wrap=True)
     named = {delivery.order for delivery, _ in night.refused}
     held = {delivery.order: delivery for delivery in (*night.unsettled, *night.standing)}
     for order, delivery in sorted(held.items()):
         if delivery.message and order not in named:
-            stderr.print(delivery.message, soft_wrap=True, highlight=False, markup=False)
+            stderr.print(delivery.message, soft_wrap=True)
     for _, error in night.failures:
-        stderr.print(str(error), style="red", soft_wrap=True, highlight=False, markup=False)
+        stderr.print(str(error), style="red", soft_wrap=True)

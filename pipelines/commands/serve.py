@@ -52,9 +52,9 @@ def sftp_server(
             soft_wrap=True,
         )
         if service.shown:
-            stdout.print(f"Password: {service.password}", highlight=False, markup=False)
+            stdout.print(f"Password: {service.password}")
             stdout.print("Pin this host key in counterfoil.yaml:", soft_wrap=True)
-            stdout.print(server.host_key_line.strip(), soft_wrap=True, highlight=False, markup=False)
+            stdout.print(server.host_key_line.strip(), soft_wrap=True)
         try:
             server.wait()
         except KeyboardInterrupt:

@@ -5,7 +5,8 @@ who asks (``tests.plugins.crash``).
 
 A request is a line of JSON on standard input: ``{"act": name, "given": {…}, "kill_after": seconds or null}``; the
 answer is one line: ``result`` of the act, ``error`` (an expected one: code, permanent, text), ``raised`` (any other, a
-traceback) or ``signal`` (what ended it), and ``lasted``, the seconds it took.
+traceback), ``signal`` (what ended it) or ``exit`` (its status, where it ended without a word), and ``lasted``, the
+seconds it took.
 """
 
 import importlib
@@ -74,8 +75,14 @@ def _tried(act: Callable[..., Any], given: dict[str, Any], kill_after: float | N
     told, lasted = _attended(observer, reading, kill_after)
     status = os.waitpid(pid, 0)[1]
     observer.close()
-    ended = {"signal": os.WTERMSIG(status)} if os.WIFSIGNALED(status) else json.loads(told)
-    return {**ended, "lasted": lasted}
+    return {**_ended(status, told), "lasted": lasted}
+
+
+def _ended(status: int, told: bytes) -> dict[str, Any]:
+    if os.WIFSIGNALED(status):
+        return {"signal": os.WTERMSIG(status)}
+    answer: dict[str, Any] = json.loads(told) if told else {"exit": os.WEXITSTATUS(status)}
+    return answer
 
 
 def _attended(observer: Any, reading: int, kill_after: float | None) -> tuple[bytes, float]:

@@ -225,6 +225,15 @@ def test_people_hear_by_letter_once_and_on_the_day(week: Nights) -> None:
     assert "60 of 100 points are used, which is 50 % or more" in by_subject["Harbour: budget S-1 needs a look"]
 
 
+def test_operations_are_told_what_to_do_about_a_row_that_came_twice(nights: Nights) -> None:
+    upload(nights, "harbour-1.csv", *["Ada,ada@harbour.example,10,,,,"] * 2)
+    evening(nights, MONDAY)
+    (repeated,) = nights("breaks")
+    step = "Tell the company; the row was not paid twice"
+    assert (repeated["code"], repeated["next_step"]) == ("B08", step)
+    assert nights("explain", repeated["break_id"])["breaks"][0]["next_step"] == step
+
+
 def test_p8_what_was_sent_cannot_be_taken_back_and_nothing_moves_between_balances(week: Nights) -> None:
     number = next(one["posting"] for one in week("files") if one["file"] == "harbour-8.csv")
     taken = CliRunner().invoke(app, ["undo", f"{number}:2", "--reason", "No"])

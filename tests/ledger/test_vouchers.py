@@ -141,6 +141,12 @@ def test_what_is_not_on_offer_is_refused_and_moves_nothing(shop: Shop) -> None:
     assert shop.breaks() == [
         ("B03", "A"), ("B03", "B"), ("B03", "C"), ("B03", "F"), ("B04", "D"), ("B16", "E"), ("B16", "G"),
     ]  # fmt: skip
+    steps = open_breaks(shop.writer, known(shop.writer, TUE)).group_by("code", maintain_order=True).first()
+    assert dict(steps.select("code", "next_step").iter_rows()) == {
+        "B03": "Tell the buyer why; counterfoil explain has the reason",
+        "B04": "Tell the buyer why; counterfoil explain has the reason",
+        "B16": "Tell the buyer; the balance does not cover the order",
+    }
     reasons = shop.writer.frame(
         "SELECT r.reason FROM book.disposition d JOIN book.reason r USING (reason_id) ORDER BY d.line_no"
     )["reason"].to_list()

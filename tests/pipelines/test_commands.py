@@ -250,3 +250,10 @@ def test_a_table_shows_text_as_it_is() -> None:
         common.emit_rows([("alert:5:15:100:nora", "[bold]")], ("letter_key", "name"), title="Letters")
     assert "alert:5:15:100:nora" in shown.get()
     assert "[bold]" in shown.get()
+
+
+def test_what_partners_write_means_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    common.emit_rows([("[/x] [bold] :100:",)], ("a",), title="Of [/y]")
+    common.emit_rows([], ("a",), title="Of [/z]")
+    shown = capsys.readouterr().out
+    assert all(text in shown for text in ("[/x] [bold] :100:", "Of [/y]", "Of [/z]: none"))

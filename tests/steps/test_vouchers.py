@@ -100,7 +100,7 @@ def test_dying_between_payment_and_vouchers_loses_and_doubles_none(
             journey.run(desk, MONDAY)
     assert [one["status"] for one in nights("vouchers", "orders")] == ["paid"]
     nights.run(MONDAY)
-    assert [(one["status"], one["issued"]) for one in nights("vouchers", "orders")] == [("issued", 3)]
+    assert [(one["status"], one["delivered"]) for one in nights("vouchers", "orders")] == [("delivered", 3)]
     with desk_at(None) as desk, desk.book.reading() as book:
         (letter,) = letters_of(book, 0, book.last_posting()).to_dicts()
     with desk_at(None) as desk:
