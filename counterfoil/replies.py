@@ -13,6 +13,7 @@ import polars as pl
 from pydantic import Field, StringConstraints, model_validator
 
 from counterfoil.contract import Contract
+from counterfoil.spreadsheets import inert
 
 FACTS: Final = (
     "name", "stem", "suffix", "date", "sequence", "next", "order", "attempt", "status", "code", "message", "detail",
@@ -33,6 +34,9 @@ ROWS: Final = {
 }
 """What is said of a record. ``code`` is the partner's; ``ref`` and ``member`` are blank where it could not be read. Of
 a bulk upload ``member`` is the recipient's address."""
+
+_NUMBERS: Final = ("records", "accepted", "rejected", "points", "rejected_points")
+"""Of these the minus must stay one."""
 
 _PLACE: Final = re.compile(r"\{(\w+)(?::([<>0])(\d{1,4}))?\}")
 _BREAKS: Final = r"[\x00-\x1f\x7f\u2028\u2029]"
@@ -72,8 +76,9 @@ class Reply(Contract):
     """Its name where a bulk upload waits for cover; without one nothing is said until it is posted."""
     encoding: Literal["utf-8", "latin-1", "cp1252"] = "utf-8"
     line_end: Literal["lf", "crlf"] = "lf"
-    escape: Literal["none", "csv", "xml"] = "none"
-    """How values keep to the format: quoted where they hold a comma, semicolon, bar or quote, or as XML text."""
+    escape: Literal["none", "csv", "spreadsheet", "xml"] = "none"
+    """How values keep to the format: quoted where they hold a comma, semicolon, bar or quote, or as XML text.
+    ``spreadsheet`` is ``csv`` for people: with an apostrophe before what would run as a formula."""
     header: tuple[str, ...] = ()
     row: str | None = None
     rows: Literal["rejects", "all"] = "rejects"
@@ -171,7 +176,9 @@ def _text(name: str) -> pl.Expr:
 def _escaped(name: str, reply: Reply) -> pl.Expr:
     """A value as the format of the answer takes it."""
     text = _text(name)
-    if reply.escape == "csv":
+    if reply.escape == "spreadsheet" and name not in _NUMBERS:
+        text = inert(text)
+    if reply.escape in ("csv", "spreadsheet"):
         quoted = pl.concat_str(pl.lit('"'), text.str.replace_all('"', '""', literal=True), pl.lit('"'))
         return pl.when(text.str.contains('[,;|"]')).then(quoted).otherwise(text)
     if reply.escape == "xml":

@@ -58,6 +58,13 @@ def test_xml_values_are_text() -> None:
     assert (record.get("ref"), record.text) == ('a"<&', "x > y & z")
 
 
+def test_people_open_an_answer_in_a_spreadsheet_that_runs_nothing_of_it() -> None:
+    contract = reply(row="{line},{ref},{points}", trailer=["{rejected_points}"], escape="spreadsheet")
+    bad = rows((2, "=HYPERLINK(1,2)", None, -5, "", "", "", ""), (3, "R-1", None, 1, "", "", "", ""))
+    told = content(contract, FACTS_OF | {"rejected_points": "-5"}, bad)
+    assert told.decode().splitlines() == ['2,"\'=HYPERLINK(1,2)",-5', "3,R-1,1", "-5"]
+
+
 def test_a_failed_file_may_have_another_name() -> None:
     contract = reply(failed_name="{name}")
     assert file_name(contract, FACTS_OF, Status.FAILED) == "A_0007.csv"

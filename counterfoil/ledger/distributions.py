@@ -104,9 +104,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     return posting.changes(
         {
             "item": items,
-            "promise": paid.filter(
-                pl.col("event").is_in(PAYS) & pl.any_horizontal(pl.col("expiry_months", "member").is_not_null())
-            ).with_columns(file_id=pl.lit(work.file_id)),
+            "promise": _promises(paid).with_columns(file_id=pl.lit(work.file_id)),
             "settled_key": _settled(items.filter(pl.col("state") == State.CREDITED.value), work),
             "disposition": _dispositions(paid, pl.concat(reasons), work.file_id),
             "entry": _entries(paid, more, roles, work),
@@ -231,6 +229,12 @@ def _items(paid: pl.DataFrame, work: Work) -> pl.DataFrame:
         ratio_theirs=pl.lit(1),
         due_date=pl.col("value_date").dt.offset_by(f"{days}d"),
     )
+
+
+def _promises(paid: pl.DataFrame) -> pl.DataFrame:
+    """Rows that say more than their item does: when their points expire, and for whom they wait for their day."""
+    expire = pl.col("event").is_in(PAYS) & pl.col("expiry_months").is_not_null()
+    return paid.filter(expire | (pl.col("event") == Event.SCHEDULED.value) & pl.col("member").is_not_null())
 
 
 def _settled(items: pl.DataFrame, work: Work) -> pl.DataFrame:

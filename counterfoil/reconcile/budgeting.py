@@ -62,11 +62,13 @@ def judged(rows: pl.DataFrame, known: pl.DataFrame, departments: pl.Series, bala
     closing = pl.col("change") == "close"
     closed_here = closing.any().over("budget")
     once = pl.col("line_no") == pl.col("line_no").min().over("budget", "change")
+    twice = made & (pl.col("was") | ~once)
+    nobodys = made & pl.col("department").is_not_null() & ~pl.col("department").is_in(departments.implode())
+    laps = _overlapping(ordered.filter(~(twice | nobodys)), known)
     alone = _reason(
-        (made & (pl.col("was") | ~once), Reason.BUDGET_KNOWN),
-        (made & pl.col("department").is_not_null() & ~pl.col("department").is_in(departments.implode()),
-         Reason.DEPARTMENT_UNKNOWN),
-        (made & pl.col("line_no").is_in(_overlapping(ordered, known).implode()), Reason.BUDGET_OVERLAPS),
+        (twice, Reason.BUDGET_KNOWN),
+        (nobodys, Reason.DEPARTMENT_UNKNOWN),
+        (made & pl.col("line_no").is_in(laps.implode()), Reason.BUDGET_OVERLAPS),
         (~made & ~opened & ~((pl.col("change") == "top_up") & made.any().over("budget") & ~pl.col("was")),
          Reason.BUDGET_UNKNOWN),
         (closing & ~once, Reason.BUDGET_UNKNOWN),

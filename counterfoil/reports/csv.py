@@ -1,7 +1,7 @@
 """The report's tables as CSV files that people open in a spreadsheet.
 
-Here: how values look there, and what keeps a spreadsheet from running them. Not here: files for machines, which keep
-stored values raw (``connectors``).
+Here: how values look there. Not here: what keeps a spreadsheet from running them (``spreadsheets``), or files for
+machines, which keep stored values raw (``connectors``).
 """
 
 import io
@@ -14,14 +14,10 @@ from counterfoil.money import decimal_texts
 from counterfoil.reports.facts import SCHEMAS, ReportFacts
 from counterfoil.reports.ties import POINTS, RECORDS, ties
 from counterfoil.reports.verdict import worst_first
+from counterfoil.spreadsheets import inert
 
 BOM: Final = b"\xef\xbb\xbf"
 """Without it, spreadsheets on Windows take UTF-8 for the machine's own code page."""
-
-FORMULA: Final = (
-    "^[=+@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}-]"
-)
-"""First letters after which a spreadsheet may run a cell (OWASP, "CSV Injection"); their wide forms count in Japan."""
 
 _BUCKETS: Final = ("bucket", "part")
 _LIKE_A_DAY: Final = r"^(\d+)-(\d+)$"
@@ -92,6 +88,5 @@ def _cell(name: str, kind: pl.DataType) -> pl.Expr:
         return pl.when(value).then(pl.lit("yes")).otherwise(pl.lit("no")).alias(name)
     if kind == pl.String():
         value = value.str.replace(_LIKE_A_DAY, "$1–$2") if name in _BUCKETS else value
-        guarded = pl.when(value.str.contains(FORMULA)).then("'" + value).otherwise(value)
-        return pl.when(value != "").then(guarded).alias(name)
+        return pl.when(value != "").then(inert(value)).alias(name)
     return value

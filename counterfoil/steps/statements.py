@@ -37,7 +37,7 @@ def hand_over(desk: Desk, feed: Feed) -> list[str]:
     for (day,), moved in rows.sort("date", maintain_order=True).group_by("date", maintain_order=True):
         name = statement.name.format(date=f"{day:%Y%m%d}")
         with desk.open_source(feed.arrival.connection) as source:
-            source.put(statement.folder, name, csv_bytes(moved, moved.columns))
+            source.put(statement.folder, name, csv_bytes(moved))
         write_durably(through, f"{day}\n".encode())
         put.append(name)
     write_durably(through, f"{closed}\n".encode())

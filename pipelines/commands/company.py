@@ -35,7 +35,7 @@ def statement(
             book, company, since=parse_day("--from", since), until=parse_day("--to", until)
         )
     if as_csv:
-        typer.echo(csv_bytes(frame, frame.columns), nl=False)
+        typer.echo(csv_bytes(frame), nl=False)
         return
     emit_frame(frame if output is Format.JSON else _shown(frame), output, title=f"Statement of {company}")
 

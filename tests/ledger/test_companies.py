@@ -106,6 +106,13 @@ def test_budgets_that_cannot_be_are_refused_each_with_its_reason(programme: Prog
     assert programme.held() == {"company": 700}
 
 
+def test_a_budget_that_is_refused_keeps_no_days_from_another(programme: Programme) -> None:
+    programme.tell("budgets", budget("OLD", 10, department="sales"))
+    taken, free = budget("OLD", 1, from_day=JAN, until_day=JAN), budget("NEW", 1, from_day=JAN, until_day=JAN)
+    n = programme.tell("budgets", taken, free, day=TUE)
+    assert programme.reasons(n) == ["budget_known", None]
+
+
 def test_a_file_of_budgets_means_the_same_in_any_order(programme: Programme) -> None:
     programme.tell("budgets", budget("OLD", 900, until_day=TUE))
     rows = [
