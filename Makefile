@@ -33,7 +33,8 @@ test: $(BIN)/.project
 
 # At several times as many instants as the suite has time for.
 crash: $(BIN)/.project
-	@COUNTERFOIL_KILLS=60 COUNTERFOIL_INSTANTS=300 COUNTERFOIL_EVERY=4 $(BIN)/python -m pytest tests/crash $(ARGS)
+	@COUNTERFOIL_KILLS=60 COUNTERFOIL_INSTANTS=300 COUNTERFOIL_EVERY=4 COUNTERFOIL_FAIL_EVERY=1 \
+		$(BIN)/python -m pytest tests/crash $(ARGS)
 
 check: $(BIN)/.project
 	$(BIN)/ruff check

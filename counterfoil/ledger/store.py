@@ -326,6 +326,8 @@ class Book:
         try:
             with closing(duckdb.connect(":memory:", config={"memory_limit": MEMORY_LIMIT})) as connection:
                 connection.execute(f"SET temp_directory = '{_quoted(self.path.parent / 'spill')}'")
+                # In a process without a script of its own it would be drawn into what machines read.
+                connection.execute("SET enable_progress_bar = false")
                 connection.execute(f"ATTACH '{_quoted(self.path)}' AS book{' (READ_ONLY)' if read_only else ''}")
                 yield connection
         except (duckdb.Error, MemoryError, RuntimeError) as error:

@@ -15,8 +15,8 @@ from tests.crash.asking import FIGURES, Evening, Zygotes, chunks
 from tests.crash.evening import SCENES
 from tests.crash.faults import POINTS
 
-INSTANTS = int(os.environ.get("COUNTERFOIL_INSTANTS", "24"))
-EVERY = int(os.environ.get("COUNTERFOIL_EVERY", "24"))
+INSTANTS = int(os.environ.get("COUNTERFOIL_INSTANTS", "16"))
+EVERY = int(os.environ.get("COUNTERFOIL_EVERY", "40"))
 """Of the calls that write, this many-th is tried; which one it begins with follows the seed."""
 
 AT_A_TIME = 6

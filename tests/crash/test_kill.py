@@ -19,7 +19,7 @@ import pytest
 
 from tests.plugins.homes import MONDAY, Office
 
-KILLS = int(os.environ.get("COUNTERFOIL_KILLS", "10"))
+KILLS = int(os.environ.get("COUNTERFOIL_KILLS", "6"))
 NIGHT = datetime(2026, 11, 17, 6, 5, tzinfo=UTC)
 COMMAND = [sys.executable, "-c", "from pipelines.commands.app import main; main()", "run", "--date", str(MONDAY)]
 

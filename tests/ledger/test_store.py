@@ -317,6 +317,19 @@ def test_a_kill_before_and_after_each_call_of_a_migration(old: Book, steps: Step
     assert was == ["was-1", "was-3"], "some kills leave the old book, and some the new one"
 
 
+def test_nothing_is_drawn_into_what_machines_read(old: Book, root: Path) -> None:
+    """DuckDB takes a process without a script of its own for one that somebody watches, and draws long queries."""
+    reading = f"""
+from pathlib import Path
+from counterfoil.ledger.store import Book
+home = Path({str(old.path.parent)!r})
+with Book(home / "book.duckdb", home / "book.lock", home / "book.head.json").reading() as book:
+    print(*book.row("SELECT current_setting('enable_progress_bar')"))
+"""
+    run = subprocess.run([sys.executable, "-c", reading], cwd=root, capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"
+
+
 NO_ROOM = """
 import resource, sys
 from pathlib import Path
