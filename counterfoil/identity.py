@@ -155,13 +155,21 @@ def verdict(*, identity: str, payload_sha: str, empty: bool, others: Sequence[Ea
     return Judgement(Verdict.NEW)
 
 
-def judgement_message(feed: str, identity: str, judgement: Judgement) -> str | None:
-    """The message of a judgement that holds its file, in the form every message has; None for the others."""
+def judgement_message(feed: str, identity: str, judgement: Judgement, *, releasable: bool = True) -> str | None:
+    """The message of a judgement that holds its file, in the form every message has; None for the others.
+
+    ``releasable``: whether a release would let the file post.
+    """
+    correcting = (
+        "Compare the two files and ask the partner which one counts; release or discard this one, which waits"
+        if releasable
+        else "Discard this one, and have what is new in it sent as a file of its own"
+    )
     texts = {
         Verdict.CORRECTION: (
             f"other content than delivery {judgement.other}, which was posted under this identity",
             "each identity to be sent once",
-            "Compare the two files and ask the partner which one counts; release or discard this one, which waits",
+            correcting,
         ),
         Verdict.RENAMED_REPLAY: (
             f"the very content of delivery {judgement.other}, which has another identity",

@@ -23,7 +23,7 @@ from counterfoil.steps.publish import WrittenBatch, WrittenReport, publish_crm, 
 from counterfoil.steps.reply import answer_files
 from counterfoil.steps.statements import hand_over
 from counterfoil.steps.supplier_orders import write_orders
-from counterfoil.steps.vouchers import issue
+from counterfoil.steps.vouchers import count_waiting, issue
 
 OWN_FIRST = (
     FeedKind.APPROVALS,
@@ -122,16 +122,18 @@ def arrive(desk: Desk, connection: str, *, patient: bool) -> Received:
 
 
 def intake(desk: Desk, feed: str, day: date, *, parsed: Mapping[int, Parsed] | None = None) -> Settled:
-    """Post everything of a feed that has landed and counts up to a day; after payments, make what they paid for.
+    """Post everything of a feed that has landed and counts up to a day; after orders and payments, make what is paid.
 
     ``parsed``: deliveries already read, by order number; the others are read here.
     """
     settled = settle(desk, [feed], day, parsed or {})
-    if feed in {one.feed for one in desk.feeds([FeedKind.VOUCHER_PAYMENTS])}:
+    if feed in {one.feed for one in desk.feeds([FeedKind.VOUCHER_ORDERS, FeedKind.VOUCHER_PAYMENTS])}:
         # At once, and whether or not this run posted the payment: one before may have died in between.
+        counted = count_waiting(desk, day)
         write_orders(desk)
         made = issue(desk, day)
-        settled = Settled([*settled.outcomes, *made.outcomes], [*settled.postings, *made.postings])
+        for more in (counted, made):
+            settled = Settled([*settled.outcomes, *more.outcomes], [*settled.postings, *more.postings])
     return settled
 
 

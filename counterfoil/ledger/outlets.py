@@ -151,6 +151,7 @@ OUTLETS: Final[Mapping[Event, Outlet]] = MappingProxyType(
         Event.PAYMENT_KNOWN: Outlet(_TOLD_AGAIN, _TOLD_AGAIN),
         Event.PAYMENT_DIFFERS: Outlet(_DIFFERS, _DIFFERS),
         Event.PAYMENT_LATE: Outlet("its order had ended unpaid", "its order had ended unpaid"),
+        Event.PAYMENT_USED: Outlet("it paid another order", "it paid another order"),
         Event.LAPSED: Outlet(None, None),
         Event.VOUCHER_ISSUED: Outlet(_LAST_TELLS, None),
         Event.STEP_KNOWN: Outlet(_TOLD_AGAIN, _TOLD_AGAIN),

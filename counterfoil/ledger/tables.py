@@ -106,8 +106,8 @@ TABLES: Final[dict[str, dict[str, type[pl.DataType]]]] = {
         "file_id": I32, "line_no": I32,
     },
     "voucher_payment": {
-        "item_id": I64, "payment": TEXT, "points": I64, "minor": I64, "currency": TEXT, "file_id": I32,
-        "line_no": I32,
+        "item_id": I64, "company_id": I32, "ref": TEXT, "payment": TEXT, "points": I64, "minor": I64, "currency": TEXT,
+        "event": I16, "file_id": I32, "line_no": I32,
     },
     "voucher": {
         "voucher_id": I64, "supplier_id": I32, "product": TEXT, "denomination": I64, "digest": TEXT, "tail": TEXT,

@@ -1,4 +1,5 @@
-"""What is due of orders: vouchers to be made, orders to lapse, vouchers to end, orders for suppliers; and their status.
+"""What is due of orders: payments that waited, vouchers to be made, orders to lapse, vouchers to end, orders for
+suppliers; and their status.
 
 Here: reads of the book for what the program does next, and for people who look. Not here: doing it
 (``steps.vouchers``, ``steps.supplier_orders``).
@@ -9,9 +10,9 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger import voucher_books
+from counterfoil.ledger import voucher_books, voucher_payments
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import Event, ItemKind, State
+from counterfoil.ledger.model import BreakCode, Event, ItemKind, State
 
 ORDERS: Final = (
     "reference", "company", "supplier", "product", "denomination", "currency", "quantity", "points", "status", "issued",
@@ -31,6 +32,17 @@ _WORDS: Final = {
     State.WITHDRAWN.value: "cancelled",
 }
 """Where an order stands, in words; one that is issued goes on with its vouchers."""
+
+
+def to_pay(book: Lookups) -> pl.DataFrame:
+    """Orders whose payment came before them: ref."""
+    named = book.frame(
+        f"""SELECT DISTINCT o.ref FROM book.open_break b
+            JOIN book.open_item o ON o.ref = b.subject AND o.partner_id = b.partner_id AND o.kind = {ItemKind.ORDER:d}
+                AND o.state = {State.PENDING:d}
+            WHERE b.code = {BreakCode.UNKNOWN_THEIRS:d}"""
+    )
+    return voucher_payments.met(book, named["ref"]).select("ref").sort("ref")
 
 
 def to_make(book: Lookups) -> pl.DataFrame:

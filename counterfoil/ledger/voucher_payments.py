@@ -2,15 +2,18 @@
 
 Here: the orders that payments name, and the rows that each payment leads to. Not here: which payments count
 (``reconcile.payments``), or vouchers that are made or bought once an order is paid (``voucher_steps``,
-``voucher_fulfilment``).
+``voucher_fulfilment``). A payment that comes before its order waits for it; the program then takes the step.
 """
+
+from typing import Final
 
 import polars as pl
 
 from counterfoil.ledger import catalogue, posting, voucher_books
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import BreakCode, Disposition, Event, State
+from counterfoil.ledger.model import RECORD_SPAN, BreakCode, Disposition, Event, State
 from counterfoil.ledger.names import Names
+from counterfoil.ledger.tables import TABLES
 from counterfoil.ledger.work import Work
 from counterfoil.reconcile import breaks, payments
 
@@ -21,6 +24,7 @@ _BECOMES = {
     Event.PAYMENT_KNOWN.value: Disposition.DUPLICATE,
     Event.PAYMENT_DIFFERS.value: Disposition.INFORMATION,
     Event.PAYMENT_LATE.value: Disposition.INFORMATION,
+    Event.PAYMENT_USED.value: Disposition.INFORMATION,
 }
 
 _BREAKS = {
@@ -28,9 +32,11 @@ _BREAKS = {
     Event.PAYMENT_KNOWN.value: BreakCode.DUPLICATE_THEIRS,
     Event.PAYMENT_DIFFERS.value: BreakCode.POINTS_DIFFER,
     Event.PAYMENT_LATE.value: BreakCode.CONFLICT,
+    Event.PAYMENT_USED.value: BreakCode.CONFLICT,
 }
 
-_PAID = [Event.PAID.value, Event.PAID_FROM_STOCK.value]
+PAID: Final = [Event.PAID.value, Event.PAID_FROM_STOCK.value]
+"""What a payment is that pays its order."""
 
 CLEARED = [BreakCode.POINTS_DIFFER.value, BreakCode.MONEY_DIFFERS.value]
 """What another sum than the order's opened, and the right one closes."""
@@ -45,30 +51,63 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     rows = work.accepted.with_columns(company_id=payer)
     known = voucher_books.orders(book, rows["ref"]).with_columns(due_currency="currency")
     told = payments.judged(rows, known, _before(book, rows))
-    paid = told.filter(pl.col("event").is_in(_PAID))
+    counted = paying(told.filter(pl.col("event").is_in(PAID)), book, work, names, own=True)
+    others = told.filter(~pl.col("event").is_in(PAID))
+    return posting.merged(
+        [
+            counted,
+            posting.changes(
+                {
+                    "voucher_payment": _payments(others, work),
+                    "disposition": voucher_books.dispositions(told, work, _BECOMES),
+                    **names.rows(),
+                },
+                breaking=_breaks(others),
+            ),
+        ]
+    )
+
+
+def paying(paid: pl.DataFrame, book: Lookups, work: Work, names: Names, *, own: bool) -> posting.Changes:
+    """What becomes of orders that rows pay (``payments.judged``, PAID or PAID_FROM_STOCK); those from stock are issued.
+
+    ``own``: the records of the file are the payments.
+    """
     issued = paid.filter(pl.col("event") == Event.PAID_FROM_STOCK.value)
     waiting = paid.filter(pl.col("event") == Event.PAID.value)
-    file_id = pl.lit(work.file_id)
     return posting.changes(
         {
-            "voucher_payment": told.filter(pl.col("item_id").is_not_null()).with_columns(
-                minor="money", file_id=file_id
-            ),
+            "voucher_payment": _payments(paid, work),
             "item_change": waiting.with_columns(
-                state=pl.lit(State.PAID.value), remaining="order_points", file_id=file_id
+                state=pl.lit(State.PAID.value), remaining="order_points", file_id=pl.lit(work.file_id)
             ),
             "settled_key": voucher_books.settled(
                 issued.with_columns(state=pl.lit(State.CONFIRMED.value), confirmed="order_points"), work
             ),
             "voucher_change": from_stock(issued, book, work),
-            "disposition": voucher_books.dispositions(told, work, _BECOMES),
-            "entry": voucher_books.entries(issued.with_columns(moved="order_points"), work, names, own=True),
-            **names.rows(),
+            "entry": voucher_books.entries(issued.with_columns(moved="order_points"), work, names, own=own),
         },
         closed=issued.select("item_id"),
-        breaking=_breaks(told),
         clearing=voucher_books.open_breaks_of(book, paid["item_id"]).filter(pl.col("code").is_in(CLEARED)),
     )
+
+
+def met(book: Lookups, refs: pl.Series) -> pl.DataFrame:
+    """Payments that came before the orders of these references, one an order that they pay: ``payments.judged``, and
+    the ``break_id`` and ``code`` of the break that kept each waiting. Once it closes, the payment waits no more."""
+    orders = voucher_books.orders(book, refs).with_columns(due_currency="currency")
+    waiting = book.frame(
+        f"""SELECT p.ref, p.company_id, p.payment, p.points, p.minor AS money, p.currency, b.break_id, b.code,
+                   {RECORD_SPAN} * CAST(p.file_id AS BIGINT) + p.line_no AS line_no
+            FROM book.open_break b
+            JOIN book.voucher_payment p ON p.ref = b.subject AND p.company_id = b.partner_id AND p.item_id IS NULL
+            SEMI JOIN wanted w ON w.ref = p.ref AND w.company_id = p.company_id
+            WHERE b.code = {BreakCode.UNKNOWN_THEIRS:d} ORDER BY line_no""",
+        wanted=orders.filter(pl.col("state") == State.PENDING.value).select("ref", "company_id"),
+    )
+    # That they came before is what they are here for; whether one has paid another order since is not.
+    told = payments.judged(waiting, orders, _before(book, waiting).filter("counts"))
+    return told.filter(pl.col("event").is_in(PAID))
 
 
 def from_stock(issued: pl.DataFrame, book: Lookups, work: Work) -> pl.DataFrame:
@@ -85,22 +124,27 @@ def from_stock(issued: pl.DataFrame, book: Lookups, work: Work) -> pl.DataFrame:
     )
 
 
+def _payments(told: pl.DataFrame, work: Work) -> pl.DataFrame:
+    return posting.shaped(told.with_columns(minor="money", file_id=pl.lit(work.file_id)), TABLES["voucher_payment"])
+
+
 def _before(book: Lookups, paid: pl.DataFrame) -> pl.DataFrame:
     """Payments under these references of their own that were told before, as they were told."""
     return book.frame(
-        """SELECT DISTINCT i.ref, v.payment, v.points, v.minor AS money, v.currency FROM book.voucher_payment v
-           SEMI JOIN wanted w ON w.payment = v.payment JOIN book.item i ON i.item_id = v.item_id ORDER BY ALL""",
+        f"""SELECT DISTINCT v.company_id, v.ref, v.payment, v.points, v.minor AS money, v.currency,
+                  v.event IN ({Event.PAID:d}, {Event.PAID_FROM_STOCK:d}) AS counts
+           FROM book.voucher_payment v SEMI JOIN wanted w ON w.payment = v.payment ORDER BY ALL""",
         wanted=paid.select("payment").unique(),
     )
 
 
 def _breaks(told: pl.DataFrame) -> pl.DataFrame:
     """B03 of a payment for no order of the company, B07 of a second one, B04 of other points and B05 of other money
-    than the order costs, B11 of one for an order that has ended."""
+    than the order costs, B11 of one for an order that has ended, or that paid another."""
     money = pl.col("money").is_not_null()
     differs = (pl.col("event") == Event.PAYMENT_DIFFERS.value) & money
     return breaks.opening(
-        told.filter(pl.col("event").is_in(list(_BREAKS))),
+        told,
         line_no="line_no",
         item_id="item_id",
         code=pl.when(differs)

@@ -6,7 +6,7 @@ that two runs at once do no harm. Not here: which steps are due, or making codes
 
 import polars as pl
 
-from counterfoil.ledger import posting, voucher_books
+from counterfoil.ledger import posting, voucher_books, voucher_payments
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import Disposition, Event, State
 from counterfoil.ledger.names import Names
@@ -21,6 +21,8 @@ _EVENTS = {
 }
 
 _BECOMES = {
+    Event.PAID.value: Disposition.SETTLED,
+    Event.PAID_FROM_STOCK.value: Disposition.SETTLED,
     Event.VOUCHER_ISSUED.value: Disposition.SETTLED,
     Event.LAPSED.value: Disposition.REVERSED,
     Event.VOUCHER_EXPIRED.value: Disposition.INFORMATION,
@@ -41,6 +43,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     orders = voucher_books.orders(book, work.accepted["ref"])
     vouchers = voucher_books.vouchers_of(book, orders["item_id"])
     told = _judged(work.accepted.join(orders, on="ref", how="left", maintain_order="left"), vouchers)
+    told, paid = _paid(told, book)
     issued, lapsed = (told.filter(pl.col("event") == event.value) for event in (Event.VOUCHER_ISSUED, Event.LAPSED))
     ended = pl.concat(
         [
@@ -51,7 +54,8 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
         ]
     ).sort("item_id")
     moved = pl.concat([issued.with_columns(moved="unit_points"), lapsed.with_columns(moved="remaining")])
-    return posting.changes(
+    of_payments = voucher_payments.paying(paid, book, work, names, own=False)
+    of_steps = posting.changes(
         {
             "voucher": voucher_books.made(issued, work),
             "voucher_change": _changes(told, vouchers, work),
@@ -61,7 +65,20 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
             **names.rows(),
         },
         closed=ended.select("item_id"),
+        clearing=paid.select("break_id", "code"),
     )
+    return posting.merged([of_payments, of_steps])
+
+
+def _paid(told: pl.DataFrame, book: Lookups) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Steps with the events of those that pay, and those with the payment that had waited; of two rows about one order
+    the first counts."""
+    asked = told.filter(pl.col("step") == "pay").unique("ref", keep="first", maintain_order=True)
+    met = voucher_payments.met(book, asked["ref"]).drop("line_no")
+    paid = asked.select("line_no", "ref", "value_date").join(met, on="ref", maintain_order="left")
+    events = paid.select("line_no", paying="event")
+    named = told.join(events, on="line_no", how="left", maintain_order="left")
+    return named.with_columns(event=pl.coalesce("paying", "event")).drop("paying"), paid
 
 
 def _judged(rows: pl.DataFrame, vouchers: pl.DataFrame) -> pl.DataFrame:

@@ -349,7 +349,7 @@ SUPPLIES: Final = ("generated", "stock", "supplier")
 FULFILMENTS: Final = ("delivered", "cancelled", "refund_failed", "refunded", "redeemed")
 """What a supplier says of an order: a voucher a row; what it will not deliver, and whether our money came back; and
 that a voucher was used."""
-STEPS: Final = ("issue", "lapse", "expire", "deliver", "resend")
+STEPS: Final = ("pay", "issue", "lapse", "expire", "deliver", "resend")
 """What the program itself does to orders, as it lands it."""
 DELIVERY_STATUSES: Final = ("attempted", "delivered", "returned")
 CONCEALED: Final = r"^[0-9a-f]{64}:.{0,4}$"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from counterfoil.errors import Code, CounterfoilError, PermanentError
-from counterfoil.feed import Feed, FeedKind
+from counterfoil.feed import CORRECTABLE, KNOWN_AGAIN, Feed
 from counterfoil.identity import Judgement, Verdict, judgement_message
 from counterfoil.landing.records import Delivery, Outcome, OutcomeState
 from counterfoil.ledger.writing import Posted, Writer
@@ -46,10 +46,6 @@ REJECTED_CODES = {
     Code.CODE_USED,
 }
 """Faults of a file that only a new file mends. Any other error is not the file's and stops the feed."""
-
-
-CORRECTABLE = (FeedKind.REQUESTS, FeedKind.HANDBACK)
-"""Kinds whose files can be corrected by their difference; for the others a later file says what changed."""
 
 
 @dataclass
@@ -231,14 +227,14 @@ def _seen_otherwise(feed: Feed, delivery: Delivery) -> PermanentError:
 def _held(feed: Feed, delivery: Delivery, judgement: Judgement, *, released: bool) -> tuple[str, str] | None:
     """Why a file does not post by itself: it was never compared with others, or is none that posts unreleased."""
     corrects = judgement.verdict is Verdict.CORRECTION
-    correctable = corrects and feed.kind in CORRECTABLE
+    supersedes = corrects and feed.kind in CORRECTABLE and feed.correction == "supersede"
     if delivery.verdict is Verdict.HELD and not released:
         return delivery.code or Code.BUSINESS_DATE_FAR, delivery.message or ""
-    if judgement.code is None or (correctable and (released or feed.correction == "supersede")):
+    releasable = not corrects or feed.kind in (*CORRECTABLE, *KNOWN_AGAIN)
+    if judgement.code is None or supersedes or (released and releasable):
         return None
-    if released and not corrects:
-        return None
-    return judgement.code, judgement_message(feed.feed, delivery.identity or "", judgement) or ""
+    message = judgement_message(feed.feed, delivery.identity or "", judgement, releasable=releasable)
+    return judgement.code, message or ""
 
 
 def _require_small(desk: Desk, book: Writer, feed: Feed, delivery: Delivery, rows: Parsed) -> None:

@@ -16,7 +16,7 @@ import polars as pl
 
 from counterfoil import identity
 from counterfoil.errors import Code, PermanentError
-from counterfoil.feed import Feed, FeedKind
+from counterfoil.feed import CORRECTABLE, Feed, FeedKind
 from counterfoil.files import sha256_bytes
 from counterfoil.identity import Verdict
 from counterfoil.invariants import require
@@ -223,7 +223,7 @@ def _posted(
     desk: Archive, book: Writer, record: PostingRecord, parsed: Parsed, in_force: _InForce, *, seal: Callable[[], str]
 ) -> Posted:
     feed = in_force.feed
-    corrects = record.verdict is Verdict.CORRECTION
+    corrects = record.verdict is Verdict.CORRECTION and feed.kind in CORRECTABLE
     work = Work(
         feed=feed,
         accepted=parsed.accepted,

@@ -1,8 +1,9 @@
 """What the program does to orders of its own accord, each time as a file that it lands and posts: codes are random, and
 so are landed, sealed, before anything is booked.
 
-Here: making codes for paid orders, letting orders lapse and vouchers end, noting and asking for deliveries, revealing
-codes to letters. Not here: what is due (``ledger.voucher_dues``), what a step books (``ledger.voucher_steps``), mail.
+Here: payments that waited for their orders, making codes for paid orders, letting orders lapse and vouchers end, noting
+and asking for deliveries, revealing codes to letters. Not here: what is due (``ledger.voucher_dues``), what a step
+books (``ledger.voucher_steps``), mail.
 """
 
 import csv
@@ -29,6 +30,14 @@ CODES: Final = {"voucher_id": pl.Int64, "code": pl.String, "pin": pl.String}
 """Codes in the clear, for a letter and for nothing else."""
 
 
+def count_waiting(desk: Desk, day: date) -> Settled:
+    """Let payments count that came before the orders they pay; what a crash left landed is posted first."""
+    settled = _post(desk, day)
+    with desk.book.reading() as book:
+        paid = voucher_dues.to_pay(book)
+    return _and(settled, _landed(desk, "pay", paid.to_dicts(), day))
+
+
 def issue(desk: Desk, day: date) -> Settled:
     """Make and post the codes of every paid order that has none; what a crash left landed is posted first."""
     settled = _post(desk, day)
@@ -51,7 +60,7 @@ def issue(desk: Desk, day: date) -> Settled:
 
 def end_day(desk: Desk, day: date) -> Settled:
     """What the end of a day brings: orders that nobody paid in time lapse, vouchers whose last day it was end."""
-    settled = _post(desk, day)
+    settled = count_waiting(desk, day)
     with desk.book.reading() as book:
         lapsing, ending = voucher_dues.to_lapse(book, day), voucher_dues.to_end(book, day)
     settled = _and(settled, _landed(desk, "lapse", lapsing.to_dicts(), day))

@@ -15,6 +15,7 @@ from counterfoil.ledger.model import Event, State
 from counterfoil.ledger.open_breaks import open_breaks
 from counterfoil.ledger.outlets import stage_two, unaccounted
 from counterfoil.ledger.updates import updates
+from counterfoil.ledger.voucher_dues import to_pay
 from counterfoil.ledger.writing import Writer
 from tests.plugins.books import MakeBook, MakeFeed, PostRows
 
@@ -101,7 +102,7 @@ def order(ref: str, product: str, points: int = 1000, **more: Any) -> Row:
 
 
 def paid(ref: str, points: int | None = 1000, **more: Any) -> Row:
-    return {"ref": ref, "points": points} | more
+    return {"ref": ref, "points": points, "payment": f"PAY-{ref}"} | more
 
 
 def issue(ref: str, *codes: str) -> list[Row]:
@@ -168,7 +169,7 @@ def test_an_order_counts_once(shop: Shop) -> None:
 
 def test_payments_that_do_not_fit_are_breaks(shop: Shop) -> None:
     shop.tell("voucher_orders", order("A", "OWN"), order("B", "OWN"))
-    assert shop.tell("voucher_payments", paid("X"), paid("A", 900), paid("B"), paid("B", payment="P2")) == [
+    assert shop.tell("voucher_payments", paid("X"), paid("A", 900), paid("B"), paid("B", payment="PAY-C")) == [
         "payment_unknown", "payment_differs", "paid", "payment_known",
     ]  # fmt: skip
     assert shop.breaks() == [("B03", "X"), ("B04", "A"), ("B07", "B")]
@@ -239,6 +240,33 @@ def test_an_order_that_nobody_pays_lapses_and_gives_its_codes_back(shop: Shop) -
     assert shop.tell("voucher_payments", paid("A"), day=TUE) == ["payment_late"]
     assert shop.breaks() == [("B11", "A")]
     assert shop.tell("voucher_orders", order("B", "STOCK"), day=TUE) == ["ordered"]
+
+
+def test_a_payment_waits_for_its_order(shop: Shop) -> None:
+    with_stock = {"product": "STOCK", "code": code("S1")}
+    shop.tell("voucher_fulfilment", with_stock)
+    early = [paid("A"), paid("B", 999), paid("C", payment="PAY-1"), paid("D")]
+    assert shop.tell("voucher_payments", *early) == ["payment_unknown"] * 4
+    assert to_pay(shop.writer).is_empty()
+    told = [order("A", "OWN"), order("B", "OWN"), order("C", "STOCK")]
+    assert shop.tell("voucher_orders", *told, day=TUE) == ["ordered"] * 3
+    assert to_pay(shop.writer)["ref"].to_list() == ["A", "C"], "what B costs is not what was paid"
+    steps = [{"step": "pay", "ref": ref} for ref in ("A", "A", "B", "C")]
+    assert shop.tell("vouchers", *steps, day=TUE) == ["paid", "step_known", "step_known", "paid_from_stock"]
+    assert (shop.state("A"), shop.state("C"), shop.vouchers()) == ("paid", "confirmed", ["issued"])
+    assert shop.breaks() == [("B03", "B"), ("B03", "D")]
+    assert to_pay(shop.writer).is_empty()
+    assert shop.tell("voucher_payments", early[0], paid("B"), day=TUE) == ["payment_known", "paid"]
+
+
+def test_a_payment_pays_one_order(shop: Shop) -> None:
+    shop.tell("voucher_orders", *(order(ref, "OWN") for ref in "ABCD"))
+    both = [paid(ref, payment="BANK-1") for ref in "AB"]
+    assert shop.tell("voucher_payments", *both) == ["paid", "paid"], "one transfer may pay several orders of one file"
+    told = [paid("C", payment="BANK-1"), paid("D", 999, payment="BANK-2")]
+    assert shop.tell("voucher_payments", *told, day=TUE) == ["payment_used", "payment_differs"]
+    assert shop.tell("voucher_payments", paid("C", payment="BANK-2"), day=TUE) == ["paid"], "it has paid nothing yet"
+    assert shop.breaks() == [("B04", "D"), ("B11", "C")]
 
 
 def test_points_that_expire_go_back_into_the_lot_they_came_from(

@@ -12,8 +12,10 @@ CREATE TABLE book.voucher_order (
     quantity INTEGER, unit_points BIGINT, recipient VARCHAR, product_file INTEGER, product_line INTEGER,
     file_id INTEGER, line_no INTEGER
 );
+-- event: what the payment turned out to be; item_id is null of one for an order that the book does not know (yet).
 CREATE TABLE book.voucher_payment (
-    item_id BIGINT, payment VARCHAR, points BIGINT, minor BIGINT, currency VARCHAR, file_id INTEGER, line_no INTEGER
+    item_id BIGINT, company_id INTEGER, ref VARCHAR, payment VARCHAR, points BIGINT, minor BIGINT, currency VARCHAR,
+    event SMALLINT, file_id INTEGER, line_no INTEGER
 );
 -- A voucher is made by the record that brought its code, and has its id. The code itself is never here: digest is keyed,
 -- so that nobody can try codes on the book, and tail its last characters.
