@@ -292,6 +292,10 @@ class Feed(Contract):
     retryable_reasons: tuple[str, ...] = ()
     """Reason codes after which the same request may be sent again."""
 
+    def places(self, column: str) -> int | None:  # noqa: ARG002 - a layout knows its fields
+        """Decimal places with which a column of money is read; None where the file states minor units."""
+        return None
+
     @property
     def archive_name(self) -> str | None:
         """The pattern of the name under which members of an archive arrive; None where a file comes by itself."""

@@ -53,6 +53,21 @@ def _signed(minor: int, currency: str, *, grouping: str) -> str:
     return f"-{text}" if minor < 0 else text
 
 
+def in_minor(amount: pl.Expr, currency: pl.Expr, places: int | None) -> pl.Expr:
+    """Amounts that were read with so many decimal places as minor units of their currency (three capital letters), null
+    where one is no whole number of them; without ``places`` they are minor units already."""
+    if places is None:
+        return amount
+    finer = pl.lit(10, pl.Int64).pow((exponents(currency) - places).clip(lower_bound=0))
+    coarser = pl.lit(10, pl.Int64).pow((places - exponents(currency)).clip(lower_bound=0))
+    return pl.when(amount % coarser == 0).then(amount // coarser * finer)
+
+
+def exponents(currency: pl.Expr) -> pl.Expr:
+    """``exponent`` of a column."""
+    return currency.replace_strict(EXPONENTS, default=EXPONENT_DEFAULT, return_dtype=pl.Int64)
+
+
 def decimal_text(amount: pl.Expr, currency: str) -> pl.Expr:
     """A column of Int64 minor units of one currency as plain decimal text; null stays null; give it a name."""
     places = exponent(currency)

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from counterfoil.feed import Feed
 from parsers import layout_checks
-from parsers.fields import FieldSpec
+from parsers.fields import FieldSpec, IntegerField
 from parsers.layout_parts import MarksSpec, Origin, Proof, Recognise
 from parsers.layout_shapes import Encoding, LineEnd, Lines, Shape
 
@@ -45,6 +45,12 @@ class Layout(Feed):
     def proofs(self) -> tuple[Proof, ...]:
         """The identities to prove, parsed."""
         return tuple(layout_checks.proof(self, name, text) for name, text in self.identities.items())
+
+    def places(self, column: str) -> int | None:
+        """The scale of the column's field."""
+        origin = self.record.get(column)
+        spec = self.fields.get(origin.field) if origin and origin.field else None
+        return (spec.scale or None) if isinstance(spec, IntegerField) else None
 
     @property
     def lines(self) -> Lines | None:

@@ -13,7 +13,7 @@ from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import BreakCode, Disposition, Event, MatchPass
 from counterfoil.ledger.names import Names
 from counterfoil.ledger.work import Work
-from counterfoil.money import EXPONENT_DEFAULT, EXPONENTS
+from counterfoil.money import exponents, in_minor
 from counterfoil.reconcile import breaks
 
 LISTED: Final = (
@@ -83,7 +83,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
 
 def _in_minor(rows: pl.DataFrame) -> pl.DataFrame:
     """line_no, denominations: minor units, rising, apart by blanks."""
-    factor = 10 ** _places(pl.col("currency"))
+    factor = 10 ** exponents(pl.col("currency"))
     return (
         rows.select("line_no", "currency", face=pl.col("denominations").str.extract_all(r"[0-9]+(\.[0-9]+)?"))
         .explode("face")
@@ -95,10 +95,11 @@ def _in_minor(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def priced(orders: pl.DataFrame, book: Lookups) -> pl.DataFrame:
+def priced(orders: pl.DataFrame, book: Lookups, places: int | None) -> pl.DataFrame:
     """Orders with the row of their product that is in force on their day: adds supplier_id, type, supply, currency,
     quantity_max, offered (whether the denomination is), unit_points (of one; null where it is no whole number),
-    product_file, product_line; all null where there is none."""
+    product_file, product_line; all null where there is none. Denominations, read with so many decimal ``places``, are
+    minor units then, wherever they are a whole number of them."""
     newest = book.frame(
         """SELECT w.line_no, p.partner_id AS supplier_id, p.type, p.supply, p.currency, p.denominations,
                   p.points_per_unit, p.quantity_max, p.file_id AS product_file, p.line_no AS product_line
@@ -107,15 +108,18 @@ def priced(orders: pl.DataFrame, book: Lookups) -> pl.DataFrame:
                                       ORDER BY p.effective_from DESC, p.file_id DESC, p.line_no DESC) = 1""",
         wanted=orders.select("line_no", "product", "value_date"),
     )
-    factor = 10 ** _places(pl.col("currency"))
+    factor = 10 ** exponents(pl.col("currency"))
+    minor = in_minor(pl.col("denomination"), pl.col("currency"), places)
     cost = pl.col("denomination").cast(pl.Int128) * pl.col("points_per_unit")
     return (
         orders.join(newest, on="line_no", how="left", maintain_order="left")
+        .with_columns(denomination=pl.coalesce(minor, "denomination"), whole=minor.is_not_null())
         .with_columns(
-            offered=pl.col("denominations").str.split(" ").list.contains(pl.col("denomination").cast(pl.String)),
+            offered=pl.col("whole")
+            & pl.col("denominations").str.split(" ").list.contains(pl.col("denomination").cast(pl.String)),
             unit_points=pl.when(cost % factor == 0).then((cost // factor).cast(pl.Int64, strict=False)),
         )
-        .drop("denominations", "points_per_unit")
+        .drop("denominations", "points_per_unit", "whole")
     )
 
 
@@ -148,8 +152,3 @@ def products(book: Lookups, day: date) -> pl.DataFrame:
             FROM newest n JOIN book.partner p ON p.partner_id = n.partner_id LEFT JOIN stock s ON s.product = n.product
             ORDER BY n.product"""
     ).select(LISTED)
-
-
-def _places(currency: pl.Expr) -> pl.Expr:
-    """Decimal places of currencies."""
-    return currency.replace_strict(EXPONENTS, default=EXPONENT_DEFAULT, return_dtype=pl.Int64)

@@ -57,6 +57,14 @@ def standing_units(book: Lookups, unit: Unit) -> pl.DataFrame:
     )
 
 
+def is_closed(book: Lookups, partner_id: int) -> bool:
+    """Whether a company was told of, and is closed."""
+    told = book.frame(
+        f"""SELECT 1 FROM book.company_unit WHERE unit = {Unit.COMPANY:d} AND partner_id = {partner_id} LIMIT 1"""
+    )
+    return not told.is_empty() and partner_id not in standing_units(book, Unit.COMPANY)["partner_id"]
+
+
 def require_open(rows: pl.DataFrame, book: Lookups, where: str) -> None:
     """Raise COMPANY_UNKNOWN unless every company of rows (company, partner_id) is open."""
     open_now = standing_units(book, Unit.COMPANY)["partner_id"]

@@ -82,6 +82,16 @@ def standing(book: Lookups, members: pl.DataFrame) -> pl.DataFrame:
     return _survived(people, book)
 
 
+def addresses(book: Lookups, partner_id: int, members: pl.Series) -> pl.DataFrame:
+    """Addresses of members of a company who are open: member, email."""
+    wanted = pl.DataFrame({"member": members.drop_nulls().unique()}, schema={"member": pl.String})
+    return book.frame(
+        f"""SELECT member, email FROM ({_newest("wanted")}) WHERE standing = {Standing.OPEN:d} AND email IS NOT NULL
+            ORDER BY member""",
+        wanted=wanted.with_columns(partner_id=pl.lit(partner_id, pl.Int32)),
+    )
+
+
 def _survived(people: pl.DataFrame, book: Lookups) -> pl.DataFrame:
     """People with the standing of whoever stands for them, where they were merged away and that one is known."""
     key = pl.concat_str("partner_id", pl.lit(":"), "member")

@@ -94,7 +94,7 @@ def _judged(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
         .with_columns(pl.col("issued").fill_null(0))
     )
     another_sum = pl.col("code").is_in(_ANOTHER_SUM) & (pl.col("state") == State.PENDING.value)
-    owed = (pl.col("supply") == "supplier") & pl.col("state").is_in(_STANDING) & (pl.col("remaining") > 0)
+    owed = (pl.col("supply") == "supplier") & pl.col("state").is_in(_STANDING)
     from_stock = pl.col("supply") == "stock"
     event = (
         pl.when((pl.col("action") == "pay") & another_sum & from_stock)

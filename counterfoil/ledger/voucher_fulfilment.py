@@ -11,6 +11,7 @@ from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import BreakCode, Disposition, Event, State
 from counterfoil.ledger.names import Names
 from counterfoil.ledger.work import Work
+from counterfoil.money import in_minor
 from counterfoil.reconcile import breaks, fulfilment
 
 _BECOMES = {
@@ -45,8 +46,9 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     rows = work.accepted.with_columns(supplier_id=pl.lit(supplier_id, pl.Int32))
     used, stock = pl.col("status") == "redeemed", pl.col("ref").is_null()
     voucher_books.require_unused(rows.filter(pl.col("status") == "delivered")["code"], work, book)
-    told = fulfilment.judged(_ordered(rows.filter(~used & ~stock), book))
-    stocked = _stocked(rows.filter(~used & stock), book)
+    places = work.feed.places("denomination")
+    told = fulfilment.judged(_ordered(rows.filter(~used & ~stock), book, places))
+    stocked = _stocked(rows.filter(~used & stock), book, places)
     redeemed = _redeemed(rows.filter(used), book)
     after = fulfilment.afterwards(told.filter(pl.col("event").is_in(_FITTING)))
     ended = after.filter(~pl.col("state").is_in(fulfilment.STANDING))
@@ -80,8 +82,9 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     )
 
 
-def _ordered(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
-    """Rows with what the book knows of the orders they name, as ``fulfilment.judged`` takes them."""
+def _ordered(rows: pl.DataFrame, book: Lookups, places: int | None) -> pl.DataFrame:
+    """Rows with what the book knows of the orders they name, as ``fulfilment.judged`` takes them. Denominations were
+    read with so many decimal ``places``."""
     orders = voucher_books.orders(book, rows["ref"])
     counted = book.frame(
         f"""WITH came AS (SELECT item_id, count(DISTINCT voucher_id) AS issued FROM book.voucher_change
@@ -100,20 +103,25 @@ def _ordered(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
         "ref", "item_id", "company_id", "source_account", "order_points", "state", "remaining", "unit_points", "issued",
         "refund_due", "expiry_days", "expiry_months", order_quantity="quantity", order_product="product",
         order_denomination="denomination", order_type="type", order_supplier="supplier_id", order_supply="supply",
+        order_currency="currency",
         outstanding=pl.col("quantity") - pl.col("issued") - pl.col("cancelled"),
     )  # fmt: skip
-    return rows.join(known, on="ref", how="left", maintain_order="left")
+    minor = in_minor(pl.col("denomination"), pl.col("order_currency"), places)
+    return rows.join(known, on="ref", how="left", maintain_order="left").with_columns(
+        denomination=pl.coalesce(minor, "denomination")
+    )
 
 
-def _stocked(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
+def _stocked(rows: pl.DataFrame, book: Lookups, places: int | None) -> pl.DataFrame:
     """Rows for the stock: STOCKED where this supplier offers just that from stock."""
     named = rows.select("line_no", "product", "denomination", "value_date", of_supplier="supplier_id", of_type="type")
     same = (pl.col("supplier_id") == pl.col("of_supplier")) & (pl.col("type") == pl.col("of_type"))
-    offered = catalogue.priced(named, book).select(
-        "line_no", fits=pl.col("offered") & (pl.col("supply") == "stock") & same
+    offered = catalogue.priced(named, book, places).select(
+        "line_no", minor="denomination", fits=pl.col("offered") & (pl.col("supply") == "stock") & same
     )
     known = rows.join(offered, on="line_no", how="left", maintain_order="left")
     return known.with_columns(
+        denomination=pl.coalesce("minor", "denomination"),
         item_id=pl.lit(None, pl.Int64),
         event=pl.when(pl.col("fits").fill_null(value=False))
         .then(pl.lit(Event.STOCKED.value, pl.Int16))
@@ -134,7 +142,9 @@ def _redeemed(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
     )
     found = named.join(known, on="digest", how="left", maintain_order="left")
     first = pl.col("line_no") == pl.col("line_no").min().over("digest")
-    usable = pl.col("state").is_in(_USABLE) & (pl.col("of_supplier") == pl.col("supplier_id"))
+    # A use of its last day may be told after the day has closed.
+    in_time = (pl.col("state") == State.EXPIRED.value) & (pl.col("value_date") <= pl.col("valid_until"))
+    usable = (pl.col("state").is_in(_USABLE) | in_time) & (pl.col("of_supplier") == pl.col("supplier_id"))
     return found.with_columns(
         event=pl.when(usable & first)
         .then(pl.lit(Event.VOUCHER_REDEEMED.value, pl.Int16))

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import polars as pl
 
-from counterfoil.ledger import catalogue, merged, posting, voucher_books
+from counterfoil.ledger import catalogue, companies, merged, people, posting, voucher_books
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import BreakCode, Disposition, Event, ItemKind, Side, State
 from counterfoil.ledger.names import Names
@@ -35,10 +35,11 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     """The changes of one orders file."""
     names = Names(book, file_id=work.file_id, unit=work.unit)
     company_id = names.partner(work.feed.partner)
-    asked = _asked(work, book, names, company_id)
-    known = voucher_books.orders(book, asked["ref"]).with_columns(email="recipient", points="order_points")
-    judged = orders.judged(asked, known, company_id)
-    offered = orders.offered(catalogue.priced(judged, book))
+    known = voucher_books.orders(book, work.accepted["ref"]).with_columns(email="recipient", points="order_points")
+    asked = _asked(work, book, names, company_id, known)
+    priced = catalogue.priced(asked, book, work.feed.places("denomination"))
+    judged = orders.judged(priced, known, company_id)
+    offered = orders.offered(judged, work.on_day, closed=companies.is_closed(book, company_id))
     stock = _stock(book, offered, work)
     taken = orders.within_balance(orders.from_stock(offered, stock), _balances(book, asked))
     reasons = names.reasons(company_id, taken["refusal"])
@@ -62,10 +63,19 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     )
 
 
-def _asked(work: Work, book: Lookups, names: Names, company_id: int) -> pl.DataFrame:
-    """Orders with their ids and the account that pays: the member's, or the company's where no member is named."""
-    rows = work.accepted.with_columns(
-        item_id=posting.record_id(work.file_id, "line_no"), email=pl.col("email").str.to_lowercase()
+def _asked(work: Work, book: Lookups, names: Names, company_id: int, known: pl.DataFrame) -> pl.DataFrame:
+    """Orders with their ids, the account that pays (the member's, or the company's where no member is named), and the
+    address that the vouchers go to: where a row names none, that of the order it repeats, or the member's."""
+    before = known.select("ref", address="recipient")
+    people_of = people.addresses(book, company_id, work.accepted["member"]).select("member", registered="email")
+    rows = (
+        work.accepted.join(before, on="ref", how="left", maintain_order="left")
+        .join(people_of, on="member", how="left", maintain_order="left")
+        .with_columns(
+            item_id=posting.record_id(work.file_id, "line_no"),
+            email=pl.coalesce(pl.col("email").str.to_lowercase(), "address", "registered"),
+        )
+        .drop("address", "registered")
     )
     accounts = merged.standing(names.members(company_id, rows["member"].drop_nulls()), book)
     paid = merged.paid_from(rows, accounts)
@@ -135,7 +145,8 @@ def _items(ordered: pl.DataFrame, company_id: int, work: Work) -> pl.DataFrame:
         their_unit=pl.lit(work.unit),
         ratio_ours=pl.lit(1),
         ratio_theirs=pl.lit(1),
-        due_date=pl.col("value_date").dt.offset_by(f"{work.feed.pay_within_days}d"),
+        # Days to pay in count from when the order was known.
+        due_date=pl.max_horizontal("value_date", pl.lit(work.on_day)).dt.offset_by(f"{work.feed.pay_within_days}d"),
     )
 
 

@@ -15,6 +15,7 @@ from counterfoil.ledger.model import RECORD_SPAN, BreakCode, Disposition, Event,
 from counterfoil.ledger.names import Names
 from counterfoil.ledger.tables import TABLES
 from counterfoil.ledger.work import Work
+from counterfoil.money import in_minor
 from counterfoil.reconcile import breaks, payments
 
 _BECOMES = {
@@ -48,7 +49,8 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     partner_id = names.partner(work.feed.partner)
     ids = {company: names.partner(company) for company in work.accepted["company"].drop_nulls().unique().sort()}
     payer = pl.col("company").replace_strict(ids, default=partner_id, return_dtype=pl.Int32)
-    rows = work.accepted.with_columns(company_id=payer)
+    minor = in_minor(pl.col("money"), pl.col("currency"), work.feed.places("money"))
+    rows = work.accepted.with_columns(company_id=payer, money=pl.coalesce(minor, "money"))
     known = voucher_books.orders(book, rows["ref"]).with_columns(due_currency="currency")
     told = payments.judged(rows, known, _before(book, rows))
     counted = paying(told.filter(pl.col("event").is_in(PAID)), book, work, names, own=True)

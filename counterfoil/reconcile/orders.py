@@ -4,6 +4,7 @@ Here: the event of each order, and why one is refused. Not here: where earlier o
 event books (``ledger.voucher_orders``).
 """
 
+from datetime import date, timedelta
 from typing import Final
 
 import polars as pl
@@ -15,7 +16,15 @@ DENOMINATION: Final = "denomination_not_offered"
 QUANTITY: Final = "quantity_above_limit"
 PRICE: Final = "price_differs"
 STOCK: Final = "out_of_stock"
+DATE: Final = "date_too_far_off"
+COMPANY: Final = "company_closed"
+ADDRESS: Final = "no_address"
 """Why an order is refused; kept as its reason."""
+
+AHEAD_DAYS: Final = 1
+BEHIND_DAYS: Final = 31
+"""How far an order's date may be from the day on which it is booked: as much as clocks and late files explain, since it
+settles the price."""
 
 _TERMS: Final = ("product", "denomination", "quantity", "member", "email", "points")
 """What two orders under one reference must agree in to be the same."""
@@ -50,21 +59,29 @@ def judged(asked: pl.DataFrame, known: pl.DataFrame, company_id: int) -> pl.Data
     ).select(*asked.columns, "event", "about_id")
 
 
-def offered(rows: pl.DataFrame) -> pl.DataFrame:
+def offered(rows: pl.DataFrame, on_day: date, *, closed: bool) -> pl.DataFrame:
     """Refuse what is not on offer: adds ``refusal`` (null where there is none) and ``price`` in points.
 
-    ``rows`` have what ``ledger.catalogue.priced`` adds. Points are the price, or 0 where the order is paid in money.
+    ``rows`` have what ``ledger.catalogue.priced`` adds. Points are the price, or 0 where the order is paid in money. A
+    company that is ``closed`` pays for nothing; codes go to an address, goods need none.
     """
     new = pl.col("event") == Event.ORDERED.value
     price = (pl.col("unit_points").cast(pl.Int128) * pl.col("quantity")).cast(pl.Int64, strict=False)
     agreed = (pl.col("points") == 0) | (pl.col("points") == price)
+    earliest, latest = on_day - timedelta(days=BEHIND_DAYS), on_day + timedelta(days=AHEAD_DAYS)
     refusal = (
-        pl.when(pl.col("supplier_id").is_null())
+        pl.when(~pl.col("value_date").is_between(earliest, latest))
+        .then(pl.lit(DATE))
+        .when(pl.col("member").is_null() & closed)
+        .then(pl.lit(COMPANY))
+        .when(pl.col("supplier_id").is_null())
         .then(pl.lit(PRODUCT))
         .when(~pl.col("offered"))
         .then(pl.lit(DENOMINATION))
         .when(pl.col("quantity") > pl.col("quantity_max"))
         .then(pl.lit(QUANTITY))
+        .when(pl.col("email").is_null() & (pl.col("type") != "goods"))
+        .then(pl.lit(ADDRESS))
         .when(~agreed.fill_null(value=False))
         .then(pl.lit(PRICE))
     )

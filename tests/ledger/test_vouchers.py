@@ -98,7 +98,7 @@ def shop(make_book: MakeBook, make_feed: MakeFeed, post: PostRows) -> Iterator[S
 
 
 def order(ref: str, product: str, points: int = 1000, **more: Any) -> Row:
-    return {"ref": ref, "product": product, "points": points} | more
+    return {"ref": ref, "product": product, "points": points, "email": "m@p.example"} | more
 
 
 def paid(ref: str, points: int | None = 1000, **more: Any) -> Row:
@@ -209,6 +209,40 @@ def test_money_pays_an_order_that_has_no_points(shop: Shop) -> None:
     shop.tell("vouchers", *issue("A", "ONE"), day=TUE)
     assert (shop.state("A"), shop.breaks()) == ("confirmed", [])
     assert shop.writer.row("SELECT recipient FROM book.voucher_order") == ("a@b.example",)
+
+
+def reasons(shop: Shop) -> list[str]:
+    return shop.writer.frame("SELECT reason FROM book.reason ORDER BY reason_id")["reason"].to_list()
+
+
+def test_a_member_without_an_address_is_sent_what_they_buy_at_the_one_they_registered(shop: Shop) -> None:
+    assert shop.tell("voucher_orders", order("A", "OWN", email=None)) == ["order_refused"]
+    assert reasons(shop) == ["no_address"]
+    shop.tell("members", {"member": "M1", "email": "ada@p.example", "change": "register"}, by="counterfoil")
+    assert shop.tell("voucher_orders", order("A", "OWN", email=None)) == ["ordered"]
+    assert shop.writer.row("SELECT recipient FROM book.voucher_order") == ("ada@p.example",)
+    changed = {"member": "M1", "email": "ada@new.example", "change": "update"}
+    shop.tell("members", changed, day=TUE, by="counterfoil")
+    assert shop.tell("voucher_orders", order("A", "OWN", email=None), day=TUE) == ["order_known"]
+    assert shop.tell("voucher_orders", order("M", "MUG", email=None, member="M2", points=0), day=TUE) == ["ordered"]
+
+
+def test_the_date_of_an_order_settles_its_price_within_bounds(shop: Shop) -> None:
+    shop.tell("catalogue", {"product": "OWN", "points_per_unit": 200, "effective_from": MON - timedelta(days=6)})
+    days = (date(2026, 10, 1), MON - timedelta(days=9), MON, date(2098, 1, 5))
+    orders = [order(str(number), "OWN", value_date=day) for number, day in enumerate(days)]
+    assert shop.tell("voucher_orders", *orders, day=TUE) == [
+        "order_refused", "ordered", "order_refused", "order_refused",
+    ]  # fmt: skip
+    assert reasons(shop) == ["date_too_far_off", "price_differs"]
+    assert shop.writer.row("SELECT due_date FROM book.open_item WHERE ref = '1'") == (TUE + timedelta(days=3),)
+
+
+def test_a_closed_company_pays_for_nothing(shop: Shop) -> None:
+    shop.tell("companies", {"company": "p", "change": "open"}, by="counterfoil")
+    shop.tell("companies", {"company": "p", "change": "close"}, by="counterfoil", day=TUE)
+    told = shop.tell("voucher_orders", order("A", "OWN", 0, member=None), order("B", "OWN"), day=TUE)
+    assert (told, reasons(shop)) == (["order_refused", "ordered"], ["company_closed"])
 
 
 def test_stock_is_put_aside_and_issued_with_the_payment(shop: Shop) -> None:
@@ -411,6 +445,27 @@ def test_a_person_counts_another_sum_as_paid(shop: Shop) -> None:
     assert unfit.value.code is Code.DECISION_UNFIT
     assert decide(shop, "pay", "B04", 1000) == ["paid_from_stock"]
     assert (shop.state("B"), shop.breaks(), shop.balances()["payable"]) == ("confirmed", [], 2000)
+
+
+def test_an_order_in_money_that_the_supplier_does_not_pay_back_can_be_given_up(shop: Shop) -> None:
+    shop.tell("voucher_orders", order("A", "BOUGHT", 0, quantity=2))
+    shop.tell("voucher_payments", paid("A", None, money=2000, currency="EUR"))
+    failed = {"ref": "A", "product": "BOUGHT", "status": "refund_failed", "quantity": 2}
+    assert shop.tell("voucher_fulfilment", failed) == ["refund_failed"]
+    assert decide(shop, "credit", "B14", 0) == ["order_refunded"]
+    assert (shop.state("A"), shop.breaks()) == ("refunded", [])
+
+
+def test_a_use_of_the_last_day_is_told_after_the_close(shop: Shop) -> None:
+    bought(shop, "A", 2)
+    shop.tell("voucher_fulfilment", *(given("A", text, valid_until=MON) for text in ("K1", "K2")))
+    shop.tell("vouchers", *({"step": "expire", "ref": "A", "code": code(text)} for text in ("K1", "K2")))
+    used = [
+        {"product": "BOUGHT", "status": "redeemed", "code": code(text), "value_date": day}
+        for text, day in (("K1", MON), ("K2", TUE))
+    ]
+    assert shop.tell("voucher_fulfilment", *used, day=TUE) == ["voucher_redeemed", "voucher_unknown"]
+    assert shop.vouchers() == ["redeemed", "expired"]
 
 
 def test_a_person_gives_points_back_before_the_supplier_pays(shop: Shop) -> None:

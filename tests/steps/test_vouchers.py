@@ -153,6 +153,29 @@ def test_a_file_of_other_content_under_its_number_can_be_released(nights: Nights
     assert every_row(tmp_path / "again/book.duckdb") == every_row(home("book.duckdb"))
 
 
+def test_amounts_are_those_of_their_currency(nights: Nights) -> None:
+    sell(nights)
+    more = (
+        'DINAR,Dinar treat,KWD,"1,10",1000,10,code,generated,,12,,,2026-11-01\n'
+        "YEN,Yen treat,JPY,1000,1,10,code,generated,,12,,,2026-11-01\n"
+    )
+    send(nights, f"marigold/catalogue/marigold_catalogue_{MONDAY:%Y%m%d}.csv", CATALOGUE + more)
+    rows = (
+        f"PO-K,DINAR,10.00,1,T-1,ada@thistle.example,0,{MONDAY}\n"
+        f"PO-Y,YEN,1000.00,2,T-1,ada@thistle.example,0,{MONDAY}\n"
+        f"PO-Z,YEN,10.50,1,T-1,ada@thistle.example,0,{MONDAY}\n"
+    )
+    send(nights, f"thistle/orders/thistle_orders_{MONDAY:%Y%m%d}_000002.csv", ORDERS + rows)
+    money = f"PO-K,PAY-K,,10.00,KWD,{MONDAY}\nPO-Y,PAY-Y,,2000.00,JPY,{MONDAY}\n"
+    send(nights, f"thistle/payments/thistle_payments_{MONDAY:%Y%m%d}_000002.csv", PAYMENTS + money)
+    nights.run(MONDAY)
+    found = {one["reference"]: (one["denomination"], one["status"]) for one in nights("vouchers", "orders")}
+    assert found == {"PO-1": (1000, "delivered"), "PO-K": (10_000, "delivered"), "PO-Y": (1000, "delivered")}
+    texts = " ".join(path.read_text() for path in home("out/mail").glob("*.eml"))
+    assert "10.000 KWD" in texts
+    assert "1,000 JPY" in texts or "1000 JPY" in texts
+
+
 def clear_files() -> list[str]:
     """Files of the home, but for the inbox, that hold the code."""
     return [
