@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger import posting, voucher_books
+from counterfoil.ledger import posting
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import BreakCode, Disposition, Event, MatchPass
 from counterfoil.ledger.names import Names
@@ -135,20 +135,19 @@ def expires(day: pl.Expr) -> pl.Expr:
 
 
 def products(book: Lookups, day: date) -> pl.DataFrame:
-    """The catalogue on a day: LISTED, sorted by product. ``in_stock`` counts codes that nobody has ordered yet and
+    """What is on offer on a day: LISTED, sorted by product. ``in_stock`` counts codes that nobody has ordered yet and
     that have not ended; null where a product is not sold from stock."""
     return book.frame(
         f"""WITH newest AS (
                 SELECT * FROM book.product WHERE effective_from <= DATE '{day}'
                 QUALIFY row_number() OVER (PARTITION BY product
                                            ORDER BY effective_from DESC, file_id DESC, line_no DESC) = 1
-            ), last AS (
-                {voucher_books.latest()}
             ), stock AS (
-                SELECT v.product, count(*) AS in_stock FROM last l JOIN book.voucher v ON v.voucher_id = l.voucher_id
+                SELECT v.product, count(*) AS in_stock
+                FROM book.open_voucher l JOIN book.voucher v ON v.voucher_id = l.voucher_id
                 WHERE l.item_id IS NULL AND (l.valid_until IS NULL OR l.valid_until > DATE '{day}') GROUP BY v.product
             )
             SELECT n.*, p.partner AS supplier, CASE WHEN n.supply = 'stock' THEN coalesce(s.in_stock, 0) END AS in_stock
             FROM newest n JOIN book.partner p ON p.partner_id = n.partner_id LEFT JOIN stock s ON s.product = n.product
-            ORDER BY n.product"""
+            WHERE n.quantity_max > 0 ORDER BY n.product"""
     ).select(LISTED)

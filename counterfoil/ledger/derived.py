@@ -16,6 +16,7 @@ from counterfoil.ledger.gl_balances import unexplained
 from counterfoil.ledger.histories import open_now, unsigned
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import (
+    LIVE_VOUCHERS,
     RECORD_SPAN,
     BreakCode,
     BreakEvent,
@@ -25,10 +26,9 @@ from counterfoil.ledger.model import (
     Side,
     State,
 )
-from counterfoil.ledger.tables import OPEN_ITEM, OPEN_LOT
+from counterfoil.ledger.tables import OPEN_BREAK, OPEN_ITEM, OPEN_LOT, OPEN_VOUCHER
+from counterfoil.ledger.voucher_books import latest
 from counterfoil.reconcile.balance import BECAME
-
-_OPEN_BREAK: Final = ("break_id", "code", "partner_id", "subject", "item_id", "theirs_id")
 
 
 @dataclass(frozen=True)
@@ -342,7 +342,7 @@ _WORKING_SETS: Final = (
     ),
     _derived(
         "open_break",
-        _OPEN_BREAK,
+        OPEN_BREAK,
         "CAST(NULL AS BIGINT) AS n, CAST(NULL AS BIGINT) AS line, concat('break_id ', break_id) AS row",
         "SELECT * FROM book.open_break",
         f"""SELECT b.* FROM book.break b WHERE b.break_id IN (
@@ -358,6 +358,13 @@ _WORKING_SETS: Final = (
            FROM book.lot l LEFT JOIN (SELECT lot_id, sum(amount) AS used FROM book.lot_use GROUP BY lot_id) u
              ON u.lot_id = l.lot_id
            WHERE l.amount > coalesce(u.used, 0)""",
+    ),
+    _derived(
+        "open_voucher",
+        tuple(OPEN_VOUCHER),
+        f"{_item('voucher_id')}, concat('voucher_id ', voucher_id) AS row",
+        "SELECT * FROM book.open_voucher",
+        f"SELECT * FROM ({latest()}) WHERE state IN ({', '.join(str(state.value) for state in LIVE_VOUCHERS)})",
     ),
     _derived(
         "item_change",
@@ -383,14 +390,6 @@ def contradictions(book: Lookups, say: Callable[[int, int], None]) -> Iterator[F
         broken = book.frame(f"SELECT n, line, row FROM ({rule.query}) ORDER BY ALL NULLS LAST LIMIT {NAMED_MAX}")
         yield from _named(rule, broken)
     say(len(RULES), len(RULES))
-
-
-def strangers(rows: pl.DataFrame, postings: pl.DataFrame) -> Iterator[Finding]:
-    """Rows of no posting. ``rows`` is ``verify.counted``, ``postings`` has n."""
-    known = postings["n"].cast(pl.Int64).implode()
-    loose = rows.filter(pl.col("n").is_null() | ~pl.col("n").is_in(known)).head(NAMED_MAX)
-    for table, n, count, line in loose.select("table", "n", "rows", "line").iter_rows():
-        yield Finding("rows", f"{count} of no posting", "rows of postings alone", posting=n, table=table, line=line)
 
 
 def _named(rule: _Rule, broken: pl.DataFrame) -> Iterator[Finding]:

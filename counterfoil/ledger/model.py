@@ -205,6 +205,10 @@ WITHOUT_RULES: Final = (Event.GL_STATED,)
 """Events that by their nature book nothing, so that no version of the posting rules names them."""
 
 
+LIVE_VOUCHERS: Final = (State.STOCKED, State.RESERVED, State.ISSUED, State.DELIVERED)
+"""States of vouchers that may still come to something."""
+
+
 class Action(IntEnum):
     """What a person decided; ``decision.action``."""
 

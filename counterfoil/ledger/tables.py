@@ -190,6 +190,14 @@ OPEN_LOT: Final[dict[str, type[pl.DataType]]] = {
 }  # fmt: skip
 """The working set of points that will expire: lots with something left. The rest of a balance never expires."""
 
+OPEN_VOUCHER: Final[dict[str, type[pl.DataType]]] = {
+    "voucher_id": I64, "item_id": I64, "state": I16, "valid_until": DAY, "file_id": I32,
+}  # fmt: skip
+"""The working set of vouchers that may still come to something: in stock, put aside, issued or delivered."""
+
+OPEN_BREAK: Final = ("break_id", "code", "partner_id", "subject", "item_id", "theirs_id")
+"""The working set of breaks: columns of ``break``."""
+
 
 def empty(table: str) -> pl.DataFrame:
     """A frame of the table with no rows."""

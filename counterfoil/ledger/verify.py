@@ -15,7 +15,7 @@ from counterfoil.ledger import audit
 from counterfoil.ledger.differences import NAMED_MAX, Finding, rows_without
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import RECORD_SPAN
-from counterfoil.ledger.tables import OPEN_ITEM, OPEN_LOT, ORDER, TABLES, empty, sealed_tables
+from counterfoil.ledger.tables import OPEN_BREAK, OPEN_ITEM, OPEN_LOT, OPEN_VOUCHER, ORDER, TABLES, empty, sealed_tables
 
 RUN_ROWS: Final = 1 << 19
 """Rows of all tables that are read and hashed in one go. A larger posting is read by itself, table by table."""
@@ -36,8 +36,8 @@ _WORKING: Final[Mapping[str, Mapping[str, type[pl.DataType]]]] = {
     "open_item": OPEN_ITEM,
     "open_lot": OPEN_LOT,
     "balance": {"account_id": pl.Int32, "balance": pl.Int64},
-    "open_break": {name: TABLES["break"][name] for name in (
-        "break_id", "code", "partner_id", "subject", "item_id", "theirs_id")},
+    "open_voucher": OPEN_VOUCHER,
+    "open_break": {name: TABLES["break"][name] for name in OPEN_BREAK},
     "mass_balance": {
         "file_id": pl.Int32,
         "part": pl.String,
@@ -238,3 +238,11 @@ def _first_line(table: str) -> str:
 
 
 _EMPTY: Final = {table: audit.frame_digest(empty(table)) for table in TABLES}
+
+
+def strangers(rows: pl.DataFrame, postings: pl.DataFrame) -> Iterator[Finding]:
+    """Rows of no posting. ``rows`` is ``counted``, ``postings`` has n."""
+    known = postings["n"].cast(pl.Int64).implode()
+    loose = rows.filter(pl.col("n").is_null() | ~pl.col("n").is_in(known)).head(NAMED_MAX)
+    for table, n, count, line in loose.select("table", "n", "rows", "line").iter_rows():
+        yield Finding("rows", f"{count} of no posting", "rows of postings alone", posting=n, table=table, line=line)

@@ -67,7 +67,7 @@ def to_end(book: Lookups, day: date) -> pl.DataFrame:
     """Vouchers whose last day is over and that nobody used: ref, code (concealed)."""
     return book.frame(
         f"""SELECT i.ref, concat(v.digest, ':', v.tail) AS code
-            FROM ({voucher_books.latest()}) l JOIN book.voucher v ON v.voucher_id = l.voucher_id
+            FROM book.open_voucher l JOIN book.voucher v ON v.voucher_id = l.voucher_id
             JOIN book.item i ON i.item_id = l.item_id
             WHERE l.state IN ({State.ISSUED:d}, {State.DELIVERED:d}) AND l.valid_until <= DATE '{day}'
               AND v.digest IS NOT NULL ORDER BY v.voucher_id"""

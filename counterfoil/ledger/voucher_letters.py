@@ -9,7 +9,6 @@ from typing import Final
 
 import polars as pl
 
-from counterfoil.ledger import voucher_books
 from counterfoil.ledger.addressed import addressed
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import Event, State
@@ -101,7 +100,7 @@ def undelivered(book: Lookups, bounced: Iterable[str] = ()) -> pl.DataFrame:
         f"""WITH waiting AS (
                 SELECT v.item_id, count(*) AS vouchers, min(v.file_id) AS posting,
                        CASE WHEN bool_or(v.state = {State.DELIVERED:d}) THEN 'bounced' ELSE 'not sent' END AS letter
-                FROM ({voucher_books.latest()}) v JOIN book.item r ON r.item_id = v.item_id
+                FROM book.open_voucher v JOIN book.item r ON r.item_id = v.item_id
                 WHERE v.state = {State.ISSUED:d}
                    OR v.state = {State.DELIVERED:d} AND r.ref IN (SELECT reference FROM bounced)
                 GROUP BY v.item_id

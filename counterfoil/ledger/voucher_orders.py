@@ -97,14 +97,12 @@ def _stock(book: Lookups, offered: pl.DataFrame, work: Work) -> pl.DataFrame:
     valid_until and ``place``, from 0; what ends first goes first, and what may end before it is paid for never."""
     paid_by = work.on_day + timedelta(days=work.feed.pay_within_days)
     wanted = offered.filter((pl.col("supply") == "stock") & (pl.col("event") == Event.ORDERED.value))
-    # For a file that orders none from stock, nobody looks through all codes that ever came.
-    among = "" if wanted.height else "WHERE false"
     return book.frame(
         f"""SELECT v.product, v.denomination, v.voucher_id, l.valid_until,
                    row_number() OVER (PARTITION BY v.product, v.denomination
                                       ORDER BY l.valid_until NULLS LAST, v.voucher_id) - 1 AS place
             FROM book.voucher v SEMI JOIN wanted w ON w.product = v.product AND w.denomination = v.denomination
-            JOIN ({voucher_books.latest(among)}) l ON l.voucher_id = v.voucher_id AND l.state = {State.STOCKED:d}
+            JOIN book.open_voucher l ON l.voucher_id = v.voucher_id AND l.state = {State.STOCKED:d}
                 AND (l.valid_until IS NULL OR l.valid_until > DATE '{paid_by}')
             ORDER BY v.product, v.denomination, place""",
         wanted=wanted.select("product", "denomination").unique(),

@@ -18,15 +18,13 @@ from counterfoil.invariants import require
 from counterfoil.ledger import audit
 from counterfoil.ledger.chart import PostingRules
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import TRANSFERS_PER_RECORD, BreakEvent, Event
+from counterfoil.ledger.model import LIVE_VOUCHERS, TRANSFERS_PER_RECORD, BreakEvent, Event
 from counterfoil.ledger.posting import LEGS_MAX, Changes
-from counterfoil.ledger.tables import TABLES
+from counterfoil.ledger.tables import OPEN_BREAK, OPEN_VOUCHER, TABLES
 from counterfoil.reconcile import balance
 
 CHUNK_ROWS = 1 << 19
 """DuckDB gives each chunk of a frame to one thread; a frame in one piece is written by one thread."""
-
-_OPEN_BREAK = ("break_id", "code", "partner_id", "subject", "item_id", "theirs_id")
 
 AT_THE_RECORD = (1, 5)
 """Legs that a record's own points arrive at."""
@@ -158,16 +156,17 @@ class Writer(Lookups):
             self._append("open_item", changes.opened)
         self._move_breaks(changes)
         self._move_lots(changes)
+        self._move_vouchers(changes.rows["voucher_change"])
         self._balance(changes.rows["entry"])
 
     def _move_breaks(self, changes: Changes) -> None:
         events = changes.rows["break_event"]
         opened, cleared = changes.rows["break"], events.filter(pl.col("event") == BreakEvent.CLEARED.value)["break_id"]
         if opened.height:
-            self._append("open_break", opened.select(_OPEN_BREAK))
+            self._append("open_break", opened.select(OPEN_BREAK))
         again = events.filter(pl.col("event") == BreakEvent.REOPENED.value).select("break_id")
         if again.height:
-            columns = ", ".join(_OPEN_BREAK)
+            columns = ", ".join(OPEN_BREAK)
             returned = self._stage(
                 f"INSERT INTO book.open_break ({columns}) "
                 f"SELECT {columns} FROM book.break SEMI JOIN stage USING (break_id)",
@@ -187,6 +186,15 @@ class Writer(Lookups):
             self._delete("open_lot", "lot_id", drawn.filter(pl.col("remaining") == 0)["lot_id"])
         if changes.opened_lots.height:
             self._append("open_lot", changes.opened_lots)
+
+    def _move_vouchers(self, changed: pl.DataFrame) -> None:
+        if changed.is_empty():
+            return
+        last = changed.sort("line_no").unique("voucher_id", keep="last", maintain_order=True)
+        self._stage("DELETE FROM book.open_voucher WHERE voucher_id IN (SELECT voucher_id FROM stage)", last)
+        live = last.filter(pl.col("state").is_in([state.value for state in LIVE_VOUCHERS]))
+        if live.height:
+            self._append("open_voucher", live.select(*OPEN_VOUCHER))
 
     def _delete(self, table: str, key: str, values: pl.Series) -> None:
         if values.is_empty():

@@ -74,7 +74,7 @@ def offered(rows: pl.DataFrame, on_day: date, *, closed: bool) -> pl.DataFrame:
         .then(pl.lit(DATE))
         .when(pl.col("member").is_null() & closed)
         .then(pl.lit(COMPANY))
-        .when(pl.col("supplier_id").is_null())
+        .when(pl.col("supplier_id").is_null() | (pl.col("quantity_max") == 0))
         .then(pl.lit(PRODUCT))
         .when(~pl.col("offered"))
         .then(pl.lit(DENOMINATION))

@@ -185,7 +185,7 @@ def _voucher_checks(kind: FeedKind, check: CheckOf) -> tuple[Check, ...]:
                 check(Rule.TEXT_INVALID, "denominations", ~form),
                 check(Rule.NUMBER_FRACTION, "denominations", pl.any_horizontal(too_fine)),
                 at_least("points_per_unit", 0),
-                some("quantity_max"),
+                check(Rule.NUMBER_RANGE, "quantity_max", ~pl.col("quantity_max").is_between(0, UNITS_MAX)),
                 some("expiry_days"),
                 some("expiry_months"),
                 check(Rule.NOT_BLANK, "expiry_months", both),

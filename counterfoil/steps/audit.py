@@ -101,7 +101,7 @@ def audit(desk: ProofDesk, *, since: int | date = 1, head: str | None = None) ->
         counted = verify.counted(book)
         findings += _gaps(postings, desk.landing.last_n())
         findings += _as_recorded(postings, records, _partners(desk, records))
-        findings += derived.strangers(counted, postings)
+        findings += verify.strangers(counted, postings)
         chain, digests = _chain(desk, book, postings, counted, start, records)
         findings += [*chain, *_published(desk.book, postings)]
         findings += derived.contradictions(book, partial(desk.progress, "rows and working sets"))

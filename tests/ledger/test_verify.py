@@ -39,7 +39,7 @@ def findings(book: Lookups, rulebook: Rulebook) -> list[Finding]:
     postings = verify.postings(book)
     seals = {n: verify.Seal(f"record {n}", rulebook.hashes) for n in postings["n"]}
     chain = verify.links(postings.to_dicts(), (audit.GENESIS, audit.GENESIS), digests_of(book), seals)
-    loose = derived.strangers(verify.counted(book), postings)
+    loose = verify.strangers(verify.counted(book), postings)
     return [*verify.structure(book), *chain, *loose, *derived.contradictions(book, nobody)]
 
 
@@ -197,6 +197,11 @@ CHANGES: list[tuple[str, str, set[tuple[str, int | None]]]] = [
     ),
     ("an open break that is gone", "DELETE FROM book.open_break WHERE code = 4", {("open_break", None)}),
     ("whose break it is", "UPDATE book.open_break SET partner_id = 1 WHERE partner_id = 2", {("open_break", None)}),
+    (
+        "a voucher that nobody brought",
+        "INSERT INTO book.open_voucher VALUES (7, NULL, 20, NULL, 3)",
+        {("open_voucher", 0)},
+    ),
     ("a lot that nobody earned", "INSERT INTO book.open_lot VALUES (7, 3, 5, NULL, NULL)", {("open_lot", 0)}),
 ]
 

@@ -9,6 +9,7 @@ import pytest
 
 from counterfoil.errors import Code, PermanentError
 from counterfoil.ledger import break_causes
+from counterfoil.ledger.catalogue import products
 from counterfoil.ledger.derived import contradictions
 from counterfoil.ledger.known import known
 from counterfoil.ledger.model import Event, State
@@ -236,6 +237,14 @@ def test_the_date_of_an_order_settles_its_price_within_bounds(shop: Shop) -> Non
     ]  # fmt: skip
     assert reasons(shop) == ["date_too_far_off", "price_differs"]
     assert shop.writer.row("SELECT due_date FROM book.open_item WHERE ref = '1'") == (TUE + timedelta(days=3),)
+
+
+def test_a_product_with_a_limit_of_nothing_is_off_the_list(shop: Shop) -> None:
+    assert "OWN" in products(shop.writer, TUE)["product"]
+    shop.tell("catalogue", {"product": "OWN", "quantity_max": 0, "effective_from": TUE}, day=TUE)
+    assert "OWN" not in products(shop.writer, TUE)["product"]
+    assert shop.tell("voucher_orders", order("A", "OWN", value_date=TUE), day=TUE) == ["order_refused"]
+    assert reasons(shop) == ["product_unknown"]
 
 
 def test_a_closed_company_pays_for_nothing(shop: Shop) -> None:

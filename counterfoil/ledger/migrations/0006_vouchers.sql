@@ -32,3 +32,8 @@ CREATE TABLE book.voucher_change (
 CREATE TABLE book.voucher_cancel (
     item_id BIGINT, quantity INTEGER, state SMALLINT, file_id INTEGER, line_no INTEGER
 );
+
+-- Working set, derivable from voucher_change: vouchers in stock, put aside or out, each where it stands.
+CREATE TABLE book.open_voucher (
+    voucher_id BIGINT, item_id BIGINT, state SMALLINT, valid_until DATE, file_id INTEGER
+);
