@@ -60,6 +60,18 @@ class Place(Contract):
             raise ValueError("only a fixed width field has byte positions")
         return self.start - 1, self.start - 1 + self.length
 
+    def placed(self, name: str) -> str:
+        """A field's name and where it lies, as the partner's own description would say it."""
+        if self.start is not None:
+            start, end = self.span
+            where = f"bytes {start + 1}-{end}"
+        elif self.column is not None:
+            where = f"column {self.column}"
+        else:
+            where = f"at {self.path}" if self.path is not None else self.cell or " and ".join(self.joined or ())
+        line = f" of line {self.line}" if self.line is not None else ""
+        return f"{name} ({where}{line})"
+
 
 class TextField(Place):
     """Text without its surrounding blanks; ``equals`` demands one value."""

@@ -19,7 +19,6 @@ from counterfoil.errors import Code, PermanentError
 from counterfoil.feed import SECRET_KINDS, Feed
 from counterfoil.protocols import Marks, Parsed, RawLine, Terms
 from counterfoil.vault import Vault, throwaway
-from parsers.drift import place
 from parsers.envelope import first_line_fits, named_day
 from parsers.layout import Layout
 from parsers.layout_file import parse_layout
@@ -128,7 +127,7 @@ class LayoutReader:
 
     def places(self, feed: Feed) -> Mapping[str, str]:
         """Where each field of the feed's records lies, in words for the partner."""
-        return {name: place(spec, name) for name, spec in self._layout(feed).fields.items()}
+        return {name: spec.placed(name) for name, spec in self._layout(feed).fields.items()}
 
     def encoding(self, feed: Feed) -> str:
         """The encoding of the raw bytes that are kept of the feed's quarantined records."""

@@ -57,10 +57,12 @@ def check(
             feed = _claiming(reader, feed, name, payload)
         parsed = reader.read(feed, name=name, payload=payload)
         verdict = _verdict(parsed, feed, name)
+        told = drift(parsed, feed, name, payload)
         if output is Format.JSON:
-            emit_json(_document(feed, parsed, verdict, rows))
+            emit_json(_document(feed, parsed, verdict, rows) | {"drift": told})
         else:
-            _show(reader, feed, parsed, verdict, rows)
+            _show(reader, feed, parsed, rows)
+            _tell(told, verdict)
         raise typer.Exit(0 if verdict is None and parsed.quarantined.is_empty() else 1)
 
 
@@ -174,13 +176,12 @@ def _document(feed: Layout, parsed: Parsed, verdict: PermanentError | None, rows
         "first": parsed.accepted.head(rows).to_dicts(),
         "quarantined": parsed.quarantined.select("line_no", "code", "field").to_dicts(),
         "control": parsed.control.to_dicts(),
-        "drift": drift(parsed, feed),
         "code": verdict.code if verdict else None,
         "message": str(verdict) if verdict else None,
     }
 
 
-def _show(reader: LayoutReader, feed: Layout, parsed: Parsed, verdict: PermanentError | None, rows: int) -> None:
+def _show(reader: LayoutReader, feed: Layout, parsed: Parsed, rows: int) -> None:
     stdout.print(
         f"{feed.key}: {parsed.lines:,} lines, {parsed.records:,} records, "
         f"{parsed.accepted.height:,} accepted, {parsed.quarantined.height:,} quarantined"
@@ -192,7 +193,11 @@ def _show(reader: LayoutReader, feed: Layout, parsed: Parsed, verdict: Permanent
     emit_frame(_rejects(parsed, feed, reader), Format.TABLE, title="Quarantined rows")
     if feed.arrival.companions or feed.arrival.manifest:
         stdout.print("Not looked at: what lies beside it; the file is held against that when it arrives.")
-    for sentence in drift(parsed, feed):
+
+
+def _tell(told: list[str], verdict: PermanentError | None) -> None:
+    """What can be sent to the partner as it is, and the verdict."""
+    for sentence in told:
         stdout.print(f"For the partner: {sentence}.")
     if verdict is not None:
         stderr.print(str(verdict), style="red", soft_wrap=True)
