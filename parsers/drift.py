@@ -16,7 +16,7 @@ from counterfoil.protocols import Parsed
 from counterfoil.schemas.rules import Rule
 from parsers.fields import BlankField, CodeField, DateField, FieldSpec, FlagsField, IntegerField, TextField
 from parsers.layout import Layout
-from parsers.layout_shapes import Xml
+from parsers.layout_shapes import JsonLines, Xml
 from parsers.opening import open_file
 from parsers.shapes import json_text
 from parsers.shapes.cut import Names
@@ -71,7 +71,7 @@ def _met(layout: Layout, name: str, path: Path) -> Names:
             steps = opened.elements()
         case _:
             return Names(0, Counter())
-    agreed = {_split(path) for path in _with_holders(_paths(layout).values())}
+    agreed = {_split(path) for path in _known(layout)}
     records, counts = 0, Counter[tuple[str, str]]()
     for step in steps:
         records += step.records
@@ -86,7 +86,7 @@ def _met(layout: Layout, name: str, path: Path) -> Names:
 def _keys(layout: Layout, opened: JsonLinesFile | JsonFile) -> Iterator[Names]:
     for cut in opened.cuts():
         whole = cut.rows.select((pl.col("line.fault") == 0) & pl.col("line.object") & pl.col("line.once")).to_series()
-        yield from json_text.names(cut.raw.filter(whole).cast(pl.String), _paths(layout).values())
+        yield from json_text.names(cut.raw.filter(whole).cast(pl.String), _known(layout))
 
 
 def _paths(layout: Layout) -> dict[str, str]:
@@ -97,6 +97,12 @@ def _paths(layout: Layout) -> dict[str, str]:
 def _with_holders(paths: Iterable[str]) -> list[str]:
     """Paths and all that lead to them, the shorter first."""
     return sorted({path.rsplit(".", cut)[0] for path in paths for cut in range(path.count(".") + 1)}, key=len)
+
+
+def _known(layout: Layout) -> list[str]:
+    """The paths that were agreed, and all that lead to them."""
+    kind = layout.shape.discriminator if isinstance(layout.shape, JsonLines) else None
+    return _with_holders([*_paths(layout).values(), *([kind] if kind else [])])
 
 
 def _split(path: str) -> tuple[str, str]:
@@ -126,7 +132,7 @@ def _needed(spec: FieldSpec) -> bool:
 
 def _new(layout: Layout, met: Names) -> list[str]:
     """What to say of names that were not agreed, the commonest first; what lies in one of them goes with it."""
-    known = _with_holders(_paths(layout).values())
+    known = _known(layout)
     agreed, holders = {_split(path) for path in known}, {"", *known}
     new = {name: count for name, count in met.counts.items() if name not in agreed and name[0] in holders}
     told = sorted(new, key=lambda name: (-new[name], name))[:TOLD_MAX]
