@@ -30,7 +30,8 @@ class Place(Contract):
 
     ``line`` is the prefix of the line that holds it, where that is not the detail itself: a header or trailer line for
     envelope fields; for fields a group's header, an addenda line, or one of several details. The ``column`` of such a
-    line is a number from 1. An envelope field of an xlsx file has a ``cell`` above the column names, such as ``B2``.
+    line is a number from 1. Of JSON lines it is what a header or trailer says that it is. An envelope field of an xlsx
+    file has a ``cell`` above the column names, such as ``B2``, or the ``line`` of a row of totals and a ``column``.
     """
 
     start: int | None = Field(default=None, alias="from", ge=1)

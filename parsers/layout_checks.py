@@ -105,7 +105,8 @@ def _check_envelope(layout: "Layout", where: str, spec: FieldSpec) -> None:
     else:
         bare = isinstance(layout.shape, Json) and layout.shape.records is None
         _need(not bare, f"{where}: a document that is an array has no envelope")
-        _need(spec.line is None, f"{where}: line is for files of lines")
+        totals = layout.shape.trailers if isinstance(layout.shape, Xlsx) else ()
+        _need(spec.line is None or spec.line in totals, f"{where}: line is for files of lines and rows of totals")
     _check_place(layout, where, spec, numbered=True)
 
 
@@ -120,7 +121,7 @@ def _check_place(layout: "Layout", where: str, spec: FieldSpec, *, numbered: boo
         case Json() | JsonLines() | Xml():
             _need(spec.path is not None, f"{where}: a field of this shape has a path")
             _need("@" not in (spec.path or "") or isinstance(shape, Xml), f"{where}: attributes are for XML")
-        case Xlsx() if numbered:
+        case Xlsx() if numbered and spec.line is None:
             row = int((spec.cell or "0").lstrip(ascii_uppercase))
             _need(0 < row < shape.header_row, f"{where}: an envelope field has a cell above shape.header_row")
         case Delimited() if numbered:

@@ -21,7 +21,7 @@ Prefix = Annotated[str, Field(max_length=64)]
 
 
 Kind = Annotated[str, Field(min_length=1, max_length=64)]
-"""What a JSON object says it is."""
+"""What a JSON object says it is, or how a row of totals begins."""
 
 _JSON_PATH: Final = r"^[^.@\s]+(\.[^.@\s]+)*$"
 
@@ -174,13 +174,15 @@ class Json(Contract):
 class Xlsx(Table):
     """One sheet of a workbook: its column names in ``header_row`` (from 1), and one record a row below it.
 
-    Rows above may hold what the file says once. Days in cells are read as ``YYYY-MM-DD``, instants as ``YYYY-MM-DD
-    HH:MM:SS``; numbers as their digits, with a point where they have decimals.
+    Rows above may hold what the file says once, and so may the last rows: ``trailers`` is how the first filled cell of
+    each begins, all of which must be there in this order. Days in cells are read as ``YYYY-MM-DD``, instants as
+    ``YYYY-MM-DD HH:MM:SS``; numbers as their digits, with a point where they have decimals.
     """
 
     type: Literal["xlsx"]
     sheet: str = Field(min_length=1, max_length=31)
     header_row: int = Field(default=1, ge=1, le=1000)
+    trailers: tuple[Kind, ...] = ()
 
 
 class Xml(Contract):
