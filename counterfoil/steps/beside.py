@@ -121,6 +121,16 @@ def read_companions(desk: Desk, source: Source, feed: Feed, file: RemoteFile, re
     return said
 
 
+def said_again(desk: Desk, feed: Feed, name: str, shas: Sequence[str]) -> Said:
+    """What companions said of a file that was found to be what they say, read anew from what landed of them."""
+    companions = feed.arrival.companions if len(feed.arrival.companions) == len(shas) else ()
+    declared: dict[str, int] = {}
+    for companion, sha in zip(companions, shas, strict=False):
+        if companion.holds == "control":
+            declared = declared_in(companion, desk.landing.verify(sha).read_bytes(), name + companion.suffix)
+    return Said(tuple(shas), declared)
+
+
 def prove_declared(desk: Desk, feed: Feed, name: str, payload: Path, declared: Mapping[str, int]) -> None:
     """Hold a file's records against the count and points that its companion states; raises what ``prove_control``
     does."""
