@@ -77,7 +77,7 @@ def _met(layout: Layout, name: str, path: Path) -> Names:
         records += step.records
         counts.update(step.counts)
         if len(counts) > 2 * KNOWN_MAX + len(agreed):
-            for rare, _ in counts.most_common()[KNOWN_MAX:]:
+            for rare, _ in counts.most_common()[KNOWN_MAX + len(agreed) :]:
                 if rare not in agreed:
                     del counts[rare]
     return Names(records, counts)
@@ -141,7 +141,8 @@ def _new(layout: Layout, met: Names) -> list[str]:
         for name in told
     ]
     rest = len(new) - len(told)
-    return [*said, f"not agreed were also {rest:,} names that are less common"] if rest else said
+    least = "at least " if len(new) >= KNOWN_MAX else ""
+    return [*said, f"not agreed were also {least}{rest:,} names that are less common"] if rest else said
 
 
 def _kind(layout: Layout, path: str) -> str:
