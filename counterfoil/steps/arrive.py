@@ -125,7 +125,7 @@ def _claimed_by_now(desk: Desk, source: Source, connection: str) -> list[Deliver
             delivered += _inside_by_now(desk, known, file)
             continue
         feed = _by_name(desk, connection, file)
-        if feed is None or feed.archive_name is not None or not (feed.wrappers or claimed_by(desk, known)):
+        if feed is None or not (feed.wrappers or claimed_by(desk, known)):
             continue
         sight = Sight(file, feed, ready=True, quiet_s=None, attempts=0)
         delivered += _recorded(desk, source, connection, sight, known.payload_sha)

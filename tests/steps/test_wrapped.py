@@ -189,6 +189,26 @@ def test_a_member_is_taken_as_it_landed_once_a_layout_claims_it(packed_office: M
     assert audit(office.proof_desk()).proved
 
 
+def test_an_archive_that_no_layout_knew_is_opened_once_when_one_does(packed_office: Make) -> None:
+    office = packed_office("[]")
+    other = PLAIN_NAME.replace("1116", "1117")
+    more = skybridge_handback(MONDAY + timedelta(days=1), [("2", 50, "0000")]).encode()
+    office.send("ANSWERS_1.zip", zipped([(PLAIN_NAME, ANSWERS), ("readme.txt", b"Hello"), (other, more)]))
+    assert [(one.name, one.code) for one in arrive(office)] == [("ANSWERS_1.zip", Code.FILE_UNCLAIMED)]
+    for path in (office.data / "partners/skybridge/skybridge_handback").glob("layout*.yaml"):
+        path.write_text(path.read_text().replace("wrappers: []", f"wrappers: {ZIP['wrappers']}"))
+    found = every(office)
+    assert [(one.name, one.verdict, one.code) for one in found[1:]] == [
+        (PLAIN_NAME, Verdict.NEW, None),
+        ("readme.txt", Verdict.HELD, Code.FILE_UNCLAIMED),
+        (other, Verdict.NEW, None),
+    ]
+    with office.desk() as desk:
+        assert [one.name for one in desk.index.unclaimed("inbox")] == ["readme.txt"]
+    assert every(office) == found, "what nobody claims is not delivered again each night"
+    assert sent(office) == []
+
+
 @pytest.mark.parametrize(("stated", "verdict"), [("RECS=1", Verdict.NEW), ("RECS=2", Verdict.REJECTED)])
 def test_a_member_taken_later_is_held_against_what_lay_beside_its_archive(
     packed_office: Make, stated: str, verdict: Verdict
@@ -297,14 +317,8 @@ class Died(BaseException):
     """The process is no more: nothing handles it."""
 
 
-@pytest.mark.parametrize("members", [0, 1, 2])
-def test_a_crash_between_members_comes_to_the_same_end(packed_office: Make, members: int) -> None:
-    """Dying before, between and after the records of two members, the next run finishes the archive."""
-    office = packed_office(**ZIP)
-    other = PLAIN_NAME.replace("1116", "1117")
-    more = skybridge_handback(MONDAY + timedelta(days=1), [("2", 50, "0000")]).encode()
-    office.send("ANSWERS_1.zip", zipped([(PLAIN_NAME, ANSWERS), (other, more)]))
-    office.look()
+def die_after(office: PackedOffice, members: int) -> int:
+    """One look, in which the process dies before the record of the next delivery; how many were written."""
     with office.desk() as desk:
         write = desk.landing.write_delivery
         written: list[Delivery] = []
@@ -318,7 +332,18 @@ def test_a_crash_between_members_comes_to_the_same_end(packed_office: Make, memb
         desk.landing.write_delivery = dying  # type: ignore[method-assign]
         with suppress(Died):
             journey.arrive(desk, "inbox", patient=False)
-    assert len(written) == members
+    return len(written)
+
+
+@pytest.mark.parametrize("members", [0, 1, 2])
+def test_a_crash_between_members_comes_to_the_same_end(packed_office: Make, members: int) -> None:
+    """Dying before, between and after the records of two members, the next run finishes the archive."""
+    office = packed_office(**ZIP)
+    other = PLAIN_NAME.replace("1116", "1117")
+    more = skybridge_handback(MONDAY + timedelta(days=1), [("2", 50, "0000")]).encode()
+    office.send("ANSWERS_1.zip", zipped([(PLAIN_NAME, ANSWERS), (other, more)]))
+    office.look()
+    assert die_after(office, members) == members
     assert sent(office) == (["ANSWERS_1.zip"] if members < 2 else [])
     arrive(office)
     with office.desk() as desk:
@@ -329,3 +354,18 @@ def test_a_crash_between_members_comes_to_the_same_end(packed_office: Make, memb
     ]
     assert sent(office) == []
     assert [replace(one, received_at=found[0].received_at).members for one in found] == [2, 2]
+
+
+@pytest.mark.parametrize("members", [0, 1, 2])
+def test_a_crash_while_an_archive_is_opened_later_loses_no_member(packed_office: Make, members: int) -> None:
+    office = packed_office("[]")
+    other = PLAIN_NAME.replace("1116", "1117")
+    more = skybridge_handback(MONDAY + timedelta(days=1), [("2", 50, "0000")]).encode()
+    office.send("ANSWERS_1.zip", zipped([(PLAIN_NAME, ANSWERS), (other, more)]))
+    arrive(office)
+    for path in (office.data / "partners/skybridge/skybridge_handback").glob("layout*.yaml"):
+        path.write_text(path.read_text().replace("wrappers: []", f"wrappers: {ZIP['wrappers']}"))
+    assert die_after(office, members) == members
+    assert [(one.name, one.verdict) for one in every(office)[1:]] == [(PLAIN_NAME, Verdict.NEW), (other, Verdict.NEW)]
+    with office.desk() as desk:
+        assert desk.index.unclaimed("inbox") == []
