@@ -51,7 +51,7 @@ def read_values(rows: pl.DataFrame, specs: Mapping[str, FieldSpec], layout: Layo
         rows = rows.with_columns(value.typed.alias(FIELD + field))
         for check in value.checks:
             if rows.select(check.fails.fill_null(value=False).any()).item():
-                raise broken(layout, name, f"{field}: {check.rule.summary}")
+                raise broken(layout, name, f"{spec.placed(field)}: {check.rule.summary}")
     return rows
 
 

@@ -30,7 +30,8 @@ class Place(Contract):
 
     ``line`` is the prefix of the line that holds it, where that is not the detail itself: a header or trailer line for
     envelope fields; for fields a group's header, an addenda line, or one of several details. The ``column`` of such a
-    line is a number from 1. An envelope field of an xlsx file has a ``cell`` above the column names, such as ``B2``.
+    line is a number from 1. Of JSON lines it is what a header or trailer says that it is. An envelope field of an xlsx
+    file has a ``cell`` above the column names, such as ``B2``, or the ``line`` of a row of totals and a ``column``.
     """
 
     start: int | None = Field(default=None, alias="from", ge=1)
@@ -59,6 +60,18 @@ class Place(Contract):
         if self.start is None or self.length is None:
             raise ValueError("only a fixed width field has byte positions")
         return self.start - 1, self.start - 1 + self.length
+
+    def placed(self, name: str) -> str:
+        """A field's name and where it lies, as the partner's own description would say it."""
+        if self.start is not None:
+            start, end = self.span
+            where = f"bytes {start + 1}-{end}"
+        elif self.column is not None:
+            where = f"column {self.column}"
+        else:
+            where = f"at {self.path}" if self.path is not None else self.cell or " and ".join(self.joined or ())
+        line = f" of line {self.line}" if self.line is not None else ""
+        return f"{name} ({where}{line})"
 
 
 class TextField(Place):

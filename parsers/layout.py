@@ -28,7 +28,8 @@ class Layout(Feed):
     shape: Shape
     envelope: dict[str, FieldSpec] = Field(default_factory=dict)
     """What the file says once. In lines: ``line`` is the beginning of the header or trailer; ``column`` of a delimited
-    one is a number, and its beginning is column 1."""
+    one is a number, and its beginning is column 1. In JSON lines ``line`` is a value of the discriminator. In a sheet
+    there is a ``cell`` above the column names, or a ``line`` among its trailers and the name of a ``column``."""
     marks: MarksSpec = MarksSpec()
     identities: dict[str, str] = Field(default_factory=dict)
     """What is proved, by names that begin with ``records_`` or, of points, ``points_``: an envelope field

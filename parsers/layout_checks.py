@@ -94,15 +94,19 @@ def _check_envelope(layout: "Layout", where: str, spec: FieldSpec) -> None:
         not (isinstance(spec, IntegerField) and spec.negative_when), f"{where}: negative_when is for fields of records"
     )
     lines = layout.lines
-    _need(not isinstance(layout.shape, JsonLines), f"{where}: JSON lines have no envelope")
-    if lines is not None:
+    if isinstance(layout.shape, JsonLines):
+        ends = (*layout.shape.headers, *layout.shape.trailers)
+        _need(bool(ends), f"{where}: JSON lines have no envelope without headers or trailers")
+        _need(spec.line in ends, f"{where}: line must be one of {', '.join(ends)}")
+    elif lines is not None:
         group = (lines.group.header, lines.group.trailer or lines.group.header) if lines.group else ()
         known = [prefix for prefix in (*lines.headers, *lines.trailers, *group) if prefix]
         _need(spec.line in known, f"{where}: line must be one of {', '.join(known)}")
     else:
         bare = isinstance(layout.shape, Json) and layout.shape.records is None
         _need(not bare, f"{where}: a document that is an array has no envelope")
-        _need(spec.line is None, f"{where}: line is for files of lines")
+        totals = layout.shape.trailers if isinstance(layout.shape, Xlsx) else ()
+        _need(spec.line is None or spec.line in totals, f"{where}: line is for files of lines and rows of totals")
     _check_place(layout, where, spec, numbered=True)
 
 
@@ -117,7 +121,7 @@ def _check_place(layout: "Layout", where: str, spec: FieldSpec, *, numbered: boo
         case Json() | JsonLines() | Xml():
             _need(spec.path is not None, f"{where}: a field of this shape has a path")
             _need("@" not in (spec.path or "") or isinstance(shape, Xml), f"{where}: attributes are for XML")
-        case Xlsx() if numbered:
+        case Xlsx() if numbered and spec.line is None:
             row = int((spec.cell or "0").lstrip(ascii_uppercase))
             _need(0 < row < shape.header_row, f"{where}: an envelope field has a cell above shape.header_row")
         case Delimited() if numbered:
@@ -298,7 +302,8 @@ def _check_proof(layout: "Layout", parsed: Proof) -> None:
         grouped = layout.lines is not None and layout.lines.group is not None and not parsed.in_group
         _need(grouped, f"{where}: shape.group is needed, and the file's own envelope counts the groups")
     if parsed.measure == "lines":
-        _need(layout.lines is not None, f"{where}: the file is not made of lines")
+        lines = layout.lines is not None or isinstance(layout.shape, JsonLines)
+        _need(lines, f"{where}: the file is not made of lines")
     kind = getattr(layout.envelope[parsed.declared], "type", "")
     prefix = "points_" if kind == "points" else "records_"
     if parsed.measure == "add":

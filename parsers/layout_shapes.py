@@ -20,6 +20,12 @@ Prefix = Annotated[str, Field(max_length=64)]
 """How a line begins; the empty one fits every line."""
 
 
+Kind = Annotated[str, Field(min_length=1, max_length=64)]
+"""What a JSON object says it is, or how a row of totals begins."""
+
+_JSON_PATH: Final = r"^[^.@\s]+(\.[^.@\s]+)*$"
+
+
 class Group(Contract):
     """Details between a header and a trailer line of their own, as in a file of batches."""
 
@@ -127,9 +133,32 @@ class Delimited(Lines, Table):
 
 
 class JsonLines(Contract):
-    """One JSON object a line. A field's path names the keys on the way to its value, as in ``order.amount``."""
+    """One JSON object a line. A field's path names the keys on the way to its value, as in ``order.amount``.
+
+    Where lines are of several kinds, ``discriminator`` is the path of the value that tells them apart, such as
+    ``type``; ``headers``, ``trailers`` and ``detail`` list its values: of the first lines and the last ones, all of
+    which must be there in this order, and of records. Without ``detail`` every other line is a record.
+    """
 
     type: Literal["json_lines"]
+    discriminator: str | None = Field(default=None, pattern=_JSON_PATH)
+    headers: tuple[Kind, ...] = ()
+    trailers: tuple[Kind, ...] = ()
+    detail: Kind | tuple[Kind, ...] = ()
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """The values of records; none where every line between headers and trailers is one."""
+        return (self.detail,) if isinstance(self.detail, str) else self.detail
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> "JsonLines":
+        kinds = (*self.headers, *self.trailers, *self.details)
+        if (self.discriminator is None) == bool(kinds):
+            raise ValueError("discriminator goes with headers, trailers or detail, which hold its values")
+        if len(set(kinds)) != len(kinds):
+            raise ValueError("one value of the discriminator stands for lines of two kinds")
+        return self
 
 
 class Json(Contract):
@@ -139,19 +168,21 @@ class Json(Contract):
     """
 
     type: Literal["json"]
-    records: str | None = Field(default=None, pattern=r"^[^.@\s]+(\.[^.@\s]+)*$")
+    records: str | None = Field(default=None, pattern=_JSON_PATH)
 
 
 class Xlsx(Table):
     """One sheet of a workbook: its column names in ``header_row`` (from 1), and one record a row below it.
 
-    Rows above may hold what the file says once. Days in cells are read as ``YYYY-MM-DD``, instants as ``YYYY-MM-DD
-    HH:MM:SS``; numbers as their digits, with a point where they have decimals.
+    Rows above may hold what the file says once, and so may the last rows: ``trailers`` is how the first filled cell of
+    each begins, all of which must be there in this order. Days in cells are read as ``YYYY-MM-DD``, instants as
+    ``YYYY-MM-DD HH:MM:SS``; numbers as their digits, with a point where they have decimals.
     """
 
     type: Literal["xlsx"]
     sheet: str = Field(min_length=1, max_length=31)
     header_row: int = Field(default=1, ge=1, le=1000)
+    trailers: tuple[Kind, ...] = ()
 
 
 class Xml(Contract):

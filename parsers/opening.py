@@ -22,7 +22,7 @@ def open_file(layout: Layout, path: Path, name: str) -> Opened:
         case FixedWidth() | Delimited():
             return LineFile(layout, layout.shape, path, name)
         case JsonLines():
-            return JsonLinesFile(layout, path, name)
+            return JsonLinesFile(layout, layout.shape, path, name)
         case Json():
             return JsonFile(layout, layout.shape, path, name)
         case Xml():

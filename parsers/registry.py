@@ -19,7 +19,6 @@ from counterfoil.errors import Code, PermanentError
 from counterfoil.feed import SECRET_KINDS, Feed
 from counterfoil.protocols import Marks, Parsed, RawLine, Terms
 from counterfoil.vault import Vault, throwaway
-from parsers.drift import place
 from parsers.envelope import first_line_fits, named_day
 from parsers.layout import Layout
 from parsers.layout_file import parse_layout
@@ -31,6 +30,8 @@ from parsers.terms import terms
 
 NEAREST_MAX: Final = 5
 """Layouts named in the message about a file that none claims."""
+
+_MISNAMED: Final = "its name does not fit"
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class LayoutReader:
 
     def places(self, feed: Feed) -> Mapping[str, str]:
         """Where each field of the feed's records lies, in words for the partner."""
-        return {name: place(spec, name) for name, spec in self._layout(feed).fields.items()}
+        return {name: spec.placed(name) for name, spec in self._layout(feed).fields.items()}
 
     def encoding(self, feed: Feed) -> str:
         """The encoding of the raw bytes that are kept of the feed's quarantined records."""
@@ -184,9 +185,14 @@ def _load(path: Path, data_dir: Path) -> _Entry:
 
 
 def _misfit(layout: Layout, connection: str, folder: str, name: str) -> str | None:
-    """Why a layout does not fit a place and name, or None when it does. What comes first is nearer."""
+    """Why a layout does not fit a place and name, or None when it does."""
+    misplaced = _misplaced(layout, connection, folder)
     if re.fullmatch(layout.recognise.name, name) is None:
-        return "its name does not fit"
+        return _MISNAMED if misplaced is None else f"{_MISNAMED}, and {misplaced}"
+    return misplaced
+
+
+def _misplaced(layout: Layout, connection: str, folder: str) -> str | None:
     if layout.arrival.connection != connection:
         return f"it is expected on connection {layout.arrival.connection}"
     if layout.arrival.folder.strip("/") != folder.strip("/"):
@@ -240,13 +246,15 @@ def _the_one(claims: Sequence[Layout], where: str, reasons: dict[str, str]) -> L
             expected="exactly one",
             remedy="Tell them apart by folder, name or first_line in their recognise: keys",
         )
-    nearest = sorted(reasons.items(), key=lambda item: (item[1] == "its name does not fit", item[0]))[:NEAREST_MAX]
+    # Nearer is one that only lies elsewhere than one that only has another name, and that than one with neither.
+    nearest = sorted(reasons.items(), key=lambda item: (item[1].startswith(_MISNAMED), item[1] != _MISNAMED, item[0]))
+    named = "; ".join(f"{key}: {why}" for key, why in nearest[:NEAREST_MAX])
     raise PermanentError(
         Code.FILE_UNCLAIMED,
         where,
-        found=f"a file that no layout claims; nearest: {'; '.join(f'{key}: {why}' for key, why in nearest) or 'none'}",
+        found=f"a file that no layout claims; nearest: {named or 'none'}",
         expected="exactly one layout that fits its connection, folder, name and first line",
-        remedy="Move or rename the file, or mend its layout and put the file there anew",
+        remedy="Move or rename the file, or mend its layout: the next run then takes it as it landed",
     )
 
 

@@ -252,13 +252,16 @@ class ArrivalIndex(OutputIndex):
         return _deliveries(self._db.rows(query, {"feed": feed}))
 
     def unclaimed(self, connection: str) -> list[Delivery]:
-        """Files of a connection that are in hand because no layout, or more than one, claimed them, in order."""
-        query = """SELECT * FROM deliveries d WHERE connection = :connection AND feed IS NULL
-                AND code IN ('FILE_UNCLAIMED', 'FILE_AMBIGUOUS') AND NOT EXISTS (
-                    SELECT 1 FROM deliveries later WHERE later."order" > d."order" AND later.feed IS NOT NULL
-                        AND later.connection = d.connection AND later.folder = d.folder
-                        AND (later.payload_sha = d.payload_sha OR later.received_sha = d.payload_sha))
-            ORDER BY "order" """
+        """Files of a connection that are in hand because no layout, or more than one, claimed them, in order; not those
+        out of which all that was inside was delivered since."""
+        later = """EXISTS (SELECT 1 FROM deliveries later WHERE later."order" > d."order"
+            AND later.connection = d.connection AND later.folder = d.folder AND """
+        query = f"""SELECT * FROM deliveries d WHERE connection = :connection AND feed IS NULL
+                AND code IN ('FILE_UNCLAIMED', 'FILE_AMBIGUOUS')
+                AND NOT {later} later.feed IS NOT NULL AND later.payload_sha = d.payload_sha)
+                AND NOT {later} later.received_sha = d.payload_sha
+                    GROUP BY later.received_sha HAVING count(DISTINCT later.name) >= max(later.members))
+            ORDER BY "order" """  # noqa: S608 (both texts are ours)
         return _deliveries(self._db.rows(query, {"connection": connection}))
 
     # Outcomes

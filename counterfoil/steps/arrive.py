@@ -28,9 +28,11 @@ from counterfoil.steps.beside import (
     left_with,
     prove_declared,
     read_companions,
+    said_again,
 )
 from counterfoil.steps.desk import Desk
-from counterfoil.steps.unwrap import FAULTS, Payload, sealed, unwrapped, way
+from counterfoil.steps.unclaimed import claimed_by, of_member, payload_of
+from counterfoil.steps.unwrap import FAULTS, Payload, require_way, sealed, unwrapped
 
 UNCLAIMED_STABLE_S: Final = 30
 """How long a file that no layout claims by name must stay unchanged before it is landed for a person to see."""
@@ -114,28 +116,34 @@ def receive(desk: Desk, connection: str, *, patient: bool) -> Received:
 
 def _claimed_by_now(desk: Desk, source: Source, connection: str) -> list[Delivery]:
     """Files that no layout, or more than one, claimed when they came, and that one claims by now: delivered anew, from
-    what has landed. Members of an archive come with it only."""
+    what has landed."""
     delivered: list[Delivery] = []
     for known in desk.index.unclaimed(connection):
         owner = "" if known.sender.startswith("connection:") else known.sender
         file = RemoteFile(known.folder, known.name, known.size, known.mtime_ns, owner=owner)
+        if known.wrapped:
+            delivered += _inside_by_now(desk, known, file)
+            continue
         feed = _by_name(desk, connection, file)
-        if feed is None or feed.archive_name is not None or not (feed.wrappers or _claimed(desk, known)):
+        if feed is None or not (feed.wrappers or claimed_by(desk, known)):
             continue
         sight = Sight(file, feed, ready=True, quiet_s=None, attempts=0)
         delivered += _recorded(desk, source, connection, sight, known.payload_sha)
     return delivered
 
 
-def _claimed(desk: Desk, known: Delivery) -> bool:
-    payload = desk.landing.verify(known.payload_sha)
+def _inside_by_now(desk: Desk, known: Delivery, file: RemoteFile) -> list[Delivery]:
+    """What came out of a file, alone: a member's neighbours were delivered. One full of secrets lies here in the clear,
+    and is sealed only when the file is put there anew."""
+    feed = claimed_by(desk, known)
+    if feed is None or feed.kind in SECRET_KINDS:
+        return []
+    payload = payload_of(known)
     try:
-        desk.reader.claim(connection=known.connection, folder=known.folder, name=known.name, payload=payload)
+        said = said_again(desk, feed, known.archive or known.name, payload.said.shas)
     except PermanentError as error:
-        if error.code in (Code.FILE_UNCLAIMED, Code.FILE_AMBIGUOUS):
-            return False
-        raise
-    return True
+        return [_record(desk, known.connection, file, payload, refused=(feed, error))]
+    return [_record(desk, known.connection, file, replace(payload, said=said))]
 
 
 def land_own(desk: Desk, feed: Feed, *, name: str, data: bytes) -> Delivery:
@@ -334,7 +342,7 @@ def _record(
             feed = refused[0]
             raise refused[1]
         feed = desk.reader.claim(connection=connection, folder=file.folder, name=payload.name, payload=path)
-        _require_way(feed, payload)
+        require_way(feed, payload)
         said = desk.reader.inspect(feed, name=payload.name, payload=path)
         marks = counted_on(feed, said, desk.index.highest_sequence(feed.feed, said.epoch))
         day = business_date(marks, feed, received_at)
@@ -342,6 +350,7 @@ def _record(
         refusal = _far(feed, day, received_at)
         prove_declared(desk, feed, payload.name, path, payload.said.declared)
     except PermanentError as error:
+        error = of_member(error, payload)
         refusal = Refusal.of(Verdict.REJECTED if error.code in _UNREADABLE else Verdict.HELD, error)
     return desk.index.record_delivery(
         Arrival(
@@ -370,19 +379,6 @@ def _record(
         ),
         refusal,
     )
-
-
-def _require_way(feed: Feed, payload: Payload) -> None:
-    """A file that came without the wrappers of its layout, or in others, may be anybody's."""
-    pinned = {key for wrapper in feed.wrappers if isinstance(wrapper, Pgp) for key in wrapper.signed_by}
-    if payload.wrapped != way(feed) or (pinned and not pinned & set(payload.signer.split())):
-        raise PermanentError(
-            Code.WRAPPING_DIFFERS,
-            f"{feed.key} {payload.name!r}",
-            found=f"a file that came in {payload.wrapped or 'no wrapper'}, signed by {payload.signer or 'nobody'}",
-            expected=f"{way(feed) or 'no wrapper'}, signed by {' or '.join(sorted(pinned)) or 'anybody'}",
-            remedy="Ask the partner to send it as agreed; this file is kept and has no effect",
-        )
 
 
 def _far(feed: Feed, day: date, received_at: datetime) -> Refusal | None:

@@ -19,7 +19,7 @@ from counterfoil.errors import Code, CounterfoilError, PermanentError
 from counterfoil.feed import Companion, Feed, Manifest
 from counterfoil.landing.index import Look
 from counterfoil.limits import MEBIBYTE
-from counterfoil.protocols import RemoteFile, Source
+from counterfoil.protocols import Parsed, RemoteFile, Source
 from counterfoil.schemas.gate import prove_control
 from counterfoil.schemas.tables import CONTROL, empty
 from counterfoil.steps.desk import Desk
@@ -56,7 +56,7 @@ class Said:
 def is_beside(feeds: Iterable[Feed], name: str) -> bool:
     """Whether a name is that of a companion or manifest of these feeds, and so of no file of its own."""
     return any(
-        name.endswith(tuple(one.suffix for one in feed.arrival.companions)) or _lists(feed.arrival.manifest, name)
+        name.endswith(tuple(one.suffix for one in feed.arrival.companions)) or lists(feed.arrival.manifest, name)
         for feed in feeds
     )
 
@@ -69,11 +69,11 @@ def file_sets(
         return []
     found = []
     for look in looks:
-        manifest = next((one for feed in feeds if _lists(one := feed.arrival.manifest, look.file.name)), None)
+        manifest = next((one for feed in feeds if lists(one := feed.arrival.manifest, look.file.name)), None)
         if manifest is None:
             continue
         try:
-            found.append(FileSet(look.file, _listed(manifest, _content(source, look.file), look.file.name)))
+            found.append(FileSet(look.file, listed_in(manifest, _content(source, look.file), look.file.name)))
         except PermanentError as error:
             troubles.append(error)
     return found
@@ -110,30 +110,50 @@ def read_companions(desk: Desk, source: Source, feed: Feed, file: RemoteFile, re
     for companion, small in around.companions:
         content = _content(source, small)
         said = replace(said, shas=(*said.shas, desk.landing.land_bytes(content)))
-        text = _text(content, small.name)
         if companion.holds == "control":
-            said = replace(said, declared=_declared(companion, text, small.name))
+            said = replace(said, declared=declared_in(companion, content, small.name))
         else:
-            _require_sum(where, small.name, _sum_in(companion, text, small.name), _sum_of(desk, companion, received))
+            found = received if companion.holds == "sha256" else md5_of(desk.landing.path(received))
+            require_sum(where, small.name, sum_in(companion, content, small.name), found)
     stated = around.listed.names[file.name] if around.listed else ""
     if around.listed and stated:
-        _require_sum(where, around.listed.file.name, stated, received)
+        require_sum(where, around.listed.file.name, stated, received)
     return said
+
+
+def said_again(desk: Desk, feed: Feed, name: str, shas: Sequence[str]) -> Said:
+    """What companions said of a file that was found to be what they say, read anew from what landed of them."""
+    companions = feed.arrival.companions if len(feed.arrival.companions) == len(shas) else ()
+    declared: dict[str, int] = {}
+    for companion, sha in zip(companions, shas, strict=False):
+        if companion.holds == "control":
+            declared = declared_in(companion, desk.landing.verify(sha).read_bytes(), name + companion.suffix)
+    return Said(tuple(shas), declared)
 
 
 def prove_declared(desk: Desk, feed: Feed, name: str, payload: Path, declared: Mapping[str, int]) -> None:
     """Hold a file's records against the count and points that its companion states; raises what ``prove_control``
     does."""
-    if not declared:
-        return
-    parsed = desk.reader.read(feed, name=name, payload=payload)
-    points = sum(int(part["points"].sum()) for part in (parsed.accepted, parsed.quarantined))
-    found = {"records_companion": parsed.records, "points_companion": points}
-    rows = [(f"{what}_companion", number, found[f"{what}_companion"]) for what, number in declared.items()]
+    if declared:
+        prove_stated(desk.reader.read(feed, name=name, payload=payload), feed, name, declared)
+
+
+def prove_stated(parsed: Parsed, feed: Feed, name: str, declared: Mapping[str, int]) -> None:
+    """The same for a file that is read."""
+    found = counted(parsed)
+    rows = [(f"{what}_companion", number, found[what]) for what, number in declared.items()]
     control = pl.DataFrame(rows, schema=["name", "declared", "computed"], orient="row").with_columns(
         holds=pl.col("declared") == pl.col("computed")
     )
     prove_control(replace(parsed, control=empty(CONTROL).vstack(control.select(*CONTROL))), feed, name)
+
+
+def counted(parsed: Parsed) -> dict[str, int]:
+    """What a control file may state of records, as it is."""
+    points = sum(
+        int(part["points"].sum()) for part in (parsed.accepted, parsed.quarantined) if "points" in part.columns
+    )
+    return {"records": parsed.records, "points": points}
 
 
 def left_with(feed: Feed, file: RemoteFile, listed: FileSet | None, still: Iterable[str]) -> list[str]:
@@ -144,16 +164,22 @@ def left_with(feed: Feed, file: RemoteFile, listed: FileSet | None, still: Itera
     return names
 
 
-def _lists(manifest: Manifest | None, name: str) -> bool:
+def lists(manifest: Manifest | None, name: str) -> bool:
+    """Whether a file of this name is a manifest."""
     return manifest is not None and re.fullmatch(manifest.name, name) is not None
 
 
 def _content(source: Source, file: RemoteFile) -> bytes:
-    if file.size > MEBIBYTE:
-        raise _differs(file.name, f"{file.size:,} bytes", f"at most {MEBIBYTE:,} in a file that comes beside another")
+    require_small(file.name, file.size)
     into = io.BytesIO()
     source.fetch(file, into, 0)
     return into.getvalue()
+
+
+def require_small(name: str, size: int) -> None:
+    """COMPANION_DIFFERS for what is too large to be read whole."""
+    if size > MEBIBYTE:
+        raise _differs(name, f"{size:,} bytes", f"at most {MEBIBYTE:,} in a file that comes beside another")
 
 
 def _text(content: bytes, name: str) -> str:
@@ -163,29 +189,31 @@ def _text(content: bytes, name: str) -> str:
         raise _differs(name, "bytes that are no UTF-8", "text") from None
 
 
-def _sum_in(companion: Companion, text: str, name: str) -> str:
+def sum_in(companion: Companion, content: bytes, name: str) -> str:
+    """The one check sum that a companion holds."""
     digits = _DIGITS[companion.holds]
-    found = re.finditer(rf"(?<![0-9A-Za-z])[0-9A-Fa-f]{{{digits}}}(?![0-9A-Za-z])", text)
+    found = re.finditer(rf"(?<![0-9A-Za-z])[0-9A-Fa-f]{{{digits}}}(?![0-9A-Za-z])", _text(content, name))
     sums = {match[0].lower() for match in found}
     if len(sums) != 1:
         raise _differs(name, f"{len(sums)} check sums", f"one of {digits} hexadecimal digits")
     return sums.pop()
 
 
-def _sum_of(desk: Desk, companion: Companion, received: str) -> str:
-    if companion.holds == "sha256":
-        return received
-    with desk.landing.path(received).open("rb") as content:
+def md5_of(path: Path) -> str:
+    """The other check sum of a file than that under which it lies."""
+    with path.open("rb") as content:
         return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _require_sum(where: str, beside_it: str, stated: str, found: str) -> None:
+def require_sum(where: str, beside_it: str, stated: str, found: str) -> None:
+    """COMPANION_DIFFERS with both sides."""
     if stated != found:
         raise _differs(where, f"bytes with the check sum {found}", f"{stated}, as {beside_it!r} says")
 
 
-def _declared(companion: Companion, text: str, name: str) -> dict[str, int]:
-    match = re.search(companion.pattern or "", text)
+def declared_in(companion: Companion, content: bytes, name: str) -> dict[str, int]:
+    """The records and points that a control file states."""
+    match = re.search(companion.pattern or "", _text(content, name))
     if match is None:
         raise _differs(name, "no text that its pattern finds", "count and points as the layout's pattern has them")
     try:
@@ -194,7 +222,7 @@ def _declared(companion: Companion, text: str, name: str) -> dict[str, int]:
         raise _differs(name, "a count or total that is no number", "whole numbers") from None
 
 
-def _listed(manifest: Manifest, content: bytes, name: str) -> dict[str, str]:
+def listed_in(manifest: Manifest, content: bytes, name: str) -> dict[str, str]:
     """The files that a manifest lists, each with its SHA-256 or nothing."""
     text = _text(content, name)
     if manifest.files is None:

@@ -1,4 +1,4 @@
-"""A received file without its wrappers: what lies in the landing store afterwards, and which faults are the file's own.
+"""A received file without its wrappers: what lies in the landing store afterwards, and what may be wrong with that.
 
 Here: from received bytes to payloads. Not here: how a wrapper comes off (``landing.unpack``), or what a payload is.
 """
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from counterfoil.errors import Code
-from counterfoil.feed import Feed
+from counterfoil.errors import Code, PermanentError
+from counterfoil.feed import Feed, Pgp
 from counterfoil.files import sha256_bytes
 from counterfoil.landing.unpack import Parts, unpack
 from counterfoil.steps.beside import Said
@@ -91,3 +91,16 @@ def _sealed(desk: Desk, payload: Payload, *, received_sha: str) -> Payload:
 def way(feed: Feed) -> str:
     """A feed's wrappers in words."""
     return " ".join(wrapper.type for wrapper in feed.wrappers)
+
+
+def require_way(feed: Feed, payload: Payload) -> None:
+    """A file that came without the wrappers of its layout, or in others, may be anybody's."""
+    pinned = {key for wrapper in feed.wrappers if isinstance(wrapper, Pgp) for key in wrapper.signed_by}
+    if payload.wrapped != way(feed) or (pinned and not pinned & set(payload.signer.split())):
+        raise PermanentError(
+            Code.WRAPPING_DIFFERS,
+            f"{feed.key} {payload.name!r}",
+            found=f"a file that came in {payload.wrapped or 'no wrapper'}, signed by {payload.signer or 'nobody'}",
+            expected=f"{way(feed) or 'no wrapper'}, signed by {' or '.join(sorted(pinned)) or 'anybody'}",
+            remedy="Ask the partner to send it as agreed; this file is kept and has no effect",
+        )

@@ -5,6 +5,7 @@ any shape, or what a field's text means (``values``).
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
@@ -60,6 +61,14 @@ class Cut:
     raw: pl.Series
     passed: int = 0
     groups: pl.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class Names:
+    """How many of so many records have each name; a name is the path of what holds it and its own."""
+
+    records: int
+    counts: Counter[tuple[str, str]]
 
 
 Places = Sequence[tuple[str, Span]]

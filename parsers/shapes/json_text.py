@@ -6,8 +6,10 @@ key twice is told from one that is none. Not here: where objects lie in a file (
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter, methodcaller
 from types import NoneType
 from typing import Any, Final
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 
 from counterfoil.protocols import Span
 from parsers.fields import FieldSpec
-from parsers.shapes.cut import RAW, SINGLE, Places, strip, without_controls
+from parsers.shapes.cut import RAW, SINGLE, Names, Places, strip, without_controls
 
 STEP_RECORDS: Final = 10_000
 """Objects held at a time: each takes about ten times the room of its text."""
@@ -114,10 +116,8 @@ def texts_at(objects: Objects, path: Sequence[str]) -> tuple[pl.Series, NDArray[
     """What objects hold at a path, the empty text for nothing and null; and where it is nested deeper or less."""
     nested = np.zeros(len(objects), np.bool_)
     for name in path[:-1]:
-        objects = _array(list(map(methodcaller("get", name), objects)))
-        inner = _are(objects, dict)
-        nested |= ~inner & ~_are(objects, NoneType)
-        objects[~inner] = {}
+        objects, other = _inside(objects, name)
+        nested |= other
     values = list(map(methodcaller("get", path[-1]), objects))
     if set(map(type, values)) <= {str, NoneType}:
         return pl.Series(values, dtype=pl.String).fill_null(""), nested
@@ -127,6 +127,30 @@ def texts_at(objects: Objects, path: Sequence[str]) -> tuple[pl.Series, NDArray[
     flags = _are(array, bool)
     array[flags] = np.where(array[flags].astype(np.bool_), "true", "false")
     return pl.Series(array.tolist(), dtype=pl.String).fill_null(""), nested | deeper
+
+
+def names(texts: pl.Series, paths: Iterable[str]) -> Iterator[Names]:
+    """Step by step, the keys of some objects: those at the top, and in the objects that the paths lead through."""
+    holders = sorted({path.rpartition(".")[0] for path in paths} | {""})
+    for first in range(0, texts.len(), STEP_RECORDS):
+        scanned = scan(texts.slice(first, STEP_RECORDS).str.strip_chars(BLANKS).to_list())
+        found: Counter[tuple[str, str]] = Counter()
+        for holder in holders:
+            inner = scanned.objects
+            for name in holder.split(".") if holder else ():
+                inner, _ = _inside(inner, name)
+            counts = Counter(chain.from_iterable(inner))
+            found.update({(holder, key): count for key, count in counts.items()})
+        yield Names(int(np.count_nonzero(scanned.whole & scanned.once)), found)
+
+
+def _inside(objects: Objects, name: str) -> tuple[Objects, NDArray[np.bool_]]:
+    """The objects that objects hold under a name, the empty one where there is none; and where something else is."""
+    held = _array(list(map(methodcaller("get", name), objects)))
+    inner = _are(held, dict)
+    other = ~inner & ~_are(held, NoneType)
+    held[~inner] = {}
+    return held, other
 
 
 def _array(values: list[Any]) -> Objects:

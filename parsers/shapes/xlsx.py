@@ -44,17 +44,20 @@ class XlsxFile:
         except WorkbookError as error:
             raise self._broken(str(error)) from None
         self.columns = self._columns()
+        filled = self._filled()
+        self.last = self._trailers(filled.tail(len(shape.trailers)))
+        self.records = filled.head(filled.height - len(shape.trailers))
         self.envelope: Mapping[str, str] = {
-            field: self._cell(spec, spec.cell or "") for field, spec in layout.envelope.items()
+            field: self._cell(spec, self._place(spec)) for field, spec in layout.envelope.items()
         }
-        self.envelope_lines = shape.header_row
-        self.empty = self._records().is_empty()
+        self.envelope_lines = shape.header_row + len(shape.trailers)
+        self.empty = self.records.is_empty()
 
     def cuts(self) -> Iterator[Cut]:
         """The rows below the column names; those without a value are counted and passed over."""
-        rows = self._records()
+        rows = self.records
         bound_rows(rows.height, self.layout, self.name)
-        passed = max(0, self.sheet.cells.height - self.shape.header_row) - rows.height
+        passed = self.sheet.cells.height - self.envelope_lines - rows.height
         for some in rows.iter_slices(STEP_ROWS):
             yield self._cut(some, passed)
             passed = 0
@@ -83,11 +86,28 @@ class XlsxFile:
         by_column = {column: cell.span() for column, cell in zip(self.columns, cells, strict=False)}
         return [(n, by_column[s.column]) for n, s in self.layout.fields.items() if s.column in by_column]
 
-    def _records(self) -> pl.DataFrame:
+    def _filled(self) -> pl.DataFrame:
         """The rows below the column names that hold anything, with their numbers."""
         numbered = self.sheet.cells.with_row_index("line_no", 1).cast({"line_no": pl.Int64})
         filled = pl.any_horizontal(pl.exclude("line_no").is_not_null())
         return numbered.slice(self.shape.header_row).filter(filled)
+
+    def _trailers(self, rows: pl.DataFrame) -> dict[str, int]:
+        """The numbers of the last rows that are no records, by how they begin; ENVELOPE_INVALID for any that is not
+        there."""
+        trailers = self.shape.trailers
+        first = rows.select(pl.coalesce(pl.exclude("line_no"))).to_series().to_list()
+        begun = [""] * (len(trailers) - len(first)) + first
+        for prefix, text in zip(trailers, begun, strict=True):
+            if not text.lstrip().startswith(prefix):
+                raise self._broken(f"no row that begins with {prefix!r} in its place")
+        return dict(zip(trailers, rows["line_no"], strict=True))
+
+    def _place(self, spec: FieldSpec) -> str:
+        """The cell of an envelope field."""
+        if spec.line is None:
+            return spec.cell or ""
+        return f"{letters(self.columns.index(spec.column))}{self.last[spec.line]}"
 
     def _text(self, spec: FieldSpec) -> pl.Expr:
         if spec.column not in self.columns:

@@ -4,7 +4,7 @@ Here: which elements are records, what they and the rest of the document hold at
 walks its records. Not here: what a parser must refuse (``xml_text``), or what a text means (``values``).
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,18 @@ from parsers.fields import FieldSpec
 from parsers.layout import Layout
 from parsers.layout_shapes import Encoding, Xml
 from parsers.shapes import xml_text
-from parsers.shapes.cut import RAW, SINGLE, Cut, Places, is_plain, join_codes, strip, with_whole, without_controls
+from parsers.shapes.cut import (
+    RAW,
+    SINGLE,
+    Cut,
+    Names,
+    Places,
+    is_plain,
+    join_codes,
+    strip,
+    with_whole,
+    without_controls,
+)
 from parsers.shapes.xml_text import HEAD_BYTES, OPTIONS, Texts, before, declared_otherwise, flat, local, text_at, where
 
 PIECE_BYTES: Final = 64 * 1024
@@ -70,6 +81,12 @@ class XmlFile:
             count += len(some)
         if self._envelope(flat(self.root)) != self.envelope:
             raise self._broken("an envelope that says other things at the end than at the beginning")
+
+    def elements(self) -> Iterator[Names]:
+        """The elements and attributes in each record."""
+        for record in self._records():
+            parts = (path.rpartition(".") for path in flat(record))
+            yield Names(1, Counter((holder, name) for holder, _, name in parts))
 
     def places(self, content: bytes) -> Places:
         """Where the values of a record lie, and the names that the layout knows."""

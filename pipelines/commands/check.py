@@ -21,6 +21,7 @@ from parsers.drift import drift
 from parsers.layout import Layout
 from parsers.layout_file import parse_layout
 from parsers.registry import LayoutReader
+from pipelines.commands.check_beside import look_around
 from pipelines.commands.common import Format, FormatOption, HomeOption, emit_frame, emit_json, stderr, stdout
 from pipelines.wiring import pgp
 
@@ -47,20 +48,25 @@ def check(
 ) -> None:
     """Parse and gate one file: its first records as read, its totals with both sides, its rejects by line and field.
 
-    Changes nothing.
+    What its layout says lies beside it is held against it, where it lies there. Changes nothing.
     """
     settings = load_settings(home)
     reader = LayoutReader(settings.data)
     feed = _layout(reader, file, layout)
-    with _opened(settings, feed, file, unwrapped=unwrapped) as (name, payload):
+    around = look_around(feed, file, inside=unwrapped and bool(feed.wrappers))
+    with around.told_first(), _opened(settings, feed, file, unwrapped=unwrapped) as (name, payload):
         if layout is None:
             feed = _claiming(reader, feed, name, payload)
         parsed = reader.read(feed, name=name, payload=payload)
-        verdict = _verdict(parsed, feed, name)
+        around.count(parsed, feed, name)
+        verdict = around.fault or _verdict(parsed, feed, name)
+        told = drift(parsed, feed, name, payload)
         if output is Format.JSON:
-            emit_json(_document(feed, parsed, verdict, rows))
+            emit_json(_document(feed, parsed, verdict, rows) | around.document() | {"drift": told})
         else:
-            _show(reader, feed, parsed, verdict, rows)
+            _show(reader, feed, parsed, rows)
+            around.show()
+            _tell(told, verdict)
         raise typer.Exit(0 if verdict is None and parsed.quarantined.is_empty() else 1)
 
 
@@ -174,13 +180,12 @@ def _document(feed: Layout, parsed: Parsed, verdict: PermanentError | None, rows
         "first": parsed.accepted.head(rows).to_dicts(),
         "quarantined": parsed.quarantined.select("line_no", "code", "field").to_dicts(),
         "control": parsed.control.to_dicts(),
-        "drift": drift(parsed, feed),
         "code": verdict.code if verdict else None,
         "message": str(verdict) if verdict else None,
     }
 
 
-def _show(reader: LayoutReader, feed: Layout, parsed: Parsed, verdict: PermanentError | None, rows: int) -> None:
+def _show(reader: LayoutReader, feed: Layout, parsed: Parsed, rows: int) -> None:
     stdout.print(
         f"{feed.key}: {parsed.lines:,} lines, {parsed.records:,} records, "
         f"{parsed.accepted.height:,} accepted, {parsed.quarantined.height:,} quarantined"
@@ -190,9 +195,11 @@ def _show(reader: LayoutReader, feed: Layout, parsed: Parsed, verdict: Permanent
         emit_frame(first, Format.TABLE, title=f"First {first.height:,} records as read")
     emit_frame(parsed.control, Format.TABLE, title="Control totals")
     emit_frame(_rejects(parsed, feed, reader), Format.TABLE, title="Quarantined rows")
-    if feed.arrival.companions or feed.arrival.manifest:
-        stdout.print("Not looked at: what lies beside it; the file is held against that when it arrives.")
-    for sentence in drift(parsed, feed):
+
+
+def _tell(told: list[str], verdict: PermanentError | None) -> None:
+    """What can be sent to the partner as it is, and the verdict."""
+    for sentence in told:
         stdout.print(f"For the partner: {sentence}.")
     if verdict is not None:
         stderr.print(str(verdict), style="red", soft_wrap=True)

@@ -142,8 +142,8 @@ def test_the_cut_into_blocks_changes_nothing(read: Read, monkeypatch: pytest.Mon
         ("BH,20261119,0\n", "", "not inside one group"),
         ("BT,1,7\n", "", "no 'BT' line after the last group"),
         ("FH,20261120\n", "FH,20261120\nD,R0,1,0\n", "not inside one group"),
-        ("BT,2,150", "BT,two,150", "batch_records: a number is not written"),
-        ("BH,20261118,1", "BH,20261118", "batch_rejected: a required value is blank"),
+        ("BT,2,150", "BT,two,150", "batch_records (column 2 of line BT): a number is not written"),
+        ("BH,20261118,1", "BH,20261118", "batch_rejected (column 3 of line BH): a required value is blank"),
     ],
 )
 def test_broken_groups_break_the_file(read: Read, old: str, new: str, found: str) -> None:

@@ -91,7 +91,10 @@ def test_candidates_need_no_bytes(reader: LayoutReader) -> None:
     [
         ({"folder": "skybridge/outgoing"}, "skybridge_handback v2: it is expected in folder skybridge/incoming"),
         ({"connection": "other"}, "skybridge_handback v2: it is expected on connection inbox"),
-        ({"name": "SKYBRIDGE.txt"}, "approvals v1: its name does not fit"),
+        (
+            {"name": "SKYBRIDGE.txt"},
+            "skybridge_handback v2: its name does not fit; approvals v1: its name does not fit, and it is expected in",
+        ),
     ],
 )
 def test_unclaimed(reader: LayoutReader, payload: Payload, changes: dict[str, str], reason: str) -> None:

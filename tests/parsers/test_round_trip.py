@@ -44,11 +44,15 @@ WAYS: dict[str, dict[str, Any]] = {
     "bar, carriage returns": {"shape": "delimited", "encoding": "utf-8", "line_end": "cr", "delimiter": "|"},
     "JSON lines": {"shape": "json_lines", "encoding": "utf-8", "line_end": "lf", "first": 1},
     "JSON lines, UTF-16": {"shape": "json_lines", "encoding": "utf-16", "line_end": "crlf", "first": 1},
+    "JSON lines, header and trailer": {
+        "shape": "json_lines", "encoding": "utf-8", "line_end": "lf", "first": 2, "around": True,
+    },
     "JSON": {"shape": "json", "encoding": "utf-8", "line_end": "lf", "first": 1},
     "XML": {"shape": "xml", "encoding": "utf-8", "line_end": "lf", "first": 1},
     "XML, CP1252": {"shape": "xml", "encoding": "cp1252", "line_end": "lf", "first": 1},
     "workbook": {"shape": "xlsx", "encoding": "utf-8", "line_end": "lf", "first": 4},
-}
+    "workbook, totals below": {"shape": "xlsx", "encoding": "utf-8", "line_end": "lf", "first": 4, "around": True},
+}  # fmt: skip
 
 DOCUMENTS = ("json_lines", "json", "xml", "xlsx")
 ENDS = {"lf": "\n", "crlf": "\r\n", "cr": "\r", "none": ""}
@@ -79,7 +83,7 @@ def layout_of(way: dict[str, Any]) -> Layout:
         }
         envelope: dict[str, dict[str, Any]] = {"count": {"from": 2, "length": 9}, "total": {"from": 11, "length": 15}}
     elif way["shape"] in DOCUMENTS:
-        document["shape"], place, envelope = documented(way["shape"])
+        document["shape"], place, envelope = documented(way["shape"], around=way.get("around", False))
     else:
         document["shape"] = {
             "type": "delimited", "delimiter": way["delimiter"], "quote": way.get("quote", "none"), "names": "false",
@@ -97,15 +101,23 @@ def layout_of(way: dict[str, Any]) -> Layout:
     return parse_layout(yaml.safe_dump(document).encode(), "test")
 
 
-def documented(shape: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """The shape, and where fields and totals lie in it."""
+def documented(
+    shape: str, *, around: bool
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """The shape, and where fields and totals lie in it; ``around``: in objects, or a row, of their own."""
     if shape == "xlsx":
         columns = [{"name": name} for name in PLACES]
         cells = {"count": {"cell": "B1"}, "total": {"cell": "B2"}}
         whole = {"type": shape, "sheet": "S", "header_row": 3, "columns": columns}
+        if around:
+            whole["trailers"] = ["SUM"]
+            cells = {"count": {"line": "SUM", "column": "member"}, "total": {"line": "SUM", "column": "points"}}
         return whole, {name: {"column": name} for name in PLACES}, cells
     paths: dict[str, dict[str, Any]] = {name: {"path": f"in.{name}"} for name in PLACES} | {"ref": {"path": "ref"}}
     totals = {name: {"path": f"totals.{name}"} for name in ("count", "total")}
+    if around:
+        kinds = {"type": shape, "discriminator": "is.a", "headers": ["H"], "detail": "D", "trailers": ["T"]}
+        return kinds, paths, {name: {"line": line} | totals[name] for name, line in (("count", "H"), ("total", "T"))}
     if shape == "xml":
         return {"type": shape, "record": "all.some.one"}, paths | {"day": {"path": "in.@day"}}, totals
     return {"type": shape} | ({"records": "some"} if shape == "json" else {}), paths, totals if shape == "json" else {}
@@ -114,16 +126,23 @@ def documented(shape: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]], d
 def document_of(way: dict[str, Any], records: list[Record]) -> bytes:
     """The records as a document of the shape."""
     totals = {"count": len(records), "total": sum(points for _, _, points, _, _ in records)}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"ref": ref, "in": {"member": member, "points": points, "outcome": CODES[outcome], "day": f"{day:%Y%m%d}"}}
         for ref, member, points, outcome, day in records
     ]
+    if way.get("around") and way["shape"] == "json_lines":
+        ends: list[dict[str, Any]] = [{"is": {"a": kind}, "totals": totals} for kind in "HT"]
+        rows = [ends[0], *({"is": {"a": "D"}} | row for row in rows), ends[1]]
     if way["shape"] == "json_lines":
         lines = (json.dumps(row, ensure_ascii=i % 2 == 0) + ENDS[way["line_end"]] for i, row in enumerate(rows))
         return ("".join(lines) or " \n").encode(way["encoding"])
     if way["shape"] == "json":
         return json.dumps({"totals": totals, "some": rows}, indent=len(rows) % 3 or None).encode()
-    return workbook(records, totals) if way["shape"] == "xlsx" else xml(way["encoding"], records, totals)
+    return (
+        workbook(records, totals, below=way.get("around", False))
+        if way["shape"] == "xlsx"
+        else xml(way["encoding"], records, totals)
+    )
 
 
 def xml(encoding: str, records: list[Record], totals: dict[str, int]) -> bytes:
@@ -141,11 +160,14 @@ def xml(encoding: str, records: list[Record], totals: dict[str, int]) -> bytes:
     return etree.tostring(root, encoding=encoding, pretty_print=len(records) % 2 == 0)
 
 
-def workbook(records: list[Record], totals: dict[str, int]) -> bytes:
+def workbook(records: list[Record], totals: dict[str, int], *, below: bool) -> bytes:
     out = io.BytesIO()
     with xlsxwriter.Workbook(out, {"in_memory": True}) as made:
         page = made.add_worksheet("S")
-        page.write_column("B1", totals.values())
+        if below:
+            page.write_row(3 + len(records), 0, ["SUM", None, *totals.values()])
+        else:
+            page.write_column("B1", totals.values())
         page.write_row(2, 0, list(PLACES))
         for i, (ref, member, points, outcome, day) in enumerate(records):
             for j, text in enumerate(("D", ref, member, None, CODES[outcome], f"{day:%Y%m%d}")):

@@ -294,3 +294,84 @@ def test_a_layout_that_cannot_be_is_refused(old: str, new: str, said: str) -> No
     with pytest.raises(PermanentError) as failure:
         parse_layout(text.encode(), "test")
     assert (said or "the file is not made of lines") in failure.value.found
+
+
+TOTALLED = {
+    "  header_row: 5\n": "  header_row: 5\n  trailers: [TOTAL]\n",
+    "{cell: B2, type: integer, sign: none}": "{line: TOTAL, column: Member No., type: integer, sign: none}",
+    "{cell: B3, type: points,": "{line: TOTAL, column: Points, type: points,",
+}
+
+
+def totalled(**more: str) -> Layout:
+    """The contract, with its totals in a row below the records instead of cells above them."""
+    text = LAYOUT.read_text()
+    for old, new in {**TOTALLED, **more}.items():
+        assert old in text
+        text = text.replace(old, new)
+    return parse_layout(text.encode(), "test")
+
+
+@pytest.fixture
+def parse_totalled(reader: LayoutReader, tmp_path: Path) -> Parse:
+    def read(content: bytes) -> Parsed:
+        (tmp_path / "payload").write_bytes(content)
+        return reader.read(totalled(), name=NAME, payload=tmp_path / "payload")
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("row", "holds"),
+    [
+        (("TOTAL", 2, 125), [True, True]),
+        (("  TOTAL of 2 rows", 2, 125), [True, True]),
+        ((None, 2, 125, "TOTAL"), None),
+        (("TOTAL", 3, 125), [False, True]),
+        (("TOTAL", 2, "125.0"), [True, True]),
+        (("TOTAL", 2, 124), [True, False]),
+    ],
+)
+def test_a_row_of_totals_below_the_records_is_proved_and_is_no_record(
+    parse_totalled: Parse, row: tuple[Any, ...], holds: list[bool] | None
+) -> None:
+    content = book([GOOD, ("R2", "x", 25, "Confirmed", None, DAY), (), row], total=0)
+    if holds is None:
+        assert "no row that begins with 'TOTAL' in its place" in refused(parse_totalled, content).found
+        return
+    parsed = parse_totalled(content)
+    assert parsed.accepted["line_no"].to_list() == [6, 7]
+    assert (parsed.lines, parsed.envelope_lines, parsed.quarantined.height) == (9, 7, 0)
+    assert parsed.control["holds"].to_list() == holds
+
+
+def test_a_row_of_totals_that_is_not_last_or_not_whole_refuses_the_workbook(parse_totalled: Parse) -> None:
+    told = "no row that begins with 'TOTAL' in its place"
+    assert told in refused(parse_totalled, book([("TOTAL", 1, 100), GOOD])).found
+    assert told in refused(parse_totalled, book([GOOD])).found
+    assert told in refused(parse_totalled, book([])).found
+    blank = refused(parse_totalled, book([GOOD, ("TOTAL", None, 100)], total=0))
+    assert blank.found == "rows (column Member No. of line TOTAL): a required value is blank"
+    many = refused(parse_totalled, book([GOOD, ("TOTAL", 1, 10.0**15)], total=0))
+    assert "a number in row 7 with more digits than a workbook keeps" in many.found
+
+
+def test_a_workbook_of_totals_alone_is_an_empty_day(parse_totalled: Parse) -> None:
+    parsed = parse_totalled(book([("TOTAL", 0, 0)], total=0))
+    assert parsed.marks.empty
+    assert (parsed.records, parsed.control["holds"].all()) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("line: TOTAL, column: Points", "line: SUM, column: Points", "line is for files of lines and rows of totals"),
+        ("line: TOTAL, column: Points", "line: TOTAL, cell: C9", "column is not among shape.columns"),
+        ("line: TOTAL, column: Points", "column: Points", "a cell above shape.header_row"),
+        ("line: TOTAL, column: Points", "line: TOTAL, column: Reason", "its column is optional"),
+    ],
+)
+def test_a_layout_of_totals_that_cannot_be_is_refused(old: str, new: str, said: str) -> None:
+    with pytest.raises(PermanentError) as failure:
+        totalled(**{old: new})
+    assert said in failure.value.found

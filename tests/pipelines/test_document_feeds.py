@@ -17,6 +17,7 @@ from tests.plugins.homes import Office
 FRIDAY, MONDAY_AFTER = date(2026, 11, 20), date(2026, 11, 23)
 SENT = {
     "fernhill_handback": "fernhill_postings_2026-11-20.jsonl",
+    "hawthorn_handback": "hawthorn-answers-000031.jsonl",
     "sablecrest_handback": "sablecrest-00a41f7c.json",
     "lumenair_handback": "LumenairHandBack-000205.xml",
     "juniper_handback": "Juniper Rewards 20261120.xlsx",
@@ -25,7 +26,7 @@ SENT = {
 
 @pytest.fixture(scope="module")
 def office(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    """Nights on which four partners answer, each in a shape of its own, what nobody has asked."""
+    """Nights on which five partners answer, each in a shape of its own, what nobody has asked."""
     folder = tmp_path_factory.mktemp("office")
     shutil.copytree(root / "data", folder / "data")
     made = Office(folder / "home")
@@ -53,6 +54,7 @@ def test_every_file_is_posted_without_what_could_not_be_read(office: Office) -> 
         WHERE feed LIKE '%_handback' GROUP BY feed ORDER BY feed"""
     assert office.sql(posted).rows() == [
         ("fernhill_handback", 4),
+        ("hawthorn_handback", 3),
         ("juniper_handback", 4),
         ("lumenair_handback", 3),
         ("sablecrest_handback", 3),
@@ -63,7 +65,12 @@ def test_a_story_shows_the_record_as_it_was_sent_and_hides_the_member(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COUNTERFOIL_HOME", str(office.home))
-    for ref, shown in (("SC-9001", "·······417"), ("JR-20442", "····121"), ("LA-70101", "·······019")):
+    for ref, shown in (
+        ("SC-9001", "·······417"),
+        ("JR-20442", "····121"),
+        ("LA-70101", "·······019"),
+        ("HT-4001", "·······417"),
+    ):
         told = CliRunner().invoke(app, ["explain", ref])
         assert told.exit_code == 0, told.output or told.exception
         assert ref in told.output

@@ -130,15 +130,6 @@ def test_check_reads_a_file_by_the_version_of_its_day_as_a_run_does(tmp_path: Pa
     assert "the first is from 2020-01-01" in str(refused.exception)
 
 
-def test_check_says_that_it_does_not_look_at_what_lies_beside(tmp_path: Path) -> None:
-    file, layout = SAMPLE / "Adriatic_0000118_Rewards.csv", tmp_path / "layout.yaml"
-    text = (SAMPLE.parent / "layout.yaml").read_text()
-    layout.write_text(text)
-    assert "Not looked at" not in invoke("check", str(file), "--layout", str(layout)).stdout
-    layout.write_text(text.replace("ready: stable,", "ready: stable, companions: [{suffix: .md5, holds: md5}],", 1))
-    assert "Not looked at" in invoke("check", str(file), "--layout", str(layout)).stdout
-
-
 def test_check_says_when_the_layout_file_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("x\n")
     assert code_of(invoke("check", str(tmp_path / "x"), "--layout", str(tmp_path / "no.yaml"))) == Code.NOTHING_FOUND

@@ -16,6 +16,7 @@ from counterfoil.identity import Verdict
 from counterfoil.landing.records import Delivery
 from counterfoil.limits import MEBIBYTE
 from counterfoil.steps.audit import audit
+from pipelines.commands.run import show
 from tests.plugins.homes import MONDAY, skybridge_handback, skybridge_requests
 from tests.plugins.wrapped import ANSWERS, PLAIN_NAME, PackedOffice, declare, gzipped, share_arrival, zipped
 
@@ -30,6 +31,13 @@ def arrive(office: PackedOffice) -> list[Delivery]:
     office.look()
     with office.desk() as desk:
         return journey.arrive(desk, "inbox", patient=False).delivered
+
+
+def every(office: PackedOffice) -> list[Delivery]:
+    """Two looks; everything that was ever delivered."""
+    arrive(office)
+    with office.desk() as desk:
+        return desk.index.deliveries()
 
 
 def sent(office: PackedOffice) -> list[str]:
@@ -136,6 +144,104 @@ def test_members_of_an_archive_are_files_of_their_own_also_of_several_feeds(pack
     assert sent(office) == []
 
 
+def test_a_member_that_nobody_claims_is_told_with_its_archive_and_what_to_do(
+    packed_office: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    office = packed_office(**ZIP)
+    office.begin()
+    office.ask(MONDAY, ("1", 100))
+    office.send("ANSWERS_1.zip", zipped([("readme.txt", b"Hello"), (PLAIN_NAME, ANSWERS)]))
+    night = office.run(MONDAY)
+    show(night)
+    told = " ".join(capsys.readouterr().err.split())
+    assert "FILE_UNCLAIMED inbox:skybridge/incoming/'readme.txt' of archive 'ANSWERS_1.zip'" in told
+    assert "add a layout for it, with arrival: and wrappers: of theirs, and the next run takes it" in told
+    assert night.exit_status == 1
+    assert PLAIN_NAME in {delivery.name for delivery, outcome in night.outcomes if outcome.n}, "the others count"
+    with office.desk() as desk:
+        (kept,) = desk.index.unclaimed("inbox")
+        assert desk.landing.path(kept.payload_sha).read_bytes() == b"Hello"
+
+
+def test_a_member_is_taken_as_it_landed_once_a_layout_claims_it(packed_office: Make) -> None:
+    office = packed_office(**ZIP)
+    office.begin()
+    asked = skybridge_requests(MONDAY, [("1", 100)]).encode()
+    packed = zipped([(REQUESTS_NAME, asked), (PLAIN_NAME, ANSWERS)])
+    office.send("ANSWERS_1.zip", packed)
+    assert [(one.name, one.code) for one in arrive(office) if one.archive] == [
+        (REQUESTS_NAME, Code.FILE_UNCLAIMED),
+        (PLAIN_NAME, None),
+    ]
+    declare(office.data, "skybridge_requests", ZIP["wrappers"])
+    share_arrival(office.data, "skybridge_handback", "skybridge_requests")
+    night = office.run(MONDAY)
+    assert night.exit_status == 0, [str(error) for _, error in night.failures]
+    assert {REQUESTS_NAME, PLAIN_NAME} <= {delivery.name for delivery, outcome in night.outcomes if outcome.n}
+    with office.desk() as desk:
+        assert desk.index.unclaimed("inbox") == []
+        (first, taken) = [one for one in desk.index.deliveries() if one.name == REQUESTS_NAME]
+        assert (taken.feed, taken.verdict) == ("skybridge_requests", Verdict.NEW)
+        assert (taken.received_sha, taken.archive, taken.members) == (first.received_sha, "ANSWERS_1.zip", 2)
+    assert arrive(office) == []
+    office.send("ANSWERS_1.zip", packed)
+    assert [one.verdict for one in arrive(office)] == [Verdict.REPLAY, Verdict.REPLAY]
+    assert audit(office.proof_desk()).proved
+
+
+def test_an_archive_that_no_layout_knew_is_opened_once_when_one_does(packed_office: Make) -> None:
+    office = packed_office("[]")
+    other = PLAIN_NAME.replace("1116", "1117")
+    more = skybridge_handback(MONDAY + timedelta(days=1), [("2", 50, "0000")]).encode()
+    office.send("ANSWERS_1.zip", zipped([(PLAIN_NAME, ANSWERS), ("readme.txt", b"Hello"), (other, more)]))
+    assert [(one.name, one.code) for one in arrive(office)] == [("ANSWERS_1.zip", Code.FILE_UNCLAIMED)]
+    for path in (office.data / "partners/skybridge/skybridge_handback").glob("layout*.yaml"):
+        path.write_text(path.read_text().replace("wrappers: []", f"wrappers: {ZIP['wrappers']}"))
+    found = every(office)
+    assert [(one.name, one.verdict, one.code) for one in found[1:]] == [
+        (PLAIN_NAME, Verdict.NEW, None),
+        ("readme.txt", Verdict.HELD, Code.FILE_UNCLAIMED),
+        (other, Verdict.NEW, None),
+    ]
+    with office.desk() as desk:
+        assert [one.name for one in desk.index.unclaimed("inbox")] == ["readme.txt"]
+    assert every(office) == found, "what nobody claims is not delivered again each night"
+    assert sent(office) == []
+
+
+@pytest.mark.parametrize(("stated", "verdict"), [("RECS=1", Verdict.NEW), ("RECS=2", Verdict.REJECTED)])
+def test_a_member_taken_later_is_held_against_what_lay_beside_its_archive(
+    packed_office: Make, stated: str, verdict: Verdict
+) -> None:
+    office = packed_office(**ZIP)
+    control = r"companions: [{suffix: .ctl, holds: control, pattern: 'RECS=(?P<records>\d+)'}]"
+    for path in (office.data / "partners/skybridge/skybridge_handback").glob("layout*.yaml"):
+        path.write_text(path.read_text().replace("arrival:\n", f"arrival:\n  {control}\n", 1))
+    asked = skybridge_requests(MONDAY, [("1", 100)]).encode()
+    office.send("ANSWERS_1.zip", zipped([(REQUESTS_NAME, asked)]))
+    office.send("ANSWERS_1.zip.ctl", stated.encode())
+    assert [one.code for one in arrive(office)] == [Code.FILE_UNCLAIMED]
+    declare(office.data, "skybridge_requests", ZIP["wrappers"])
+    share_arrival(office.data, "skybridge_handback", "skybridge_requests")
+    _, taken = every(office)
+    assert (taken.verdict, taken.feed) == (verdict, "skybridge_requests")
+
+
+def test_what_was_unpacked_is_not_unpacked_again_once_a_layout_claims_it(packed_office: Make) -> None:
+    office = packed_office(**GZIP)
+    folder = office.data / "partners/skybridge/skybridge_handback"
+    layouts = {path: path.read_text() for path in folder.glob("layout*.yaml")}
+    for path, text in layouts.items():
+        path.write_text(text.replace("recognise:\n", "recognise:\n  first_line: Other\n", 1))
+    office.send(f"{PLAIN_NAME}.gz", gzipped(ANSWERS))
+    assert [one.code for one in arrive(office)] == [Code.FILE_UNCLAIMED]
+    assert arrive(office) == []
+    for path, text in layouts.items():
+        path.write_text(text)
+    _, taken = every(office)
+    assert (taken.verdict, taken.payload_sha) == (Verdict.NEW, sha256_bytes(ANSWERS))
+
+
 @pytest.mark.parametrize(
     ("archive", "code"),
     [
@@ -211,14 +317,8 @@ class Died(BaseException):
     """The process is no more: nothing handles it."""
 
 
-@pytest.mark.parametrize("members", [0, 1, 2])
-def test_a_crash_between_members_comes_to_the_same_end(packed_office: Make, members: int) -> None:
-    """Dying before, between and after the records of two members, the next run finishes the archive."""
-    office = packed_office(**ZIP)
-    other = PLAIN_NAME.replace("1116", "1117")
-    more = skybridge_handback(MONDAY + timedelta(days=1), [("2", 50, "0000")]).encode()
-    office.send("ANSWERS_1.zip", zipped([(PLAIN_NAME, ANSWERS), (other, more)]))
-    office.look()
+def die_after(office: PackedOffice, members: int) -> int:
+    """One look, in which the process dies before the record of the next delivery; how many were written."""
     with office.desk() as desk:
         write = desk.landing.write_delivery
         written: list[Delivery] = []
@@ -232,7 +332,18 @@ def test_a_crash_between_members_comes_to_the_same_end(packed_office: Make, memb
         desk.landing.write_delivery = dying  # type: ignore[method-assign]
         with suppress(Died):
             journey.arrive(desk, "inbox", patient=False)
-    assert len(written) == members
+    return len(written)
+
+
+@pytest.mark.parametrize("members", [0, 1, 2])
+def test_a_crash_between_members_comes_to_the_same_end(packed_office: Make, members: int) -> None:
+    """Dying before, between and after the records of two members, the next run finishes the archive."""
+    office = packed_office(**ZIP)
+    other = PLAIN_NAME.replace("1116", "1117")
+    more = skybridge_handback(MONDAY + timedelta(days=1), [("2", 50, "0000")]).encode()
+    office.send("ANSWERS_1.zip", zipped([(PLAIN_NAME, ANSWERS), (other, more)]))
+    office.look()
+    assert die_after(office, members) == members
     assert sent(office) == (["ANSWERS_1.zip"] if members < 2 else [])
     arrive(office)
     with office.desk() as desk:
@@ -243,3 +354,18 @@ def test_a_crash_between_members_comes_to_the_same_end(packed_office: Make, memb
     ]
     assert sent(office) == []
     assert [replace(one, received_at=found[0].received_at).members for one in found] == [2, 2]
+
+
+@pytest.mark.parametrize("members", [0, 1, 2])
+def test_a_crash_while_an_archive_is_opened_later_loses_no_member(packed_office: Make, members: int) -> None:
+    office = packed_office("[]")
+    other = PLAIN_NAME.replace("1116", "1117")
+    more = skybridge_handback(MONDAY + timedelta(days=1), [("2", 50, "0000")]).encode()
+    office.send("ANSWERS_1.zip", zipped([(PLAIN_NAME, ANSWERS), (other, more)]))
+    arrive(office)
+    for path in (office.data / "partners/skybridge/skybridge_handback").glob("layout*.yaml"):
+        path.write_text(path.read_text().replace("wrappers: []", f"wrappers: {ZIP['wrappers']}"))
+    assert die_after(office, members) == members
+    assert [(one.name, one.verdict) for one in every(office)[1:]] == [(PLAIN_NAME, Verdict.NEW), (other, Verdict.NEW)]
+    with office.desk() as desk:
+        assert desk.index.unclaimed("inbox") == []
