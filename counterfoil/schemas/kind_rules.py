@@ -16,6 +16,9 @@ from counterfoil.schemas.rules import Check, Rule
 JOURNAL_ID: Final = "^CF.{1,4}[0-9]{8}$"
 """The id of a journal of ours: the entity, and the last posting that it holds."""
 
+CONCEALED: Final = r"^[0-9a-f]{64}:.{0,4}$"
+"""A voucher's code as tables hold it: its keyed digest, and its last characters as far as people may see them."""
+
 EMAIL: Final = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}$"
 """An address as mail servers take it without extensions: RFC 5321 and 5322, without quoted parts and comments."""
 
@@ -98,7 +101,9 @@ def kind_checks(feed: Feed, fields: dict[str, str]) -> tuple[Check, ...]:
             return _voucher_checks(feed.kind, check)
         case FeedKind.DELIVERIES:
             return (check(Rule.NUMBER_RANGE, "attempt", ~pl.col("attempt").is_between(1, ATTEMPTS_MAX)),)
-        case FeedKind.HANDBACK | FeedKind.DECISIONS | FeedKind.VOUCHERS:
+        case FeedKind.VOUCHERS:
+            return (check(Rule.TEXT_INVALID, "code", ~pl.col("code").str.contains(CONCEALED)),)
+        case FeedKind.HANDBACK | FeedKind.DECISIONS:
             return ()
 
 

@@ -7,7 +7,7 @@ import pandera.polars as pa
 import polars as pl
 from pandera.api.polars.types import PolarsData
 
-from counterfoil.schemas.kind_rules import ALERTS, COMPANY, DENOMINATIONS, EMAIL, EXPIRY_MONTHS_MAX
+from counterfoil.schemas.kind_rules import ALERTS, COMPANY, CONCEALED, DENOMINATIONS, EMAIL, EXPIRY_MONTHS_MAX
 from counterfoil.schemas.model_parts import (
     CASES_MAX,
     Records,
@@ -21,7 +21,6 @@ from counterfoil.schemas.model_parts import (
 from counterfoil.schemas.tables import (
     BUDGET_CHANGES,
     BUDGET_LIMITS,
-    CONCEALED,
     DELIVERY_STATUSES,
     FULFILMENTS,
     STEPS,

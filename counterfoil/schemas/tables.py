@@ -352,8 +352,6 @@ that a voucher was used."""
 STEPS: Final = ("pay", "issue", "lapse", "expire", "deliver", "resend")
 """What the program itself does to orders, as it lands it."""
 DELIVERY_STATUSES: Final = ("attempted", "delivered", "returned")
-CONCEALED: Final = r"^[0-9a-f]{64}:.{0,4}$"
-"""A voucher's code as tables hold it: its keyed digest, and its last characters as far as people may see them."""
 
 CLOSED_SETS: Final[Mapping[tuple[FeedKind, str], tuple[str, ...]]] = MappingProxyType(
     {

@@ -122,6 +122,7 @@ def read(reader: LayoutReader, layouts: dict[str, Layout], tmp_path: Path) -> Ca
         "opening": "opening_20260101.csv",
         "rates": "rates_20260101.csv",
         "calendar": "calendar_20261120.csv",
+        "vouchers": "vouchers_20261116_0a1b2c3d.csv",
     }
 
     def parse(feed: str, content: bytes, name: str | None = None, layout: Layout | None = None) -> Parsed:

@@ -445,3 +445,12 @@ def test_reject_rate(read: Read, layouts: dict[str, Layout], code_of: CodeOf) ->
         prove_control(parsed, layout, "name")
     assert failure.value.code == Code.REJECT_RATE_HIGH
     assert failure.value.found == "6 of 100 records cannot be accepted (OUTCOME_UNKNOWN 6)"
+
+
+# --- what the program itself lands
+
+
+def test_a_code_in_the_clear_is_no_code_of_ours(read: Read) -> None:
+    head = b"step,ref,unit,code,sealed,valid_until,value_date\n"
+    shown = head + b"issue,PO-3,1,BOOK-0001-AAAA-7731,x,2027-11-16,2026-11-16\n"
+    assert verdicts(read("vouchers", shown)) == [(2, "TEXT_INVALID", "code")]
