@@ -108,10 +108,13 @@ def judged(
         .with_columns(
             event=pl.when("left_out")
             .then(_event(Event.LEFT_OUT))
-            .when(pl.col("repeats") | again.fill_null(value=False))
+            .when(again.fill_null(value=False))
             .then(_event(Event.DISTRIBUTION_KNOWN))
+            # Equal rows are refused alike: what repeats a refused row repeats no payment.
             .when(pl.col("reason").is_not_null())
             .then(_event(Event.DISTRIBUTION_REFUSED))
+            .when("repeats")
+            .then(_event(Event.DISTRIBUTION_KNOWN))
             .when(pl.col("value_date") > on_day)
             .then(_event(Event.SCHEDULED))
             .when(pl.col("member").is_not_null())

@@ -119,6 +119,21 @@ def test_equal_rows_are_paid_once_and_different_ones_each(programme: Programme) 
     assert [code for code, _ in programme.breaks()] == ["B08", "B08"]
 
 
+def test_what_repeats_a_refused_row_is_refused_for_the_same_reason(programme: Programme) -> None:
+    programme.tell("companies", {"company": "birch"})
+    programme.tell("members", person("B1", "ann@birch.example", partner="birch"))
+    twice = to("ann@birch.example", 5), to("ann@birch.example", 5)
+    rivals = (
+        to("bo@acme.example", 1, ref="A-1"),
+        to("bo@acme.example", 1, ref="A-1"),
+        to("bo@acme.example", 2, ref="A-1"),
+    )
+    n = programme.tell("bulk_upload", *twice, *rivals)
+    assert programme.events(n) == [Event.DISTRIBUTION_REFUSED] * 5
+    assert programme.reasons(n) == ["other_company"] * 2 + ["reference_used"] * 3
+    assert programme.breaks() == []
+
+
 def test_a_file_beyond_the_balance_moves_nothing_and_says_what_is_missing_and_what_fits(programme: Programme) -> None:
     rows = [to("bo@acme.example", 600), to("cy@acme.example", 300), to("di@acme.example", 200)]
     with pytest.raises(PermanentError) as raised:
