@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from counterfoil.errors import Code, PermanentError
+from counterfoil.feed import PROGRAMME
 from counterfoil.ledger import budgets, merged, people, posting
 from counterfoil.ledger.companies import require_open, standing_units, stated, with_company
 from counterfoil.ledger.lookups import Lookups
@@ -60,6 +61,7 @@ _WORDS: Final = {
     Event.LEFT_OUT: ("left_out", "left out by a decision"),
 }
 _REASONS: Final = {
+    Reason.FOREIGN_COMPANY: "the row is of another company than the file",
     Reason.OTHER_COMPANY: "the recipient is registered with another company",
     Reason.MEMBER_CLOSED: "the recipient's membership has ended",
     Reason.DEPARTMENT_UNKNOWN: "the company has no such department",
@@ -84,7 +86,7 @@ def results(book: Lookups, n: int) -> pl.DataFrame:
 def compose(work: Work, book: Lookups) -> posting.Changes:
     """The changes of one bulk upload; POINTS_SHORT where it is not covered, and COMPANY_UNKNOWN."""
     names = Names(book, file_id=work.file_id, unit=work.unit)
-    rows = with_company(work.accepted, names)
+    rows = _of_whom(work, names)
     require_open(rows, book, work.feed.key)
     if rows.is_empty():
         return posting.changes(names.rows())
@@ -114,6 +116,18 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
         },
         opened=waits,
         breaking=_repeated(paid),
+    )
+
+
+def _of_whom(work: Work, names: Names) -> pl.DataFrame:
+    """Rows with the ``partner_id`` of their company, and ``foreign``. A company's own feed is that company's alone,
+    whatever its rows say: so none spends what is another's, nor makes a partner."""
+    if work.feed.partner == PROGRAMME:
+        return with_company(work.accepted, names).with_columns(foreign=pl.lit(value=False))
+    return work.accepted.with_columns(
+        company=pl.lit(work.feed.partner),
+        partner_id=pl.lit(names.partner(work.feed.partner), pl.Int32),
+        foreign=pl.col("company") != work.feed.partner,
     )
 
 

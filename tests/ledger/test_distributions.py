@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 
 from counterfoil.errors import Code, PermanentError
+from counterfoil.ledger.distributions import results
 from counterfoil.ledger.model import Event, State
+from tests.plugins.books import MakeFeed, PostRows
 from tests.plugins.programme import DUE_DAYS, MON, TUE, WED, Programme, person, to
 
 SHA = "ab" * 32
@@ -132,6 +134,25 @@ def test_what_repeats_a_refused_row_is_refused_for_the_same_reason(programme: Pr
     assert programme.events(n) == [Event.DISTRIBUTION_REFUSED] * 5
     assert programme.reasons(n) == ["other_company"] * 2 + ["reference_used"] * 3
     assert programme.breaks() == []
+
+
+def test_a_company_own_feed_spends_nothing_of_anothers(
+    programme: Programme, make_feed: MakeFeed, post: PostRows
+) -> None:
+    programme.tell("companies", {"company": "birch"})
+    programme.tell("recharges", {"company": "birch", "ref": "RC-B", "points": 5})
+    programme.tell("bulk_upload", to("eve@birch.example", 1, company="birch", ref="R-1"))
+    rows = [
+        to("eve@birch.example", 900, company="acme"),
+        to("eve@birch.example", 1, company="acme", ref="R-1"),
+        to("eve@birch.example", 1, company="nobody"),
+        to("eve@birch.example", 2, company="birch"),
+    ]
+    n = post(programme.writer, make_feed("bulk_upload", partner="birch"), rows, TUE).n
+    assert programme.reasons(n) == ["foreign_company"] * 3 + [None]
+    assert [one["refused"] for one in results(programme.writer, n).to_dicts()] == [True, True, True, False]
+    assert programme.held() == {"company": 1002, "unclaimed": 3}
+    assert "nobody" not in programme.writer.partners()["partner"]
 
 
 def test_a_file_beyond_the_balance_moves_nothing_and_says_what_is_missing_and_what_fits(programme: Programme) -> None:
