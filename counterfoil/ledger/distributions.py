@@ -87,7 +87,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     """The changes of one bulk upload; POINTS_SHORT where it is not covered, and COMPANY_UNKNOWN."""
     names = Names(book, file_id=work.file_id, unit=work.unit)
     rows = _of_whom(work, names)
-    require_open(rows, book, work.feed.key)
+    require_open(rows, work, book)
     if rows.is_empty():
         return posting.changes(names.rows())
     roles = {company: names.company_roles(company) for company in rows["partner_id"].unique().sort()}
@@ -142,7 +142,7 @@ def _judged(rows: pl.DataFrame, work: Work, book: Lookups) -> pl.DataFrame:
         item_id=posting.record_id(work.file_id, "line_no"),
         left_out=pl.col("line_no").is_in(left_out.implode()),
     )
-    departments = standing_units(book, Unit.DEPARTMENT).select("partner_id", department="code")
+    departments = standing_units(book, Unit.DEPARTMENT, work.on_day).select("partner_id", department="code")
     return distributing.judged(
         told, people.found(book, told["email"]), _known(book, told, work), departments, work.on_day
     ).with_columns(ref=pl.col("ref").fill_null(pl.format(f"?{work.file_id}:{{}}", "line_no")))

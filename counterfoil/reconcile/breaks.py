@@ -44,6 +44,7 @@ STEPS: Final[dict[Event, str]] = {
     Event.DISTRIBUTION_KNOWN: "Tell the company; the row was not paid twice",
     Event.RECHARGE_KNOWN: "Tell the sender; the payment was not counted twice",
     Event.RECHARGE_BEYOND: "Ask for the money; the points have been given on",
+    Event.COMPANY_REFUSED: "Ask which company or unit it is, and which row counts; send that in another file",
     Event.REGISTRATION_REFUSED: "Ask whose address or number it is",
     Event.ORDER_KNOWN: "Tell the company; the order was not taken twice",
     Event.ORDER_CONFLICT: "Ask the company which of the orders it means",
