@@ -45,7 +45,7 @@ STEPS: Final[dict[Event, str]] = {
     Event.RECHARGE_KNOWN: "Tell the sender; the payment was not counted twice",
     Event.RECHARGE_BEYOND: "Ask for the money; the points have been given on",
     Event.COMPANY_REFUSED: "Ask which company or unit it is, and which row counts; send that in another file",
-    Event.REGISTRATION_REFUSED: "Ask whose address or number it is",
+    Event.REGISTRATION_REFUSED: "Ask whose address or number it is, or which company",
     Event.ORDER_KNOWN: "Tell the company; the order was not taken twice",
     Event.ORDER_CONFLICT: "Ask the company which of the orders it means",
     Event.ORDER_REFUSED: "Tell the buyer why; counterfoil explain has the reason",

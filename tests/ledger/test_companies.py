@@ -51,6 +51,27 @@ def test_addresses_change_and_people_leave_and_come_back(programme: Programme) -
     assert programme.events(back) == [Event.REGISTERED]
 
 
+def test_whoever_leaves_makes_room_in_the_same_file_in_any_order(programme: Programme) -> None:
+    programme.tell("companies", {"company": "birch"})
+    programme.tell("members", person("M1", "ada@acme.example"), person("M2", "bo@acme.example"))
+    leaves = person("M1", "ada@acme.example", change="close")
+    stays = [{"partner": "acme", "member": "M2", "change": "close"}, person("M2", "bo@acme.example", change="update")]
+    comes = [person("B1", "ada@acme.example", partner="birch"), person("B2", "bo@acme.example", partner="birch")]
+    n = programme.tell("members", *comes, leaves, *stays, day=TUE)
+    refused = Event.REGISTRATION_REFUSED
+    assert programme.events(n) == [Event.REGISTERED, refused, Event.MEMBER_CLOSED, refused, refused]
+
+
+def test_a_registration_with_a_company_that_is_not_there_is_told_and_blocks_nobody(programme: Programme) -> None:
+    rows = person("M1", "ada@acme.example", partner="acmee"), person("M1", "ada@acme.example")
+    n = programme.tell("members", *rows, person("M9", "x@acme.example", partner="acmee", change="close"))
+    refused = Event.REGISTRATION_REFUSED
+    assert programme.events(n) == [refused, Event.REGISTERED, refused]
+    found = open_breaks(programme.writer, known(programme.writer, WED))
+    assert found.select("code", "partner", "their_ref").rows() == [("B03", "programme", "acmee")] * 2
+    assert "acmee" not in programme.writer.partners()["partner"]
+
+
 def test_a_recharge_counts_once_and_is_taken_back_only_as_far_as_it_is_there(programme: Programme) -> None:
     n = programme.tell(
         "recharges", {"ref": "RC-1", "points": 1000}, {"ref": "RC-1", "points": 900}, {"ref": "RC-2", "points": 5},

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from counterfoil.errors import Code, PermanentError
+from counterfoil.ledger.credited import credited
 from counterfoil.ledger.distributions import results
 from counterfoil.ledger.model import Event, State
 from tests.plugins.books import MakeFeed, PostRows
@@ -217,7 +218,9 @@ def test_who_registers_and_is_merged_in_one_file_brings_the_points_along(program
     assert programme.balance("member", "M1") == 42
 
 
-def test_what_is_scheduled_for_a_member_stays_theirs_whoever_has_the_address_by_then(programme: Programme) -> None:
+def test_what_is_scheduled_for_a_member_stays_theirs_while_they_are_there_whoever_has_the_address_by_then(
+    programme: Programme,
+) -> None:
     programme.tell(
         "members", person("M1", "ada@acme.example"), person("M2", "bo@acme.example"), person("M3", "cy@acme.example")
     )
@@ -229,11 +232,22 @@ def test_what_is_scheduled_for_a_member_stays_theirs_whoever_has_the_address_by_
     )
     programme.tell("members", person("M9", "ada@acme.example", change="update"), day=TUE)
     programme.tell("members", {"partner": "acme", "member": "M2", "change": "close"}, day=TUE)
-    programme.tell("members", person("M8", "bo@acme.example"), day=TUE)
     programme.close(TUE)
-    assert [programme.balance("member", one) for one in ("M1", "M9", "M2", "M8", "M3")] == [200, 0, 0, 0, 0]
+    assert [programme.balance("member", one) for one in ("M1", "M9", "M2", "M3")] == [200, 0, 0, 0]
     assert programme.held() == {"company": 800}
-    assert programme.breaks() == [("B10", f"?{n}:3")], "bo has left; whoever has the address now is somebody else"
+    assert programme.breaks() == [("B10", f"?{n}:3")], "bo has left, and nobody has the address"
+
+
+def test_what_is_scheduled_for_a_member_whose_number_changed_goes_to_the_new_one(programme: Programme) -> None:
+    programme.tell("members", person("M1", "ada@acme.example"))
+    programme.tell("bulk_upload", to("ada@acme.example", 60, send_date=WED, ref="A-1"))
+    new = person("M7", "ada@acme.example"), {"partner": "acme", "member": "M1", "change": "close"}
+    n = programme.tell("members", *new, day=TUE)
+    assert programme.events(n) == [Event.REGISTERED, Event.MEMBER_CLOSED]
+    programme.close(TUE)
+    assert (programme.balance("member", "M7"), programme.breaks()) == (60, [])
+    told = credited(programme.writer, 0, programme.writer.last_posting())
+    assert told.select("ref", "member").rows() == [("A-1", "M7")]
 
 
 def test_points_are_claimed_on_the_day_the_registration_comes_whatever_day_it_states(programme: Programme) -> None:
@@ -272,6 +286,12 @@ def test_a_member_who_was_merged_away_stands_as_who_they_are_now(programme: Prog
 
 
 def test_a_member_of_an_airline_is_no_stranger_to_a_company(programme: Programme) -> None:
-    programme.tell("members", person("S1", "ada@acme.example", partner="skybridge"))
+    programme.tell("members", {"partner": "skybridge", "member": "S0", "survivor": "S9"})
+    n = programme.tell("members", person("S1", "ada@acme.example", partner="skybridge"))
+    assert programme.events(n) == [Event.REGISTERED]
     n = programme.tell("bulk_upload", to("ada@acme.example", 5))
     assert programme.events(n) == [Event.DISTRIBUTED_UNCLAIMED]
+    both = person("M1", "ada@acme.example"), person("S2", "ada@acme.example", partner="skybridge")
+    n = programme.tell("members", *both, day=TUE)
+    assert programme.events(n) == [Event.REGISTERED] * 2
+    assert programme.balance("member", "M1") == 5
