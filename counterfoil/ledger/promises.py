@@ -175,8 +175,14 @@ def at_close(names: Names, work: Work, book: Lookups) -> Moved:
     late = due.filter(pl.col("state") == State.UNCLAIMED.value).with_columns(
         event=pl.lit(Event.RETURNED.value, pl.Int16), account_id=pl.lit(None, pl.Int32)
     )
-    moved = pl.concat([decided, late.select(decided.columns)]).with_columns(
-        line_no=pl.lit(0, pl.Int64), state=pl.col("event").replace_strict(_ENDS, default=None, return_dtype=pl.Int16)
+    # In the order of the items, by which a statement finds the reference of each that went back.
+    moved = (
+        pl.concat([decided, late.select(decided.columns)])
+        .sort("item_id")
+        .with_columns(
+            line_no=pl.lit(0, pl.Int64),
+            state=pl.col("event").replace_strict(_ENDS, default=None, return_dtype=pl.Int16),
+        )
     )
     effects = moved.select(
         "partner_id",

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from counterfoil.errors import Code, PermanentError
+from counterfoil.ledger.company_extracts import statement
 from counterfoil.ledger.credited import credited
 from counterfoil.ledger.distributions import results
 from counterfoil.ledger.model import Event, State
@@ -12,6 +13,7 @@ from tests.plugins.books import MakeFeed, PostRows
 from tests.plugins.programme import DUE_DAYS, MON, TUE, WED, Programme, person, to
 
 SHA = "ab" * 32
+TERMS = {"from_day": MON, "until_day": WED, "limit": "hard"}
 
 
 def test_a_registered_recipient_has_the_points_at_once_and_another_once_they_register(programme: Programme) -> None:
@@ -295,3 +297,34 @@ def test_a_member_of_an_airline_is_no_stranger_to_a_company(programme: Programme
     n = programme.tell("members", *both, day=TUE)
     assert programme.events(n) == [Event.REGISTERED] * 2
     assert programme.balance("member", "M1") == 5
+
+
+def test_a_statement_names_each_promise_that_came_back_and_its_points(programme: Programme) -> None:
+    programme.tell("companies", {"company": "birch"})
+    programme.tell("recharges", {"company": "birch", "ref": "RC-B", "points": 100})
+    programme.tell("budgets", {"change": "create", "budget": "S", "points": 50, "department": "sales", **TERMS})
+    programme.tell("members", person("M1", "ada@acme.example"), person("M2", "di@acme.example"))
+    ends = MON + timedelta(days=DUE_DAYS)
+    programme.tell(
+        "bulk_upload",
+        to("bo@acme.example", 5, ref="R-1"),
+        to("ada@acme.example", 6, ref="R-2", send_date=ends + timedelta(days=1)),
+        to("cy@acme.example", 7, ref="R-3", department="sales"),
+        to("di@acme.example", 8, ref="R-4", send_date=ends + timedelta(days=1)),
+        to("bo@birch.example", 9, ref="B-1", company="birch"),
+        to("el@acme.example", 10, ref="R-5"),
+        to("di@acme.example", 11, ref="R-6", send_date=WED),
+        to("di@acme.example", 12, ref="R-7", send_date=WED),
+    )
+    gone = ({"action": "cancel", "subject": f"acme:R-{one}", "points": one + 5} for one in (6, 7))
+    programme.tell("decisions", *gone, day=TUE)
+    programme.tell("members", {"partner": "acme", "member": "M1", "change": "close"}, day=TUE)
+    programme.close(ends)
+    rows = statement(programme.writer, "acme", since=TUE)
+    assert rows.select("account", "event", "reference", "points").rows() == [
+        ("balance", "cancelled", "R-6", 11), ("balance", "cancelled", "R-7", 12),
+        ("balance", "returned", "R-1", 5), ("balance", "fired_back", "R-2", 6), ("balance", "returned", "R-5", 10),
+        ("S", "returned", "R-3", 7),
+    ]  # fmt: skip
+    assert (rows["opening_balance"] + rows["points"] == rows["closing_balance"]).all()
+    assert statement(programme.writer, "birch", since=TUE)["reference"].to_list() == ["B-1"]
