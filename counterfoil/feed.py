@@ -15,6 +15,9 @@ from counterfoil.clock import Zone
 from counterfoil.contract import Contract
 from counterfoil.replies import Reply, Statement
 
+PROGRAMME: Final = "counterfoil"
+"""The partner of the programme's own feeds."""
+
 
 class FeedKind(StrEnum):
     """What a feed's records mean to the ledger."""

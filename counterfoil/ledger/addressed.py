@@ -19,8 +19,8 @@ def addressed(found: pl.DataFrame, book: Lookups) -> pl.DataFrame:
     """LETTERS by key, of rows with a ``partner_id``: the company under its own name; what is not given is missing."""
     names = book.frame(
         f"""SELECT c.partner_id, coalesce(u.name, c.partner) AS company FROM book.partner c LEFT JOIN (
-                SELECT partner_id, arg_max(name, (file_id, line_no)) AS name FROM book.company_unit
-                WHERE unit = {Unit.COMPANY:d} GROUP BY partner_id
+                SELECT partner_id, arg_max(name, (since, file_id, line_no)) AS name FROM book.company_unit
+                WHERE unit = {Unit.COMPANY:d} AND since <= (SELECT max(on_day) FROM book.posting) GROUP BY partner_id
             ) u ON u.partner_id = c.partner_id"""
     )
     named = found.join(names, on="partner_id", how="left").with_columns(campaign=pl.lit(CAMPAIGN))

@@ -12,7 +12,7 @@ from typing import Final
 import polars as pl
 
 from counterfoil.feed import FeedKind
-from counterfoil.ledger import break_money, charges, posting
+from counterfoil.ledger import break_money, charges, posting, voucher_decisions
 from counterfoil.ledger.chart import Chart
 from counterfoil.ledger.fitting import ACTIONS
 from counterfoil.ledger.lookups import Lookups
@@ -84,7 +84,9 @@ def _stakes(
     gross = accepted.group_by(cause=cause).agg(pl.col("points").abs().sum())
     minor = value_points(pl.col("points"), *rate) if rate else pl.lit(0, pl.Int64)
     valued = gross.with_columns(minor=minor).select(*STAKES)
-    return pl.concat([valued, _claims(accepted, book)]) if kind is FeedKind.DECISIONS else valued
+    if kind is not FeedKind.DECISIONS:
+        return valued
+    return pl.concat([valued, _claims(accepted, book), _orders(accepted, book)])
 
 
 def _claims(accepted: pl.DataFrame, book: Lookups) -> pl.DataFrame:
@@ -93,6 +95,15 @@ def _claims(accepted: pl.DataFrame, book: Lookups) -> pl.DataFrame:
     found = break_money.at_stake(book, resolved["subject"])
     return found.select(
         pl.lit(Action.RESOLVE.name.lower()).alias("cause"), pl.lit(0, pl.Int64).alias("points"), "minor"
+    )
+
+
+def _orders(accepted: pl.DataFrame, book: Lookups) -> pl.DataFrame:
+    """STAKES of orders in money that are decided on: they have no points by which to value them."""
+    return (
+        voucher_decisions.moves(accepted, book)
+        .select(pl.lit(0, pl.Int64).alias("points"), cause="action", minor=pl.col("minor").fill_null(0))
+        .select(*STAKES)
     )
 
 

@@ -20,7 +20,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     """The changes of one budgets file."""
     names = Names(book, file_id=work.file_id, unit=work.unit)
     rows = with_company(work.accepted, names)
-    require_open(rows, book, work.feed.key)
+    require_open(rows, work, book)
     if rows.is_empty():
         return posting.changes(names.rows())
     parts = [_of_company(part, work, book, names) for part in rows.partition_by("partner_id", maintain_order=True)]
@@ -61,7 +61,7 @@ def standing(book: Lookups) -> pl.DataFrame:
 def _of_company(part: pl.DataFrame, work: Work, book: Lookups, names: Names) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The changes of one company in their order, with the accounts of its budgets and their reasons, and entries."""
     company_id = part["partner_id"][0]
-    departments = standing_units(book, Unit.DEPARTMENT).filter(pl.col("partner_id") == company_id)["code"]
+    departments = standing_units(book, Unit.DEPARTMENT, work.on_day).filter(pl.col("partner_id") == company_id)["code"]
     known = standing(book).filter(pl.col("partner_id") == company_id)
     roles = names.company_roles(company_id)
     rows = part.with_columns(pl.col("department").str.to_lowercase())

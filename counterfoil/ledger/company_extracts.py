@@ -24,8 +24,8 @@ STATEMENT: Final = {
     "posting": pl.Int64,
     "file": pl.String,
 }
-"""A row for each file, account and thing that happened, by day and posting. Each proves itself: opening_balance +
-points = closing_balance, which is the next row's opening."""
+"""A row for each file, account and thing that happened, and for each promise that came back, by day and posting. Each
+proves itself: opening_balance + points = closing_balance, which is the next row's opening."""
 
 BUDGET_LIST: Final = {
     "company": pl.String,
@@ -55,6 +55,24 @@ WAITING: Final = {
 """Points that wait for their day or recipient; ``returns_on``: when those that nobody claims go back."""
 
 
+_BACK: Final = f"""
+    SELECT e.transfer_id, k.item_id FROM (
+        SELECT DISTINCT file_id, transfer_id, dense_rank() OVER (PARTITION BY file_id ORDER BY transfer_id) AS nth
+        FROM book.entry SEMI JOIN own USING (file_id) WHERE event IN ({Event.FIRED_BACK:d}, {Event.RETURNED:d})
+    ) e JOIN (
+        SELECT k.file_id, k.item_id, row_number() OVER (PARTITION BY k.file_id ORDER BY k.item_id) AS nth
+        FROM book.settled_key k SEMI JOIN own USING (file_id)
+        JOIN book.item i ON i.item_id = k.item_id AND i.kind = {ItemKind.DISTRIBUTION:d}
+        WHERE k.state = {State.RETURNED:d}
+    ) k USING (file_id, nth)
+    UNION ALL
+    SELECT DISTINCT o.transfer_id, k.item_id FROM own o JOIN book.settled_key k
+        ON k.file_id = o.file_id AND k.line_no = o.line_no AND k.state = {State.CANCELLED:d}
+    WHERE o.event = {Event.CANCELLED:d}"""
+"""A query for the promise that each transfer of ``own`` gave back. The close of a day books them in the order of their
+items, a decision at its line."""
+
+
 def statement(book: Lookups, company: str, *, since: date | None = None, until: date | None = None) -> pl.DataFrame:
     """STATEMENT of a company: its balance first, then each budget; days in order. ``since`` and ``until`` are programme
     days of postings; what came before them is in the first opening balance."""
@@ -64,17 +82,22 @@ def statement(book: Lookups, company: str, *, since: date | None = None, until: 
     )
     # From what the accounts hold now back to the first day asked for, so that older days cost nothing.
     moved = book.frame(
-        f"""SELECT a.kind, a.owner, e.account_id, e.file_id, e.event, p.on_day, p.name AS file,
-                   any_value(b.balance) AS balance,
-                   CAST(sum(e.amount) AS BIGINT) AS points, count(DISTINCT e.transfer_id) AS records,
-                   min(e.transfer_id) AS first,
-                   CASE WHEN count(DISTINCT e.transfer_id) = 1 THEN min(i.ref) END AS ref
-            FROM wanted w JOIN book.partner c ON c.partner = w.company
-            JOIN book.account a ON a.partner_id = c.partner_id AND a.kind IN ('company', 'budget')
-            JOIN book.balance b ON b.account_id = a.account_id
-            JOIN book.entry e ON e.account_id = a.account_id JOIN book.posting p ON p.n = e.file_id
-            LEFT JOIN book.item i ON i.item_id = e.transfer_id // {TRANSFERS_PER_RECORD}
-            WHERE p.on_day >= w.since OR w.since IS NULL
+        f"""WITH own AS (
+                SELECT a.kind, a.owner, e.account_id, e.file_id, e.line_no, e.event, e.amount, e.transfer_id, p.on_day,
+                       p.name AS file, b.balance
+                FROM wanted w JOIN book.partner c ON c.partner = w.company
+                JOIN book.account a ON a.partner_id = c.partner_id AND a.kind IN ('company', 'budget')
+                JOIN book.balance b ON b.account_id = a.account_id
+                JOIN book.entry e ON e.account_id = a.account_id JOIN book.posting p ON p.n = e.file_id
+                WHERE p.on_day >= w.since OR w.since IS NULL
+            ), back AS ({_BACK})
+            SELECT o.kind, o.owner, o.account_id, o.file_id, o.event, o.on_day, o.file, back.item_id AS promise,
+                   any_value(o.balance) AS balance,
+                   CAST(sum(o.amount) AS BIGINT) AS points, count(DISTINCT o.transfer_id) AS records,
+                   min(o.transfer_id) AS first,
+                   CASE WHEN count(DISTINCT o.transfer_id) = 1 THEN min(i.ref) END AS ref
+            FROM own o LEFT JOIN back ON back.transfer_id = o.transfer_id
+            LEFT JOIN book.item i ON i.item_id = coalesce(back.item_id, o.transfer_id // {TRANSFERS_PER_RECORD})
             GROUP BY ALL""",
         wanted=pl.DataFrame({"company": [company], "since": [since]}, schema={"company": pl.String, "since": pl.Date}),
     )

@@ -9,7 +9,7 @@ from typing import Final
 import polars as pl
 
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import ItemKind, State
+from counterfoil.ledger.model import ItemKind, Standing, State
 
 DISTRIBUTIONS: Final[dict[str, type[pl.DataType]]] = {
     "event_key": pl.String,
@@ -35,7 +35,7 @@ def credited(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
             ), holders AS (
                 SELECT n.item_id, arg_max(p.member, (p.file_id, p.line_no)) AS member
                 FROM named n JOIN book.person p ON p.partner_id = n.partner_id AND p.email = n.email
-                 AND p.file_id <= n.file_id GROUP BY n.item_id
+                 AND p.standing = {Standing.OPEN:d} AND p.file_id <= n.file_id GROUP BY n.item_id
             )
             SELECT concat(c.partner, ':', n.ref) AS event_key, c.partner AS company, n.ref, h.member, n.points,
                    greatest(n.value_date, t.on_day) AS credited_on, n.file_id AS posting

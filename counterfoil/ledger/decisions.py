@@ -99,7 +99,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     # What was taken back or let post counts towards what one person may decide, in points and in money.
     elsewhere = other_decisions.composed(work, names, book)
     plainly = pl.concat([part.select(elsewhere.done.columns) for part in (elsewhere.done, on_orders.done)])
-    others = pl.concat([life.done, plainly.with_columns(minor=_value(work, book))])
+    others = pl.concat([life.done, plainly.with_columns(minor=pl.coalesce("minor", _value(work, book)))])
     shape = others.columns
     done = pl.concat([alone.select(shape), matched.done.select(shape), others]).sort("line_no")
     effects = pl.concat([_effects(alone.filter(pl.col("points") != 0)), _group_effects(matched.done)])
@@ -144,7 +144,7 @@ def moves(book: Lookups, rows: pl.DataFrame) -> pl.Series:
     sums = groups.unique("line_no").select("line_no", moves="their_amount")
     staying = numbered.filter(pl.col("action").is_in([action.name.lower() for action in break_life.EVENTS]))
     lives = staying.filter(break_life.standing(staying["subject"], book)).select("line_no", moves=pl.lit(0, pl.Int64))
-    known = pl.concat([judged, sums, lives, voucher_decisions.moves(numbered, book)])
+    known = pl.concat([judged, sums, lives, voucher_decisions.moves(numbered, book).select("line_no", "moves")])
     return numbered.join(known.drop_nulls(), on="line_no", how="left", maintain_order="left")["moves"]
 
 

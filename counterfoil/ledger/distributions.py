@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from counterfoil.errors import Code, PermanentError
+from counterfoil.feed import PROGRAMME
 from counterfoil.ledger import budgets, merged, people, posting
 from counterfoil.ledger.companies import require_open, standing_units, stated, with_company
 from counterfoil.ledger.lookups import Lookups
@@ -60,6 +61,7 @@ _WORDS: Final = {
     Event.LEFT_OUT: ("left_out", "left out by a decision"),
 }
 _REASONS: Final = {
+    Reason.FOREIGN_COMPANY: "the row is of another company than the file",
     Reason.OTHER_COMPANY: "the recipient is registered with another company",
     Reason.MEMBER_CLOSED: "the recipient's membership has ended",
     Reason.DEPARTMENT_UNKNOWN: "the company has no such department",
@@ -84,8 +86,8 @@ def results(book: Lookups, n: int) -> pl.DataFrame:
 def compose(work: Work, book: Lookups) -> posting.Changes:
     """The changes of one bulk upload; POINTS_SHORT where it is not covered, and COMPANY_UNKNOWN."""
     names = Names(book, file_id=work.file_id, unit=work.unit)
-    rows = with_company(work.accepted, names)
-    require_open(rows, book, work.feed.key)
+    rows = _of_whom(work, names)
+    require_open(rows, work, book)
     if rows.is_empty():
         return posting.changes(names.rows())
     roles = {company: names.company_roles(company) for company in rows["partner_id"].unique().sort()}
@@ -117,6 +119,18 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     )
 
 
+def _of_whom(work: Work, names: Names) -> pl.DataFrame:
+    """Rows with the ``partner_id`` of their company, and ``foreign``. A company's own feed is that company's alone,
+    whatever its rows say: so none spends what is another's, nor makes a partner."""
+    if work.feed.partner == PROGRAMME:
+        return with_company(work.accepted, names).with_columns(foreign=pl.lit(value=False))
+    return work.accepted.with_columns(
+        company=pl.lit(work.feed.partner),
+        partner_id=pl.lit(names.partner(work.feed.partner), pl.Int32),
+        foreign=pl.col("company") != work.feed.partner,
+    )
+
+
 def _judged(rows: pl.DataFrame, work: Work, book: Lookups) -> pl.DataFrame:
     """``distributing.judged`` of the rows, each with its reference: its own, or its place."""
     left_out = book.frame(
@@ -128,7 +142,7 @@ def _judged(rows: pl.DataFrame, work: Work, book: Lookups) -> pl.DataFrame:
         item_id=posting.record_id(work.file_id, "line_no"),
         left_out=pl.col("line_no").is_in(left_out.implode()),
     )
-    departments = standing_units(book, Unit.DEPARTMENT).select("partner_id", department="code")
+    departments = standing_units(book, Unit.DEPARTMENT, work.on_day).select("partner_id", department="code")
     return distributing.judged(
         told, people.found(book, told["email"]), _known(book, told, work), departments, work.on_day
     ).with_columns(ref=pl.col("ref").fill_null(pl.format(f"?{work.file_id}:{{}}", "line_no")))

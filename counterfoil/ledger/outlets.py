@@ -133,6 +133,7 @@ OUTLETS: Final[Mapping[Event, Outlet]] = MappingProxyType(
         Event.BUDGET_REFUSED: Outlet(_REFUSED, _REFUSED),
         Event.BUDGET_STRETCHED: Outlet(_COMPANY, None),
         Event.COMPANY_TOLD: Outlet("a company moves no points", "a company moves no points"),
+        Event.COMPANY_REFUSED: Outlet("a company moves no points", "a company moves no points"),
         Event.REGISTERED: Outlet("a registration moves no points", "a registration moves no points"),
         Event.REGISTRATION_KNOWN: Outlet("the registration is known", "the registration is known"),
         Event.REGISTRATION_REFUSED: Outlet("the registration is not possible", "the registration is not possible"),

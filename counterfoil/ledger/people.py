@@ -10,8 +10,8 @@ from counterfoil.ledger import posting, promises
 from counterfoil.ledger.companies import stated
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.members import MERGES, shown
-from counterfoil.ledger.model import BreakCode, Event, Standing, Unit
-from counterfoil.ledger.names import Names
+from counterfoil.ledger.model import BreakCode, Event, Standing
+from counterfoil.ledger.names import HOUSE, Names
 from counterfoil.ledger.work import Work
 from counterfoil.reconcile import breaks, registrations
 from counterfoil.reconcile.merges import chain_ends
@@ -21,10 +21,11 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     """The changes of the rows of one members file that are no merges."""
     names = Names(book, file_id=work.file_id, unit=work.unit)
     rows = work.accepted.filter(~MERGES).with_columns(pl.col("email").str.to_lowercase())
-    ids = {partner: names.partner(partner) for partner in rows["partner"].unique().sort()}
+    partners = book.partners().select("partner", "partner_id")
     told = registrations.judged(
-        rows.with_columns(partner_id=pl.col("partner").replace_strict(ids, default=None, return_dtype=pl.Int32)),
+        rows.join(partners, on="partner", how="left", maintain_order="left"),
         _known(book, rows),
+        book.frame("SELECT DISTINCT partner_id FROM book.company_unit")["partner_id"],
     )
     registered = told.filter(pl.col("event") == Event.REGISTERED.value)
     claimed = promises.claimed(registered, names, work, book)
@@ -59,8 +60,7 @@ def found(book: Lookups, emails: pl.Series) -> pl.DataFrame:
     people = book.frame(
         f"""WITH touched AS (
                 SELECT DISTINCT p.partner_id, p.member FROM book.person p SEMI JOIN wanted w ON w.email = p.email
-                SEMI JOIN (SELECT partner_id FROM book.company_unit WHERE unit = {Unit.COMPANY:d}) c
-                  ON c.partner_id = p.partner_id
+                SEMI JOIN book.company_unit c ON c.partner_id = p.partner_id
             )
             SELECT p.partner_id, p.member, p.email, p.standing, p.file_id, p.line_no
             FROM ({_newest("touched")}) p SEMI JOIN wanted w ON w.email = p.email ORDER BY p.partner_id, p.member""",
@@ -135,13 +135,15 @@ def _newest(members: str) -> str:
 
 
 def _refused(told: pl.DataFrame) -> pl.DataFrame:
-    """A break (B10) for each registration that a person must look at; its subject shows what people see of a number."""
+    """A break for each registration that a person must look at: B10, whose subject shows what people see of a number,
+    or B03 with the name that is no partner's."""
+    nobodys = pl.col("partner_id").is_null()
     return breaks.opening(
         told.filter(pl.col("event") == Event.REGISTRATION_REFUSED.value).with_columns(shown=shown("member")),
         line_no="line_no",
-        code=pl.lit(BreakCode.OTHER_ACCOUNT.value),
-        subject="shown",
+        code=pl.when(nobodys).then(BreakCode.UNKNOWN_THEIRS.value).otherwise(BreakCode.OTHER_ACCOUNT.value),
+        subject=pl.when(nobodys).then("partner").otherwise("shown"),
         value_date="value_date",
-        partner_id="partner_id",
+        partner_id=pl.col("partner_id").fill_null(HOUSE),
         at_once=pl.lit(value=False),
     )

@@ -50,11 +50,12 @@ def of_budgets(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
                        any_value(b.until_day) AS until_day
                 FROM book.budget b SEMI JOIN passed USING (account_id) GROUP BY b.account_id
             ), administrators AS (
-                SELECT partner_id, code, name, CAST(file_id AS BIGINT) * {RECORD_SPAN} + line_no AS record FROM (
-                    SELECT u.*, row_number() OVER (PARTITION BY u.partner_id, u.code
-                                                   ORDER BY u.file_id DESC, u.line_no DESC) AS age
-                    FROM book.company_unit u WHERE u.unit = {Unit.ADMINISTRATOR:d} AND u.file_id <= {to_n}
-                ) WHERE age = 1 AND standing = {Standing.OPEN:d}
+                SELECT d.on_day, u.partner_id, u.code, u.name, u.standing,
+                       CAST(u.file_id AS BIGINT) * {RECORD_SPAN} + u.line_no AS record
+                FROM (SELECT DISTINCT on_day FROM passed) d JOIN book.company_unit u
+                    ON u.unit = {Unit.ADMINISTRATOR:d} AND u.since <= d.on_day AND u.file_id <= {to_n}
+                QUALIFY row_number() OVER (PARTITION BY d.on_day, u.partner_id, u.code
+                                           ORDER BY u.since DESC, u.file_id DESC, u.line_no DESC) = 1
             )
             SELECT concat_ws(':', '{LetterKind.ALERT}', a.file_id, a.account_id, a.percent, w.record) AS letter_key,
                    '{LetterKind.ALERT}' AS kind, w.code AS recipient, w.name, t.code AS reference,
@@ -62,6 +63,7 @@ def of_budgets(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
                    concat(a.used, ' of ', a.funded, ' points are used, which is ', a.percent, ' % or more') AS citation,
                    t.until_day AS expires, a.on_day AS due, a.file_id AS posting, t.partner_id
             FROM passed a JOIN terms t ON t.account_id = a.account_id
-            JOIN administrators w ON w.partner_id = t.partner_id"""
+            JOIN administrators w
+                ON w.partner_id = t.partner_id AND w.on_day = a.on_day AND w.standing = {Standing.OPEN:d}"""
     )
     return addressed(found, book)

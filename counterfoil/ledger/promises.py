@@ -175,8 +175,14 @@ def at_close(names: Names, work: Work, book: Lookups) -> Moved:
     late = due.filter(pl.col("state") == State.UNCLAIMED.value).with_columns(
         event=pl.lit(Event.RETURNED.value, pl.Int16), account_id=pl.lit(None, pl.Int32)
     )
-    moved = pl.concat([decided, late.select(decided.columns)]).with_columns(
-        line_no=pl.lit(0, pl.Int64), state=pl.col("event").replace_strict(_ENDS, default=None, return_dtype=pl.Int16)
+    # In the order of the items, by which a statement finds the reference of each that went back.
+    moved = (
+        pl.concat([decided, late.select(decided.columns)])
+        .sort("item_id")
+        .with_columns(
+            line_no=pl.lit(0, pl.Int64),
+            state=pl.col("event").replace_strict(_ENDS, default=None, return_dtype=pl.Int16),
+        )
     )
     effects = moved.select(
         "partner_id",
@@ -216,19 +222,21 @@ def _day_of(begins: date, ends: date) -> pl.Expr:
 def _fired(due: pl.DataFrame, names: Names, book: Lookups) -> pl.DataFrame:
     """Scheduled promises with what becomes of each on its day (``event``), and whose account gets it.
 
-    One for a member goes to that member, whatever address is whose by then; one for an address to whoever has it.
+    One for a member goes to that member, whatever address is whose by then; one for an address, or for a member who has
+    left, to whoever has the address.
     """
     persons = people.found(book, due["email"])
     known = people.standing(book, due.filter(pl.col("member").is_not_null()))
     by_address = persons.select("partner_id", "email", by_address="member", of_address="standing")
     homes = persons.filter(pl.col("standing") == Standing.OPEN.value).select("email", home="partner_id")
     abroad = due.join(homes, on="email").filter(pl.col("home") != pl.col("partner_id"))["item_id"]
+    gone = pl.col("member").is_null() | (pl.col("standing") == Standing.CLOSED.value)
     who = (
         due.join(known, on=["partner_id", "member"], how="left", maintain_order="left")
         .join(by_address, on=["partner_id", "email"], how="left", maintain_order="left")
         .with_columns(
-            standing=pl.when(pl.col("member").is_null()).then("of_address").otherwise("standing"),
-            member=pl.coalesce("member", "by_address"),
+            standing=pl.when(gone).then(pl.coalesce("of_address", "standing")).otherwise("standing"),
+            member=pl.when(gone).then(pl.coalesce("by_address", "member")).otherwise("member"),
         )
     )
     opened = who.filter(pl.col("standing") == Standing.OPEN.value).select("partner_id", "member").unique()

@@ -49,7 +49,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     """The changes of one file of recharges."""
     names = Names(book, file_id=work.file_id, unit=work.unit)
     rows = with_company(work.accepted, names)
-    require_open(rows, book, work.feed.key)
+    require_open(rows, work, book)
     parts = [_of_company(part, work, book, names) for part in rows.partition_by("partner_id", maintain_order=True)]
     if not parts:
         return posting.changes(names.rows())

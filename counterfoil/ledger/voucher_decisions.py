@@ -43,7 +43,6 @@ def composed(work: Work, book: Lookups, names: Names) -> OnOrders:
     )
     done = fitting.with_columns(
         theirs_id=pl.lit(None, pl.Int64),
-        minor=pl.lit(None, pl.Int64),
         action=pl.col("action").replace_strict(ACTIONS, return_dtype=pl.Int16),
         disposition=pl.lit(Disposition.SETTLED.value),
         value_date=pl.lit(work.on_day),
@@ -70,14 +69,15 @@ def composed(work: Work, book: Lookups, names: Names) -> OnOrders:
 
 
 def moves(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
-    """What decisions on orders would move: line_no, moves; of ``rows`` (line_no, action, subject) those that fit."""
+    """What decisions on orders would move: line_no, action, moves, and in money minor?; of ``rows`` (line_no, action,
+    subject) those that fit."""
     of_orders = rows.filter(pl.col("action").is_in([action.name.lower() for action in ON_ORDERS]))
-    return _judged(of_orders, book).select("line_no", "moves")
+    return _judged(of_orders, book).select("line_no", "action", "moves", "minor")
 
 
 def _judged(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
     """Rows with the order that their break is about, ``event``, ``moves`` (points; null where the action does not fit),
-    next_state and confirmed."""
+    ``minor`` (the price of an order in money), next_state and confirmed."""
     breaks = book.frame(
         f"""SELECT r.line_no, b.break_id, b.code, b.partner_id, i.ref AS order_ref FROM rows r
             JOIN book.open_break b ON b.break_id = r.subject
@@ -117,6 +117,7 @@ def _judged(rows: pl.DataFrame, book: Lookups) -> pl.DataFrame:
         confirmed=pl.when(pl.col("event") == Event.PAID_FROM_STOCK.value)
         .then("order_points")
         .otherwise(pl.col("issued") * pl.col("unit_points")),
+        minor=pl.when(pl.col("order_points") == 0).then(pl.col("denomination") * pl.col("quantity")),
     )
 
 

@@ -39,7 +39,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     asked = _asked(work, book, names, company_id, known)
     priced = catalogue.priced(asked, book, work.feed.places("denomination"))
     judged = orders.judged(priced, known, company_id)
-    offered = orders.offered(judged, work.on_day, closed=companies.is_closed(book, company_id))
+    offered = orders.offered(judged, work.on_day, closed=companies.is_closed(book, company_id, work.on_day))
     stock = _stock(book, offered, work)
     taken = orders.within_balance(orders.from_stock(offered, stock), _balances(book, asked))
     reasons = names.reasons(company_id, taken["refusal"])

@@ -34,6 +34,7 @@ BUDGETS: Final = {
 class Reason(StrEnum):
     """Why a row is refused, as the company reads it in its result file."""
 
+    FOREIGN_COMPANY = "foreign_company"
     OTHER_COMPANY = "other_company"
     MEMBER_CLOSED = "member_closed"
     DEPARTMENT_UNKNOWN = "department_unknown"
@@ -65,9 +66,9 @@ def judged(
     """Add ``event``, ``reason``, ``member`` (of a registered recipient), ``about_id`` (the item that a row repeats) and
     ``value_date``, the day on which its points are sent.
 
-    ``rows``: line_no, item_id, partner_id, ref?, email (lower case), points, department?, send_date?, left_out and all
-    else that tells rows apart; ``persons``: PERSONS; ``known``: KNOWN; ``departments``: partner_id, department of those
-    that are open.
+    ``rows``: line_no, item_id, partner_id, foreign (whether another company stands on it than the one whose file it
+    is), ref?, email (lower case), points, department?, send_date?, left_out and all else that tells rows apart;
+    ``persons``: PERSONS; ``known``: KNOWN; ``departments``: partner_id, department of those that are open.
     """
     own = persons.select("partner_id", "email", member="member", standing="standing")
     elsewhere = persons.filter(pl.col("standing") == Standing.OPEN.value).select("email", home="partner_id").unique()
@@ -94,7 +95,9 @@ def judged(
     again = (pl.col("was_email") == pl.col("email")) & (pl.col("was_points") == pl.col("points"))
     foreign = pl.col("home").list.set_difference(pl.concat_list("partner_id")).list.len() > 0
     reason = (
-        pl.when(pl.col("was_id").is_not_null() | pl.col("differs"))
+        pl.when("foreign")
+        .then(pl.lit(Reason.FOREIGN_COMPANY.value))
+        .when(pl.col("was_id").is_not_null() | pl.col("differs"))
         .then(pl.lit(Reason.REFERENCE_USED.value))
         .when(pl.col("department").is_not_null() & pl.col("there").is_null())
         .then(pl.lit(Reason.DEPARTMENT_UNKNOWN.value))
@@ -108,10 +111,13 @@ def judged(
         .with_columns(
             event=pl.when("left_out")
             .then(_event(Event.LEFT_OUT))
-            .when(pl.col("repeats") | again.fill_null(value=False))
+            .when(again.fill_null(value=False) & ~pl.col("foreign"))
             .then(_event(Event.DISTRIBUTION_KNOWN))
+            # Equal rows are refused alike: what repeats a refused row repeats no payment.
             .when(pl.col("reason").is_not_null())
             .then(_event(Event.DISTRIBUTION_REFUSED))
+            .when("repeats")
+            .then(_event(Event.DISTRIBUTION_KNOWN))
             .when(pl.col("value_date") > on_day)
             .then(_event(Event.SCHEDULED))
             .when(pl.col("member").is_not_null())

@@ -155,6 +155,28 @@ def test_p2_in_bulk_from_the_template_at_most_500_a_file_and_each_name_once(nigh
     assert "ROWS_TOO_MANY" in refused.read_text()
 
 
+def test_a_file_of_changes_that_comes_again_with_a_row_that_was_forgotten_makes_none_of_them_twice(
+    nights: Nights,
+) -> None:
+    terms = f"{MONDAY},{MONDAY + timedelta(days=30)},hard,"
+    budgets = f"{BUDGETS}create,harbour,S-1,100,sales,{terms},{MONDAY}\n"
+    top_up = f"{BUDGETS}top_up,harbour,S-1,200,,,,,,{MONDAY}\n"
+    people = f"{PEOPLE}register,harbour,H-9,di@harbour.example,,{MONDAY}\n"
+    own(nights, "budgets", MONDAY, budgets)
+    own(nights, "budgets", MONDAY, top_up, "_b")
+    own(nights, "members", MONDAY, people, "_b")
+    own(nights, "members", MONDAY, f"{PEOPLE}close,harbour,H-9,,,{MONDAY}\n", "_c")
+    evening(nights, MONDAY)
+    own(nights, "budgets", MONDAY, f"{top_up}cut,harbour,S-1,50,,,,,,{MONDAY}\n", "_b")
+    own(nights, "members", MONDAY, f"{people}register,harbour,H-8,el@harbour.example,,{MONDAY}\n", "_b")
+    said = evening(nights, MONDAY)
+    assert said.count("Send what is new in it as a file with another name") == 2, said
+    assert [one["funded"] for one in nights("company", "budgets")] == [300]
+    upload(nights, "harbour-1.csv", "Di,di@harbour.example,10,,,,")
+    evening(nights, MONDAY)
+    assert "member_closed" in result("harbour-1-result.csv")[2]
+
+
 def test_p4_when_the_balance_is_short_one_is_told_recharges_or_removes_rows_and_goes_on(nights: Nights) -> None:
     upload(
         nights, "harbour-2.csv",

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from counterfoil.errors import PermanentError
+from counterfoil.ledger.known import known
 from counterfoil.ledger.letters import letters
 from counterfoil.ledger.model import Event
+from counterfoil.ledger.open_breaks import open_breaks
 from tests.plugins.programme import MON, TUE, WED, Programme, person, to
 
 DEC, JAN = MON.replace(month=12), MON.replace(year=2027, month=1)
@@ -47,6 +49,27 @@ def test_addresses_change_and_people_leave_and_come_back(programme: Programme) -
     assert programme.events(n) == [Event.REGISTRATION_KNOWN]
     back = programme.tell("members", person("M1", "new@acme.example"), day=WED)
     assert programme.events(back) == [Event.REGISTERED]
+
+
+def test_whoever_leaves_makes_room_in_the_same_file_in_any_order(programme: Programme) -> None:
+    programme.tell("companies", {"company": "birch"})
+    programme.tell("members", person("M1", "ada@acme.example"), person("M2", "bo@acme.example"))
+    leaves = person("M1", "ada@acme.example", change="close")
+    stays = [{"partner": "acme", "member": "M2", "change": "close"}, person("M2", "bo@acme.example", change="update")]
+    comes = [person("B1", "ada@acme.example", partner="birch"), person("B2", "bo@acme.example", partner="birch")]
+    n = programme.tell("members", *comes, leaves, *stays, day=TUE)
+    refused = Event.REGISTRATION_REFUSED
+    assert programme.events(n) == [Event.REGISTERED, refused, Event.MEMBER_CLOSED, refused, refused]
+
+
+def test_a_registration_with_a_company_that_is_not_there_is_told_and_blocks_nobody(programme: Programme) -> None:
+    rows = person("M1", "ada@acme.example", partner="acmee"), person("M1", "ada@acme.example")
+    n = programme.tell("members", *rows, person("M9", "x@acme.example", partner="acmee", change="close"))
+    refused = Event.REGISTRATION_REFUSED
+    assert programme.events(n) == [refused, Event.REGISTERED, refused]
+    found = open_breaks(programme.writer, known(programme.writer, WED))
+    assert found.select("code", "partner", "their_ref").rows() == [("B03", "programme", "acmee")] * 2
+    assert "acmee" not in programme.writer.partners()["partner"]
 
 
 def test_a_recharge_counts_once_and_is_taken_back_only_as_far_as_it_is_there(programme: Programme) -> None:
@@ -177,3 +200,57 @@ def test_letters_go_by_ids_whatever_signs_people_use_in_names(programme: Program
     told = letters(programme.writer, n - 1, n)
     assert told["kind"].sort().to_list() == ["alert", "register"]
     assert not told["letter_key"].str.contains("#", literal=True).any()
+
+
+def test_what_counts_of_a_company_is_the_newest_day_whenever_its_file_comes(programme: Programme) -> None:
+    programme.tell(
+        "companies", {"change": "close", "value_date": WED}, {"unit": "department", "code": "new", "value_date": WED}
+    )
+    programme.tell("bulk_upload", to("bo@acme.example", 5, department="sales"))
+    n = programme.tell("bulk_upload", to("bo@acme.example", 5, department="new"))
+    assert programme.reasons(n) == ["department_unknown"], "it is opened on Wednesday"
+    programme.tell(
+        "companies", {"value_date": TUE}, {"unit": "department", "code": "sales", "change": "close", "value_date": TUE}
+    )
+    n = programme.tell("bulk_upload", to("bo@acme.example", 5, department="sales"), day=TUE)
+    assert programme.reasons(n) == ["department_unknown"]
+    with pytest.raises(PermanentError, match=r"COMPANY_UNKNOWN.*by 2026-11-18"):
+        programme.tell("bulk_upload", to("bo@acme.example", 6), day=WED)
+    programme.tell("companies", {"value_date": WED}, day=WED)
+    programme.tell("bulk_upload", to("bo@acme.example", 6), day=WED)
+
+
+def test_rows_that_contradict_each_other_or_are_of_no_company_change_nothing(programme: Programme) -> None:
+    n = programme.tell(
+        "companies",
+        {"company": "birhc", "change": "close"},
+        {"company": "birhc", "unit": "department", "code": "x"},
+        {"unit": "department", "code": "slaes", "change": "close"},
+        {"unit": "department", "code": "Sales", "change": "close"},
+        {"unit": "department", "code": "sales"},
+        {"company": "cedar", "name": "Cedar"},
+        {"company": "cedar", "unit": "department", "code": "Sales"},
+        {"company": "cedar", "unit": "department", "code": "sales", "change": "close", "value_date": WED},
+    )
+    refused, told = Event.COMPANY_REFUSED, Event.COMPANY_TOLD
+    assert programme.events(n) == [*[refused] * 5, *[told] * 3]
+    found = open_breaks(programme.writer, known(programme.writer, WED)).sort("code", "line")
+    assert found.select("code", "partner", "their_ref").rows() == [
+        ("B03", "programme", "birhc"), ("B03", "programme", "birhc:x"), ("B03", "programme", "acme:slaes"),
+        ("B11", "programme", "acme:sales"), ("B11", "programme", "acme:sales"),
+    ]  # fmt: skip
+    assert found["next_step"].unique().to_list() == [
+        "Ask which company or unit it is, and which row counts; send that in another file"
+    ]
+    assert "birhc" not in programme.writer.partners()["partner"]
+    assert programme.reasons(programme.tell("bulk_upload", to("bo@acme.example", 5, department="sales"))) == [None]
+
+
+def test_an_administrator_has_letters_from_the_day_on_which_they_are_one(programme: Programme) -> None:
+    who = {"unit": "administrator", "code": "ann@acme.example"}
+    programme.tell("companies", who, who | {"change": "close", "value_date": WED})
+    programme.tell("budgets", budget("S", 100, alerts="50;80"))
+    for points, day in ((60, MON), (30, WED)):
+        programme.tell("bulk_upload", to("bo@acme.example", points), day=day)
+    told = letters(programme.writer, 0, programme.writer.last_posting()).filter(kind="alert")
+    assert told.select("recipient", "due").rows() == [("ann@acme.example", MON)]

@@ -5,10 +5,15 @@ from datetime import timedelta
 import pytest
 
 from counterfoil.errors import Code, PermanentError
+from counterfoil.ledger.company_extracts import statement
+from counterfoil.ledger.credited import credited
+from counterfoil.ledger.distributions import results
 from counterfoil.ledger.model import Event, State
+from tests.plugins.books import MakeFeed, PostRows
 from tests.plugins.programme import DUE_DAYS, MON, TUE, WED, Programme, person, to
 
 SHA = "ab" * 32
+TERMS = {"from_day": MON, "until_day": WED, "limit": "hard"}
 
 
 def test_a_registered_recipient_has_the_points_at_once_and_another_once_they_register(programme: Programme) -> None:
@@ -119,6 +124,40 @@ def test_equal_rows_are_paid_once_and_different_ones_each(programme: Programme) 
     assert [code for code, _ in programme.breaks()] == ["B08", "B08"]
 
 
+def test_what_repeats_a_refused_row_is_refused_for_the_same_reason(programme: Programme) -> None:
+    programme.tell("companies", {"company": "birch"})
+    programme.tell("members", person("B1", "ann@birch.example", partner="birch"))
+    twice = to("ann@birch.example", 5), to("ann@birch.example", 5)
+    rivals = (
+        to("bo@acme.example", 1, ref="A-1"),
+        to("bo@acme.example", 1, ref="A-1"),
+        to("bo@acme.example", 2, ref="A-1"),
+    )
+    n = programme.tell("bulk_upload", *twice, *rivals)
+    assert programme.events(n) == [Event.DISTRIBUTION_REFUSED] * 5
+    assert programme.reasons(n) == ["other_company"] * 2 + ["reference_used"] * 3
+    assert programme.breaks() == []
+
+
+def test_a_company_own_feed_spends_nothing_of_anothers(
+    programme: Programme, make_feed: MakeFeed, post: PostRows
+) -> None:
+    programme.tell("companies", {"company": "birch"})
+    programme.tell("recharges", {"company": "birch", "ref": "RC-B", "points": 5})
+    programme.tell("bulk_upload", to("eve@birch.example", 1, company="birch", ref="R-1"))
+    rows = [
+        to("eve@birch.example", 900, company="acme"),
+        to("eve@birch.example", 1, company="acme", ref="R-1"),
+        to("eve@birch.example", 1, company="nobody"),
+        to("eve@birch.example", 2, company="birch"),
+    ]
+    n = post(programme.writer, make_feed("bulk_upload", partner="birch"), rows, TUE).n
+    assert programme.reasons(n) == ["foreign_company"] * 3 + [None]
+    assert [one["refused"] for one in results(programme.writer, n).to_dicts()] == [True, True, True, False]
+    assert programme.held() == {"company": 1002, "unclaimed": 3}
+    assert "nobody" not in programme.writer.partners()["partner"]
+
+
 def test_a_file_beyond_the_balance_moves_nothing_and_says_what_is_missing_and_what_fits(programme: Programme) -> None:
     rows = [to("bo@acme.example", 600), to("cy@acme.example", 300), to("di@acme.example", 200)]
     with pytest.raises(PermanentError) as raised:
@@ -181,7 +220,9 @@ def test_who_registers_and_is_merged_in_one_file_brings_the_points_along(program
     assert programme.balance("member", "M1") == 42
 
 
-def test_what_is_scheduled_for_a_member_stays_theirs_whoever_has_the_address_by_then(programme: Programme) -> None:
+def test_what_is_scheduled_for_a_member_stays_theirs_while_they_are_there_whoever_has_the_address_by_then(
+    programme: Programme,
+) -> None:
     programme.tell(
         "members", person("M1", "ada@acme.example"), person("M2", "bo@acme.example"), person("M3", "cy@acme.example")
     )
@@ -193,11 +234,22 @@ def test_what_is_scheduled_for_a_member_stays_theirs_whoever_has_the_address_by_
     )
     programme.tell("members", person("M9", "ada@acme.example", change="update"), day=TUE)
     programme.tell("members", {"partner": "acme", "member": "M2", "change": "close"}, day=TUE)
-    programme.tell("members", person("M8", "bo@acme.example"), day=TUE)
     programme.close(TUE)
-    assert [programme.balance("member", one) for one in ("M1", "M9", "M2", "M8", "M3")] == [200, 0, 0, 0, 0]
+    assert [programme.balance("member", one) for one in ("M1", "M9", "M2", "M3")] == [200, 0, 0, 0]
     assert programme.held() == {"company": 800}
-    assert programme.breaks() == [("B10", f"?{n}:3")], "bo has left; whoever has the address now is somebody else"
+    assert programme.breaks() == [("B10", f"?{n}:3")], "bo has left, and nobody has the address"
+
+
+def test_what_is_scheduled_for_a_member_whose_number_changed_goes_to_the_new_one(programme: Programme) -> None:
+    programme.tell("members", person("M1", "ada@acme.example"))
+    programme.tell("bulk_upload", to("ada@acme.example", 60, send_date=WED, ref="A-1"))
+    new = person("M7", "ada@acme.example"), {"partner": "acme", "member": "M1", "change": "close"}
+    n = programme.tell("members", *new, day=TUE)
+    assert programme.events(n) == [Event.REGISTERED, Event.MEMBER_CLOSED]
+    programme.close(TUE)
+    assert (programme.balance("member", "M7"), programme.breaks()) == (60, [])
+    told = credited(programme.writer, 0, programme.writer.last_posting())
+    assert told.select("ref", "member").rows() == [("A-1", "M7")]
 
 
 def test_points_are_claimed_on_the_day_the_registration_comes_whatever_day_it_states(programme: Programme) -> None:
@@ -236,6 +288,43 @@ def test_a_member_who_was_merged_away_stands_as_who_they_are_now(programme: Prog
 
 
 def test_a_member_of_an_airline_is_no_stranger_to_a_company(programme: Programme) -> None:
-    programme.tell("members", person("S1", "ada@acme.example", partner="skybridge"))
+    programme.tell("members", {"partner": "skybridge", "member": "S0", "survivor": "S9"})
+    n = programme.tell("members", person("S1", "ada@acme.example", partner="skybridge"))
+    assert programme.events(n) == [Event.REGISTERED]
     n = programme.tell("bulk_upload", to("ada@acme.example", 5))
     assert programme.events(n) == [Event.DISTRIBUTED_UNCLAIMED]
+    both = person("M1", "ada@acme.example"), person("S2", "ada@acme.example", partner="skybridge")
+    n = programme.tell("members", *both, day=TUE)
+    assert programme.events(n) == [Event.REGISTERED] * 2
+    assert programme.balance("member", "M1") == 5
+
+
+def test_a_statement_names_each_promise_that_came_back_and_its_points(programme: Programme) -> None:
+    programme.tell("companies", {"company": "birch"})
+    programme.tell("recharges", {"company": "birch", "ref": "RC-B", "points": 100})
+    programme.tell("budgets", {"change": "create", "budget": "S", "points": 50, "department": "sales", **TERMS})
+    programme.tell("members", person("M1", "ada@acme.example"), person("M2", "di@acme.example"))
+    ends = MON + timedelta(days=DUE_DAYS)
+    programme.tell(
+        "bulk_upload",
+        to("bo@acme.example", 5, ref="R-1"),
+        to("ada@acme.example", 6, ref="R-2", send_date=ends + timedelta(days=1)),
+        to("cy@acme.example", 7, ref="R-3", department="sales"),
+        to("di@acme.example", 8, ref="R-4", send_date=ends + timedelta(days=1)),
+        to("bo@birch.example", 9, ref="B-1", company="birch"),
+        to("el@acme.example", 10, ref="R-5"),
+        to("di@acme.example", 11, ref="R-6", send_date=WED),
+        to("di@acme.example", 12, ref="R-7", send_date=WED),
+    )
+    gone = ({"action": "cancel", "subject": f"acme:R-{one}", "points": one + 5} for one in (6, 7))
+    programme.tell("decisions", *gone, day=TUE)
+    programme.tell("members", {"partner": "acme", "member": "M1", "change": "close"}, day=TUE)
+    programme.close(ends)
+    rows = statement(programme.writer, "acme", since=TUE)
+    assert rows.select("account", "event", "reference", "points").rows() == [
+        ("balance", "cancelled", "R-6", 11), ("balance", "cancelled", "R-7", 12),
+        ("balance", "returned", "R-1", 5), ("balance", "fired_back", "R-2", 6), ("balance", "returned", "R-5", 10),
+        ("S", "returned", "R-3", 7),
+    ]  # fmt: skip
+    assert (rows["opening_balance"] + rows["points"] == rows["closing_balance"]).all()
+    assert statement(programme.writer, "birch", since=TUE)["reference"].to_list() == ["B-1"]

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from counterfoil.errors import Code, PermanentError
-from counterfoil.ledger import break_causes
+from counterfoil.feed import FeedKind
+from counterfoil.ledger import approvals, break_causes
+from counterfoil.ledger.approvals import Sent
 from counterfoil.ledger.catalogue import products
+from counterfoil.ledger.chart import Rulebook
 from counterfoil.ledger.derived import contradictions
 from counterfoil.ledger.known import known
 from counterfoil.ledger.model import Event, State
@@ -18,7 +21,8 @@ from counterfoil.ledger.outlets import stage_two, unaccounted
 from counterfoil.ledger.updates import updates
 from counterfoil.ledger.voucher_dues import to_pay
 from counterfoil.ledger.writing import Writer
-from tests.plugins.books import MakeBook, MakeFeed, PostRows
+from counterfoil.settings import ProgrammeSettings
+from tests.plugins.books import MakeBook, MakeFeed, PostRows, in_shape
 
 MON = date(2026, 11, 16)
 TUE = MON + timedelta(days=1)
@@ -475,6 +479,25 @@ def test_a_use_of_the_last_day_is_told_after_the_close(shop: Shop) -> None:
     ]
     assert shop.tell("voucher_fulfilment", *used, day=TUE) == ["voucher_redeemed", "voucher_unknown"]
     assert shop.vouchers() == ["redeemed", "expired"]
+
+
+@pytest.mark.parametrize(("limit", "needs"), [(1999, ["pay"]), (2000, [])])
+def test_who_counts_an_order_in_money_as_paid_answers_for_its_price(
+    shop: Shop, rulebook: Rulebook, limit: int, needs: list[str]
+) -> None:
+    for ref in ("A", "B"):
+        shop.tell("voucher_orders", order(ref, "OWN", 0, quantity=2))
+        shop.tell("voucher_payments", paid(ref, None, payment=f"PAY-{ref}", money=1, currency="EUR"))
+    (first, second) = shop.writer.frame("SELECT break_id FROM book.open_break ORDER BY subject")["break_id"]
+    rows = in_shape(FeedKind.DECISIONS, [{"action": "pay", "subject": second}], TUE)
+
+    def beyond(minor: int) -> list[str]:
+        policy, sent = ProgrammeSettings(approval_minor=minor), Sent("test", TUE)
+        return approvals.beyond(FeedKind.DECISIONS, rows, shop.writer, policy=policy, chart=rulebook.chart, sent=sent)
+
+    assert beyond(limit) == needs
+    shop.tell("decisions", {"action": "pay", "subject": first}, day=TUE)
+    assert beyond(limit + 2000) == needs, "what was decided before on that day counts too"
 
 
 def test_a_person_gives_points_back_before_the_supplier_pays(shop: Shop) -> None:
