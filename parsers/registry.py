@@ -165,13 +165,16 @@ class LayoutReader:
 
 
 def _require_shared_archives(layouts: Sequence[Layout]) -> None:
-    """LAYOUT_INVALID where feeds that take members of one archive disagree on how it arrives and is opened."""
+    """LAYOUT_INVALID where feeds that take members of one archive disagree on how it arrives and is opened, or on
+    whether it is full of secrets, of which nothing is kept in the clear."""
     ways: dict[tuple[str, str, str | None], Layout] = {}
     for layout in layouts:
         place = (layout.arrival.connection, layout.arrival.folder.strip("/"), layout.archive_name)
         first = ways.setdefault(place, layout)
-        if layout.archive_name is not None and (first.arrival, first.wrappers) != (layout.arrival, layout.wrappers):
-            raise _invalid(f"{first.key} and {layout.key}", "one archive's name with different arrival: or wrappers:")
+        said = [(one.arrival, one.wrappers, one.kind in SECRET_KINDS) for one in (first, layout)]
+        if layout.archive_name is not None and said[0] != said[1]:
+            found = "one archive's name with different arrival: or wrappers:, or for secrets and for other things"
+            raise _invalid(f"{first.key} and {layout.key}", found)
 
 
 def _load(path: Path, data_dir: Path) -> _Entry:

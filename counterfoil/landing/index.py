@@ -214,6 +214,11 @@ class ArrivalIndex(OutputIndex):
         rows = self._db.rows('SELECT * FROM deliveries WHERE "order" = :order', {"order": order})
         return record_from_row(Delivery, rows[0]) if rows else None
 
+    def names(self, sha: str) -> bool:
+        """Whether a delivery names these bytes, as it is read or as it came."""
+        query = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE :sha IN (payload_sha, received_sha))"
+        return bool(self._db.value(query, {"sha": sha}))
+
     def highest_sequence(self, feed: str, epoch: str) -> int | None:
         """The highest number delivered of a feed's sequence; None before the first."""
         query = "SELECT max(sequence) FROM deliveries WHERE feed = :feed AND epoch = :epoch"

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import BinaryIO, Final
 
 from counterfoil.errors import Code, CounterfoilError, PermanentError, TransientError
-from counterfoil.feed import LANDED_HERE, SECRET_KINDS, Feed, FeedKind, Pgp
+from counterfoil.feed import LANDED_HERE, SECRET_KINDS, Feed, FeedKind
 from counterfoil.files import sha256_bytes
 from counterfoil.identity import Verdict, business_date, counted_on, far, identity_text
 from counterfoil.landing.index import Look
@@ -32,7 +32,7 @@ from counterfoil.steps.beside import (
 )
 from counterfoil.steps.desk import Desk
 from counterfoil.steps.unclaimed import claimed_by, of_member, payload_of
-from counterfoil.steps.unwrap import FAULTS, Payload, require_way, sealed, unwrapped
+from counterfoil.steps.unwrap import FAULTS, Payload, dropped, opened, require_way, unopened
 
 UNCLAIMED_STABLE_S: Final = 30
 """How long a file that no layout claims by name must stay unchanged before it is landed for a person to see."""
@@ -272,13 +272,12 @@ def _recorded(desk: Desk, source: Source, connection: str, sight: Sight, sha: st
         return [_record(desk, connection, file, Payload(file.name, sha))]
     try:
         said = read_companions(desk, source, feed, file, sha, sight.around)
-        payloads = unwrapped(desk, feed, file.name, sha) if feed.wrappers else [Payload(file.name, sha)]
-        if feed.kind in SECRET_KINDS:
-            payloads = sealed(desk, payloads, sha, keep_received=isinstance(next(iter(feed.wrappers), None), Pgp))
-    except PermanentError as error:
+        payloads = opened(desk, feed, file.name, sha)
+    except CounterfoilError as error:
         if error.code not in FAULTS:
+            dropped(desk, feed, sha)
             raise
-        return [_record(desk, connection, file, Payload(file.name, sha), refused=(feed, error))]
+        return [_record(desk, connection, file, unopened(desk, feed, file.name, sha), refused=(feed, error))]
     return [_record(desk, connection, file, replace(payload, said=said)) for payload in payloads]
 
 
@@ -327,7 +326,7 @@ def _record(
     file: RemoteFile,
     payload: Payload,
     *,
-    refused: tuple[Feed, PermanentError] | None = None,
+    refused: tuple[Feed, CounterfoilError] | None = None,
 ) -> Delivery:
     """Say what a landed file is, and give it its number and verdict; ``refused`` says of what feed it is and why it
     counts for nothing."""

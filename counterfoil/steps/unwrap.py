@@ -3,12 +3,12 @@
 Here: from received bytes to payloads. Not here: how a wrapper comes off (``landing.unpack``), or what a payload is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from counterfoil.errors import Code, PermanentError
-from counterfoil.feed import Feed, Pgp
+from counterfoil.feed import SECRET_KINDS, Feed, Pgp
 from counterfoil.files import sha256_bytes
 from counterfoil.landing.unpack import Parts, unpack
 from counterfoil.steps.beside import Said
@@ -43,11 +43,39 @@ class Payload:
     said: Said = field(default_factory=Said)
 
 
-def unwrapped(desk: Desk, feed: Feed, name: str, received_sha: str) -> list[Payload]:
-    """Everything in a received file, landed: all of it or, where a wrapper does not come off, nothing."""
+def opened(desk: Desk, feed: Feed, name: str, received_sha: str) -> list[Payload]:
+    """Everything in a received file, landed: all of it or, where a wrapper does not come off, nothing. Of a feed full
+    of secrets it is sealed, and what lay here in the clear, even wrapped, is removed.
+
+    A crash before the delivery is recorded leaves clear bytes until the next look, which finds the file undelivered and
+    does all of this again.
+    """
+    payloads = _unwrapped(desk, feed, name, received_sha) if feed.wrappers else [Payload(name, received_sha)]
+    if feed.kind not in SECRET_KINDS:
+        return payloads
+    first = next(iter(feed.wrappers), None)
+    if isinstance(first, Pgp) and first.encrypted:  # its bytes may stay as they came
+        return _all_sealed(desk, payloads, keep=received_sha)
+    return _all_sealed(desk, payloads, clear=received_sha)
+
+
+def unopened(desk: Desk, feed: Feed, name: str, received_sha: str) -> Payload:
+    """A received file that cannot be taken, as it is kept: as it came or, of a feed full of secrets, sealed. What its
+    layout says of encryption counts for nothing here: such a file may have come without any."""
+    received = Payload(name, received_sha)
+    return _all_sealed(desk, [received], clear=received_sha)[0] if feed.kind in SECRET_KINDS else received
+
+
+def dropped(desk: Desk, feed: Feed, received_sha: str) -> None:
+    """Keep nothing of a file full of secrets that is not recorded, for a reason of ours: the next look fetches it."""
+    if feed.kind in SECRET_KINDS:
+        _forget(desk, {received_sha})
+
+
+def _unwrapped(desk: Desk, feed: Feed, name: str, received_sha: str) -> list[Payload]:
     parts = Parts(desk.landing.new_part)
     try:
-        opened = unpack(desk.landing.path(received_sha), name, feed, parts, desk.pgp)
+        found = unpack(desk.landing.path(received_sha), name, feed, parts, desk.pgp)
         in_archive = feed.archive_name is not None
         return [
             Payload(
@@ -55,27 +83,28 @@ def unwrapped(desk: Desk, feed: Feed, name: str, received_sha: str) -> list[Payl
                 sha=desk.landing.land_part(file.path),
                 received_sha=received_sha,
                 wrapped=way(feed),
-                signer=opened.signer,
+                signer=found.signer,
                 archive=name if in_archive else "",
-                members=len(opened.files) if in_archive else 0,
+                members=len(found.files) if in_archive else 0,
             )
-            for file in opened.files
+            for file in found.files
         ]
     finally:
         parts.clear()
 
 
-def sealed(desk: Desk, payloads: Sequence[Payload], received_sha: str, *, keep_received: bool) -> list[Payload]:
-    """Payloads of a file full of secrets, sealed; what lay here in the clear, even wrapped, is removed.
-
-    ``keep_received``: the file came encrypted, so that its bytes may stay as they are. A crash before the delivery is
-    recorded leaves clear bytes until the next look, which finds the file undelivered and does all of this again.
-    """
-    made = [_sealed(desk, payload, received_sha=received_sha if keep_received else "") for payload in payloads]
-    clear = {payload.sha for payload in payloads} | ({received_sha} if not keep_received else set())
-    for sha in clear - {payload.sha for payload in made}:
-        desk.landing.forget(sha)
+def _all_sealed(desk: Desk, payloads: Sequence[Payload], *, keep: str = "", clear: str = "") -> list[Payload]:
+    """Payloads sealed, and what they were made of removed but for the received file that may be kept."""
+    made = [_sealed(desk, payload, received_sha=keep) for payload in payloads]
+    _forget(desk, {clear, *(payload.sha for payload in payloads)} - {"", *(payload.sha for payload in made)})
     return made
+
+
+def _forget(desk: Desk, shas: Iterable[str]) -> None:
+    """Remove bytes that may hold secrets; what an earlier delivery names is a fact, and stays."""
+    for sha in shas:
+        if not desk.index.names(sha):
+            desk.landing.forget(sha)
 
 
 def _sealed(desk: Desk, payload: Payload, *, received_sha: str) -> Payload:

@@ -1,5 +1,7 @@
 """Codes through crashes: made once, sealed wherever they lie, and no voucher lost or doubled by dying in between."""
 
+import gzip
+import re
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -9,13 +11,18 @@ import pytest
 from typer.testing import CliRunner
 
 from counterfoil import journey
+from counterfoil.errors import Code, PermanentError, TransientError
+from counterfoil.files import sha256_bytes
 from counterfoil.ledger.voucher_letters import letters_of
-from counterfoil.steps import arrive, vouchers
+from counterfoil.steps import arrive, unwrap, vouchers
 from counterfoil.steps.desk import Desk
+from counterfoil.vault import FILE
+from parsers.registry import LayoutReader
 from pipelines.commands.app import app
 from pipelines.wiring import desk_at
 from tests.plugins.commands import Nights, OpenNights, home
 from tests.plugins.homes import MONDAY, OPENING_HEADER, RATES, every_row
+from tests.plugins.keys import Keyring
 
 CATALOGUE = (
     "productId,name,currencyCode,valueDenominations,pointsPerUnit,orderQuantityLimit,voucherType,supply,expiryDays,"
@@ -191,7 +198,7 @@ def test_dying_before_a_supplier_file_is_recorded_is_mended_by_the_next_look(
     nights("vouchers", "rotate", json_wanted=False)
     stock(nights)
     with monkeypatch.context() as patch:
-        patch.setattr(arrive, "sealed", die)
+        patch.setattr(unwrap, "_all_sealed", die)
         with pytest.raises(Killed), desk_at(None) as desk:
             journey.arrive(desk, "inbox", patient=False)
     assert clear_files() == ["landing"], "a process that is killed cannot tidy up"
@@ -240,3 +247,125 @@ def test_a_supplier_file_can_be_checked_without_keys_and_shows_no_code(nights: N
     assert "1 accepted" in result.output
     assert SECRET not in result.output
     assert "4711" not in result.output
+
+
+def takes(nights: Nights, *, arrival: str = "", wrappers: str = "", ending: str = "") -> None:
+    """Have the supplier's files come with something beside them, or in wrappers."""
+    layout = nights.folder / "data/partners/marigold/marigold_fulfilment/layout.yaml"
+    text = layout.read_text().replace("afterwards: delete}", f"afterwards: delete{arrival}}}")
+    name = r"  name: marigold_fulfilment_(?P<day>[0-9]{8})_(?P<number>[0-9]{6})\.csv"
+    assert name in text
+    layout.write_text(text.replace(name, name + ending) + (f"wrappers: {wrappers}\n" if wrappers else ""))
+
+
+def put(nights: Nights, name: str, data: bytes) -> None:
+    """What the supplier packed."""
+    send(nights, name, "")
+    (nights.folder / "home/inbox" / name).write_bytes(data)
+
+
+def come(nights: Nights, hour: int = 21) -> list[Any]:
+    """All that is there arrives; each file's delivery."""
+    nights.at(MONDAY, f"{hour}:00:00")
+    with desk_at(None) as desk:
+        return journey.arrive(desk, "inbox", patient=False).delivered
+
+
+CODES = f"{FULFILMENT},BOOKS,25.00,codePin,delivered,{SECRET},4711,,,{MONDAY}\n".encode()
+NAME = f"marigold/outgoing/marigold_fulfilment_{MONDAY:%Y%m%d}_000001.csv"
+SUMS = ", companions: [{suffix: .sha256, holds: sha256}]"
+
+
+def test_a_supplier_file_that_is_refused_is_kept_sealed(nights: Nights) -> None:
+    nights("vouchers", "rotate", json_wanted=False)
+    takes(nights, arrival=SUMS)
+    put(nights, NAME, CODES)
+    nights.put(f"{NAME}.sha256", "0" * 64 + "\n")
+    (refused,) = come(nights)
+    assert (str(refused.verdict), refused.code, clear_files()) == ("rejected", "COMPANION_DIFFERS", [])
+    with desk_at(None) as desk:
+        sealed = desk.landing.verify(refused.payload_sha).read_bytes()
+        assert desk.vault().open(sealed, FILE) == CODES, "what came can still be shown to the supplier"
+
+
+@pytest.mark.parametrize("cut", [0, 4])
+def test_neither_a_wrapper_that_comes_off_nor_one_that_does_not_leaves_a_code_in_the_clear(
+    nights: Nights, cut: int
+) -> None:
+    nights("vouchers", "rotate", json_wanted=False)
+    takes(nights, wrappers="[{type: gzip}]", ending=r"\.gz")
+    packed = gzip.compress(CODES, 0)
+    assert SECRET.encode() in packed, "packed without being compressed"
+    put(nights, f"{NAME}.gz", packed[: len(packed) - cut])
+    (delivery,) = come(nights)
+    assert (str(delivery.verdict), clear_files()) == ("rejected" if cut else "new", [])
+
+
+def test_of_a_message_that_is_only_signed_nothing_is_kept_as_it_came(nights: Nights, keys: Keyring) -> None:
+    nights("vouchers", "rotate", json_wanted=False)
+    pinned = keys.fingerprint("Signer")
+    takes(nights, wrappers=f"[{{type: pgp, encrypted: false, signed_by: [{pinned}]}}]", ending=r"\.pgp")
+    folder = nights.folder / "data/partners/marigold/keys"
+    folder.mkdir()
+    (folder / "signer.asc").write_bytes(keys.public("Signer"))
+    message = keys.message(CODES, by="Signer")
+    put(nights, f"{NAME}.pgp", message)
+    (delivery,) = come(nights)
+    assert (str(delivery.verdict), delivery.received_sha) == ("new", "")
+    with desk_at(None) as desk:
+        assert not desk.landing.path(sha256_bytes(message)).exists()
+
+
+def test_a_refusal_takes_nothing_away_that_an_earlier_file_stands_on(nights: Nights, keys: Keyring) -> None:
+    nights("vouchers", "rotate", json_wanted=False)
+    takes(nights, arrival=SUMS, wrappers="[{type: pgp}]", ending=r"\.pgp")
+    secret = home("secrets/inbox.asc")
+    secret.write_bytes(keys.private("Ours"))
+    secret.chmod(0o600)
+    message = keys.message(CODES, to="Ours")
+    verdicts = []
+    for hour, told in ((21, sha256_bytes(message)), (22, "0" * 64)):
+        put(nights, f"{NAME}.pgp", message)
+        nights.put(f"{NAME}.pgp.sha256", told)
+        verdicts += [str(delivery.verdict) for delivery in come(nights, hour)]
+    assert verdicts == ["new", "rejected"]
+    with desk_at(None) as desk:
+        first, _ = desk.index.deliveries(feed="marigold_fulfilment")
+        assert first.received_sha == sha256_bytes(message)
+        desk.landing.verify(first.received_sha)
+
+
+def test_an_archive_holds_codes_or_other_things_and_not_both(nights: Nights) -> None:
+    arrival, folder = re.compile("^arrival: .*$", re.M), nights.folder / "data/partners/marigold"
+    shared = (
+        "arrival: {folder: marigold/outgoing, ready: stable, stable_s: 0}\nwrappers: [{type: zip, name: 'all.zip'}]"
+    )
+    for feed in ("marigold_fulfilment", "marigold_deliveries"):
+        layout = folder / feed / "layout.yaml"
+        layout.write_text(arrival.sub(lambda _: shared, layout.read_text()))
+    with pytest.raises(PermanentError, match="for secrets and for other things"):
+        LayoutReader(nights.folder / "data")
+
+
+def test_what_keeps_a_supplier_file_from_being_recorded_leaves_no_code_here(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nights("vouchers", "rotate", json_wanted=False)
+    put(nights, NAME, CODES)
+    lost = TransientError(Code.CONNECTION_LOST, "inbox", found="a drop", expected="a connection", remedy="Again")
+    with monkeypatch.context() as patch:
+        patch.setattr(arrive, "read_companions", Raising(lost))
+        assert come(nights) == []
+    assert clear_files() == []
+    (delivery,) = come(nights, 22)
+    assert str(delivery.verdict) == "new"
+
+
+class Raising:
+    """Fails each time."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __call__(self, *_: object, **__: object) -> NoReturn:
+        raise self._error
