@@ -14,6 +14,7 @@ from typing import Final
 
 import polars as pl
 
+from counterfoil.clock import local_date
 from counterfoil.codes import new_code
 from counterfoil.feed import FeedKind
 from counterfoil.files import sha256_bytes
@@ -39,10 +40,14 @@ def count_waiting(desk: Desk, day: date) -> Settled:
 
 
 def issue(desk: Desk, day: date) -> Settled:
-    """Make and post the codes of every paid order that has none; what a crash left landed is posted first."""
+    """Make and post the codes of every paid order that has none; what a crash left landed is posted first.
+
+    They live from today on, whichever day is run: what came late would else bring codes that have ended.
+    """
     settled = _post(desk, day)
     with desk.book.reading() as book:
-        due = voucher_dues.to_make(book).with_columns(valid_until=expires(pl.lit(day)))
+        made_on = max(book.programme_day(day), local_date(desk.now(), desk.settings.zone))
+        due = voucher_dues.to_make(book).with_columns(valid_until=expires(pl.lit(made_on)))
     if due.is_empty():
         return settled
     vault = desk.vault()

@@ -157,7 +157,7 @@ def test_v2_what_i_choose_becomes_an_order_and_my_points_are_put_aside(run: Nigh
 def test_v3_once_i_have_paid_my_voucher_is_made_with_code_instructions_and_expiry(run: Nights) -> None:
     made = letters().filter(pl.col("reference") == "PO-1").to_dicts()
     assert [(one["instructions"], one["terms"], str(one["expires"])) for one in made] == [
-        ("Show the code at the counter", "One a visit", "2027-11-17")
+        ("Show the code at the counter", "One a visit", "2027-11-18")
     ]
     opened = [code for code, _ in codes(made[0]["letter_key"])]
     assert len(set(opened)) == 2

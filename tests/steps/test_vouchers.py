@@ -3,7 +3,7 @@
 import gzip
 import re
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -181,6 +181,22 @@ def test_amounts_are_those_of_their_currency(nights: Nights) -> None:
     texts = " ".join(path.read_text() for path in home("out/mail").glob("*.eml"))
     assert "10.000 KWD" in texts
     assert "1,000 JPY" in texts or "1000 JPY" in texts
+
+
+def test_codes_made_for_payments_that_came_late_live_from_the_day_they_are_made(nights: Nights) -> None:
+    sell(nights)
+    one_day = CATALOGUE.replace("code,generated,,12", "code,generated,1,")
+    send(nights, f"marigold/catalogue/marigold_catalogue_{MONDAY:%Y%m%d}.csv", one_day)
+    payments = home(f"inbox/thistle/payments/thistle_payments_{MONDAY:%Y%m%d}_000001.csv")
+    late = payments.rename(home(payments.name))
+    for days in range(2):
+        nights.run(MONDAY + timedelta(days))
+    nights.at(MONDAY + timedelta(2), "12:00:00")
+    late.rename(payments)
+    nights("run", "--date", MONDAY, json_wanted=False)
+    with desk_at(None) as desk, desk.book.reading() as book:
+        (letter,) = letters_of(book, 0, book.last_posting()).to_dicts()
+    assert letter["expires"] == MONDAY + timedelta(3), "the day after the one on which the codes were made"
 
 
 def clear_files() -> list[str]:
