@@ -249,38 +249,25 @@ class Outbox:
         rows = self._db.rows("SELECT state, count(*) AS letters FROM letters GROUP BY state ORDER BY state")
         return {LetterState(row["state"]): row["letters"] for row in rows}
 
-    def vouchers_of(self, references: Sequence[str]) -> dict[str, bool]:
-        """Of orders among these that letters with vouchers speak of: whether each of these letters, or one sent in its
-        place, has been sent."""
+    def newest(self, references: Sequence[str]) -> dict[str, LetterState]:
+        """Letters with vouchers of these orders: where each stands, or the last one that was sent in its place."""
         rows = self._db.rows(
-            f"""SELECT reference, min(sent) AS sent FROM (
-                SELECT reference, max(state = 'sent') AS sent FROM letters
-                WHERE kind = 'voucher' AND reference IN (SELECT value FROM json_each(:asked))
-                GROUP BY reference, substr(letter_key || '{RESENT}', 1, instr(letter_key || '{RESENT}', '{RESENT}'))
-            ) GROUP BY reference""",  # noqa: S608 (a sign of ours)
+            f"""SELECT first, state FROM (
+                SELECT first, state, row_number() OVER (PARTITION BY first ORDER BY length(key) DESC, key DESC) AS back
+                FROM (SELECT letter_key AS key, state,
+                          substr(letter_key, 1, instr(letter_key || '{RESENT}', '{RESENT}') - 1) AS first
+                      FROM letters WHERE kind = 'voucher' AND reference IN (SELECT value FROM json_each(:asked)))
+            ) WHERE back = 1""",  # noqa: S608 (a sign of ours)
             {"asked": json.dumps(list(references))},
         )
-        return {row["reference"]: bool(row["sent"]) for row in rows}
+        return {row["first"]: LetterState(row["state"]) for row in rows}
 
     def bounced_vouchers(self) -> list[str]:
-        """Orders of which a letter with vouchers came back, and none that was sent in its place has arrived."""
+        """Orders of which a letter with vouchers came back, whatever was sent in its place."""
         rows = self._db.rows(
-            f"""SELECT DISTINCT reference FROM (
-                SELECT reference, max(state = 'bounced') AS bounced, max(state = 'sent') AS sent FROM letters
-                WHERE kind = 'voucher'
-                GROUP BY reference, substr(letter_key || '{RESENT}', 1, instr(letter_key || '{RESENT}', '{RESENT}'))
-            ) WHERE bounced AND NOT sent ORDER BY reference"""  # noqa: S608 (a sign of ours)
+            "SELECT DISTINCT reference FROM letters WHERE kind = 'voucher' AND state = 'bounced' ORDER BY reference"
         )
         return [row["reference"] for row in rows]
-
-    def leaving(self, references: Sequence[str]) -> set[str]:
-        """Orders among these of which a letter with vouchers is about to leave."""
-        rows = self._db.rows(
-            """SELECT DISTINCT reference FROM letters WHERE kind = 'voucher' AND state IN ('waiting', 'sending')
-            AND reference IN (SELECT value FROM json_each(:asked))""",
-            {"asked": json.dumps(list(references))},
-        )
-        return {row["reference"] for row in rows}
 
     def of_message(self, message: str) -> str | None:
         """The letter whose message has this id, without its domain."""

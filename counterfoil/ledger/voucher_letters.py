@@ -40,7 +40,8 @@ _SAYS: Final = "\n\n"
 UNDELIVERED: Final = (
     "reference", "company", "recipient", "product", "vouchers", "issued_on", "days", "letter", "posting",
 )  # fmt: skip
-"""Columns of a list of vouchers that nobody has got yet, an order a row; ``letter``: not sent, or bounced."""
+"""Columns of a list of vouchers that nobody has got yet, an order a row; ``letter``: where the newest one stands that
+brings them, null where nobody can be written to."""
 
 _CALLING: Final = f"{Event.VOUCHER_ISSUED:d}, {Event.PAID_FROM_STOCK:d}, {Event.RESENT:d}"
 """Events that call for a letter."""
@@ -93,20 +94,30 @@ def mailed(book: Lookups, from_n: int, to_n: int) -> pl.DataFrame:
 
 
 def undelivered(book: Lookups, bounced: Iterable[str] = ()) -> pl.DataFrame:
-    """Orders with vouchers that are issued and not known to have arrived, oldest first: UNDELIVERED but ``days``.
-    ``bounced``: references of orders whose letter was sent and came back. Goods are not among them: their carrier
-    tells."""
+    """Orders with vouchers that are issued and not known to have gone, oldest first: UNDELIVERED but ``days`` and
+    ``letter``; ``letters``: the keys of the newest letter that brings each voucher, and ``resent``: how often they were
+    asked for again. ``bounced``: references of orders to show as well though their letters have gone. Goods are not
+    among them: their carrier tells."""
     return book.frame(
-        f"""WITH waiting AS (
-                SELECT v.item_id, count(*) AS vouchers, min(v.file_id) AS posting,
-                       CASE WHEN bool_or(v.state = {State.DELIVERED:d}) THEN 'bounced' ELSE 'not sent' END AS letter
+        f"""WITH live AS (
+                SELECT v.voucher_id, v.item_id, v.file_id
                 FROM book.open_voucher v JOIN book.item r ON r.item_id = v.item_id
                 WHERE v.state = {State.ISSUED:d}
                    OR v.state = {State.DELIVERED:d} AND r.ref IN (SELECT reference FROM bounced)
+            ), again AS (
+                SELECT item_id, max(file_id) AS last, count(*) AS times FROM book.disposition d
+                SEMI JOIN live USING (item_id) WHERE event = {Event.RESENT:d} GROUP BY item_id
+            ), waiting AS (
+                SELECT v.item_id, count(*) AS vouchers, min(v.file_id) AS posting, any_value(a.times) AS resent,
+                       list(DISTINCT concat_ws(':', 'voucher', v.item_id, greatest(c.file_id, a.last))) AS letters
+                FROM live v JOIN book.voucher_change c ON c.voucher_id = v.voucher_id AND c.item_id = v.item_id
+                    AND c.state = {State.ISSUED:d}
+                LEFT JOIN again a ON a.item_id = v.item_id
                 GROUP BY v.item_id
             )
             SELECT i.ref AS reference, p.partner AS company, o.recipient, o.product, w.vouchers,
-                   f.on_day AS issued_on, w.letter, CAST(w.posting AS BIGINT) AS posting
+                   f.on_day AS issued_on, CAST(w.posting AS BIGINT) AS posting, w.letters,
+                   CAST(coalesce(w.resent, 0) AS BIGINT) AS resent
             FROM waiting w JOIN book.item i ON i.item_id = w.item_id
             JOIN book.voucher_order o ON o.item_id = w.item_id JOIN book.partner p ON p.partner_id = i.partner_id
             JOIN book.posting f ON f.n = w.posting

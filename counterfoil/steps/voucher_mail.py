@@ -1,19 +1,31 @@
-"""Vouchers in letters: their codes as a letter leaves, and the note that it has.
+"""Vouchers in letters: their codes as a letter leaves, the note that it has, and asking for it again.
 
-Here: both. Not here: which letters there are (``ledger.voucher_letters``), opening codes (``steps.vouchers``), sending.
+Here: all three. Not here: which letters there are (``ledger.voucher_letters``), opening codes (``steps.vouchers``), or
+sending.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
+from typing import Final
 
 import polars as pl
 
 from counterfoil.clock import local_date
 from counterfoil.feed import FeedKind
-from counterfoil.ledger.voucher_letters import letters_of, undelivered
+from counterfoil.landing.mail_records import LetterState
+from counterfoil.ledger import voucher_letters
+from counterfoil.ledger.voucher_letters import letters_of
 from counterfoil.letters import RESENT, Letter, LetterKind, Revealed
 from counterfoil.steps.desk import Desk
-from counterfoil.steps.vouchers import note_delivered, reveal
+from counterfoil.steps.post import Settled
+from counterfoil.steps.vouchers import both, issue, note_delivered, reveal, send_again
+
+_BEHIND: Final = (
+    LetterState.WAITING, LetterState.SENDING, LetterState.REFUSED, LetterState.UNSURE, LetterState.BOUNCED,
+    LetterState.SENT,
+)  # fmt: skip
+"""Where letters stand, the furthest behind first."""
 
 
 def revealed(desk: Desk, letters: Sequence[Letter]) -> list[Letter]:
@@ -34,11 +46,36 @@ def revealed(desk: Desk, letters: Sequence[Letter]) -> list[Letter]:
     ]
 
 
+def undelivered(desk: Desk, *, bounced: bool) -> pl.DataFrame:
+    """Orders whose vouchers nobody is known to have got (``voucher_letters.undelivered``) with ``letter``: where the
+    newest letter stands that brings them, of several the one that is furthest behind. ``bounced``: also those whose
+    letter has gone and come back."""
+    outbox = desk.index.outbox
+    with desk.book.reading() as book:
+        found = voucher_letters.undelivered(book, outbox.bounced_vouchers() if bounced else ())
+    states = outbox.newest(found["reference"].to_list())
+    # One that the outbox does not know yet is written by the next run.
+    rows = ([states.get(key, LetterState.WAITING) for key in keys] for keys in found["letters"])
+    letter = pl.Series([min(stands, key=_BEHIND.index) for stands in rows], dtype=pl.String)
+    return found.with_columns(letter=pl.when(pl.col("recipient").is_not_null()).then(letter))
+
+
+def recover(desk: Desk, day: date, *, unsure: bool) -> tuple[list[str], Settled]:
+    """Make what codes are missing, and ask for letters with vouchers whose newest letter was refused: the references of
+    those that were posted. One that is yet to leave goes by itself, and would bring the same codes twice; so may one
+    that is ``unsure``, unless somebody wishes it."""
+    settled = issue(desk, day)
+    wanted = [LetterState.REFUSED, *([LetterState.UNSURE] if unsure else [])]
+    lost = undelivered(desk, bounced=False).filter(pl.col("letter").is_in(wanted))
+    asked = send_again(desk, dict(lost.select("reference", "resent").iter_rows()), day)
+    with desk.book.reading() as book:
+        posted = [letters_of(book, one.n - 1, one.n)["reference"] for one in asked.postings]
+    return sorted({ref for refs in posted for ref in refs}), both(settled, asked)
+
+
 def note_sent(desk: Desk) -> None:
     """Note in the book that the vouchers of an order have gone, once all its letters were sent, whichever run did."""
     if not desk.feeds([FeedKind.VOUCHERS]):
         return
-    with desk.book.reading() as book:
-        waiting = undelivered(book)["reference"].to_list()
-    sent = [one for one, done in desk.index.outbox.vouchers_of(waiting).items() if done] if waiting else []
-    note_delivered(desk, sorted(sent), local_date(desk.now(), desk.settings.zone))
+    sent = undelivered(desk, bounced=False).filter(pl.col("letter") == LetterState.SENT)["reference"]
+    note_delivered(desk, sent.sort(), local_date(desk.now(), desk.settings.zone))

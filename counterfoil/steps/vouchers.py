@@ -36,7 +36,7 @@ def count_waiting(desk: Desk, day: date) -> Settled:
     settled = _post(desk, day)
     with desk.book.reading() as book:
         paid = voucher_dues.to_pay(book)
-    return _and(settled, _landed(desk, "pay", paid.to_dicts(), day))
+    return both(settled, _landed(desk, "pay", paid.to_dicts(), day))
 
 
 def issue(desk: Desk, day: date) -> Settled:
@@ -60,7 +60,7 @@ def issue(desk: Desk, day: date) -> Settled:
             rows.append(
                 {"ref": ref, "unit": unit, "code": vault.conceal(code), "sealed": sealed, "valid_until": valid_until}
             )
-    return _and(settled, _landed(desk, "issue", rows, day))
+    return both(settled, _landed(desk, "issue", rows, day))
 
 
 def end_day(desk: Desk, day: date) -> Settled:
@@ -68,8 +68,8 @@ def end_day(desk: Desk, day: date) -> Settled:
     settled = count_waiting(desk, day)
     with desk.book.reading() as book:
         lapsing, ending = voucher_dues.to_lapse(book, day), voucher_dues.to_end(book, day)
-    settled = _and(settled, _landed(desk, "lapse", lapsing.to_dicts(), day))
-    return _and(settled, _landed(desk, "expire", ending.to_dicts(), day))
+    settled = both(settled, _landed(desk, "lapse", lapsing.to_dicts(), day))
+    return both(settled, _landed(desk, "expire", ending.to_dicts(), day))
 
 
 def note_delivered(desk: Desk, refs: Iterable[str], day: date) -> Settled:
@@ -77,20 +77,10 @@ def note_delivered(desk: Desk, refs: Iterable[str], day: date) -> Settled:
     return _landed(desk, "deliver", [{"ref": ref} for ref in refs], day)
 
 
-def send_again(desk: Desk, refs: Iterable[str], day: date) -> Settled:
-    """Ask for letters that bring the vouchers of orders again."""
-    return _landed(desk, "resend", [{"ref": ref} for ref in refs], day)
-
-
-def recover(desk: Desk, day: date) -> tuple[list[str], Settled]:
-    """Make what codes are missing, and ask for letters with every voucher that nobody has got: the references. A letter
-    that still waits in the outbox is not asked for: it goes by itself, and would bring the same codes twice."""
-    settled = issue(desk, day)
-    with desk.book.reading() as book:
-        waiting = voucher_letters.undelivered(book).filter(pl.col("recipient").is_not_null())["reference"].to_list()
-    leaving = desk.index.outbox.leaving(waiting)
-    lost = [reference for reference in waiting if reference not in leaving]
-    return lost, _and(settled, send_again(desk, lost, day))
+def send_again(desk: Desk, asked: Mapping[str, int], day: date) -> Settled:
+    """Ask for letters that bring the vouchers of orders again; ``asked``: how often that was done before, which makes
+    each time another one."""
+    return _landed(desk, "resend", [{"ref": ref, "unit": times + 1} for ref, times in asked.items()], day)
 
 
 def reveal(desk: Desk, voucher_ids: Sequence[int]) -> pl.DataFrame:
@@ -149,5 +139,6 @@ def _post(desk: Desk, day: date) -> Settled:
     return settle(desk, [feed.feed for feed in desk.feeds([FeedKind.VOUCHERS])], day, {})
 
 
-def _and(first: Settled, second: Settled) -> Settled:
+def both(first: Settled, second: Settled) -> Settled:
+    """What became of two steps."""
     return Settled([*first.outcomes, *second.outcomes], [*first.postings, *second.postings])

@@ -11,10 +11,12 @@ import typer
 from counterfoil.clock import local_date
 from counterfoil.errors import Code, UsageError
 from counterfoil.files import write_durably
+from counterfoil.landing.mail_records import LetterState
 from counterfoil.ledger import catalogue, voucher_dues, voucher_letters
 from counterfoil.masking import masked_address
 from counterfoil.money import decimal_texts
-from counterfoil.steps.vouchers import recover as recover_all
+from counterfoil.steps.voucher_mail import recover as recover_all
+from counterfoil.steps.voucher_mail import undelivered
 from pipelines.commands.common import (
     Format,
     FormatOption,
@@ -90,19 +92,26 @@ def show_orders(
 
 def show_undelivered(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
     """Orders whose vouchers are issued and did not leave, or came back, oldest first, addresses masked."""
-    with desk_at(home) as desk, desk.book.reading() as book:
+    with desk_at(home) as desk:
         day = local_date(desk.now(), desk.settings.zone)
-        frame = voucher_letters.undelivered(book, desk.index.outbox.bounced_vouchers())
+        frame = undelivered(desk, bounced=True).filter(pl.col("letter").ne_missing(LetterState.SENT.value))
     masked = pl.when(pl.col("recipient").is_not_null()).then(masked_address("recipient"))
     waited = (pl.lit(day) - pl.col("issued_on")).dt.total_days()
     shown = frame.with_columns(masked, days=waited).select(voucher_letters.UNDELIVERED)
     emit_frame(shown, output, title="Undelivered vouchers")
 
 
-def recover(home: HomeOption = None, output: FormatOption = Format.TABLE) -> None:
-    """Make codes that a crash kept from being made, and ask again for letters that are lost, not for ones that wait."""
+def recover(
+    unsure: Annotated[
+        bool, typer.Option("--unsure", help="Letters of which it is not known whether they have gone as well.")
+    ] = False,
+    home: HomeOption = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Make codes that a crash kept from being made, and ask again for letters that were refused, not for ones that wait
+    or came back."""
     with desk_at(home) as desk:
-        refs, settled = recover_all(desk, local_date(desk.now(), desk.settings.zone))
+        refs, settled = recover_all(desk, local_date(desk.now(), desk.settings.zone), unsure=unsure)
     postings = [posted.n for posted in settled.postings]
     if output is Format.JSON:
         emit_json({"sent_again": refs, "postings": postings})

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from counterfoil.errors import Code, PermanentError
@@ -130,3 +131,18 @@ def test_a_key_that_is_known_stays_the_letter_that_it_was(opened: Open) -> None:
         add(index)
         index.outbox.add(Batch(MAIL, "c", "m", 5, 6), letters("else@acme.example"), AT)
         assert index.outbox.listed()["recipient"].to_list() == ["a@acme.example", "b@acme.example", "c@acme.example"]
+
+
+def test_of_a_letter_with_vouchers_the_last_copy_counts(opened: Open) -> None:
+    with opened() as index:
+        of_order = letters("a@acme.example", kind="voucher").with_columns(reference=pl.lit("PO-1"))
+        index.outbox.add(Batch(MAIL, "c", "m", 0, 1), of_order, AT)
+        key = "voucher:000001"
+        assert index.outbox.newest(["PO-1"]) == {key: "waiting"}
+        for number in range(2, 12):
+            sending = begin(index, [key])
+            index.outbox.end(sending, {key: Result(LetterState.SENT, tried=True)}, at=AT, run_id="r")
+            key = index.outbox.resend(key, due=DAY, actor="os:felix", reason="asked for", at=AT)
+            assert key == f"voucher:000001#{number}"
+            assert index.outbox.newest(["PO-1", "PO-2"]) == {"voucher:000001": "waiting"}
+        assert index.outbox.newest(["PO-2"]) == {}

@@ -10,10 +10,12 @@ from typing import Any, NoReturn
 import pytest
 from typer.testing import CliRunner
 
+from connectors.mail import EmlFolder
 from counterfoil import journey
 from counterfoil.errors import Code, PermanentError, TransientError
 from counterfoil.files import sha256_bytes
 from counterfoil.ledger.voucher_letters import letters_of
+from counterfoil.protocols import Answer
 from counterfoil.steps import arrive, unwrap, vouchers
 from counterfoil.steps.desk import Desk
 from counterfoil.vault import FILE
@@ -385,3 +387,79 @@ class Raising:
 
     def __call__(self, *_: object, **__: object) -> NoReturn:
         raise self._error
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[Answer], Any]:
+    """``answers(Answer.REFUSED)``: what comes of each letter from now on."""
+
+    def says(answer: Answer) -> None:
+        monkeypatch.setattr(EmlFolder, "hand_over", lambda *_a, **_k: (answer, "550 5.1.1"))
+
+    return says
+
+
+def mails(nights: Nights) -> None:
+    """Letters go; whatever is told of them."""
+    CliRunner().invoke(app, ["mail", "send"])
+
+
+def stands(nights: Nights) -> list[tuple[str, str]]:
+    return [(one["reference"], one["letter"]) for one in nights("vouchers", "undelivered")]
+
+
+def test_a_letter_that_is_refused_is_asked_for_again_as_often_as_somebody_asks_and_until_it_arrives(
+    nights: Nights, answers: Callable[[Answer], Any]
+) -> None:
+    sell(nights)
+    answers(Answer.REFUSED)
+    CliRunner().invoke(app, ["run", "--date", str(MONDAY)])
+    postings = []
+    for answer in (Answer.REFUSED, Answer.SENT):
+        assert stands(nights) == [("PO-1", "refused")]
+        said = nights("vouchers", "recover")
+        assert said["sent_again"] == ["PO-1"]
+        postings += said["postings"]
+        assert stands(nights) == [("PO-1", "waiting")]
+        assert nights("vouchers", "recover") == {"sent_again": [], "postings": []}, "it goes by itself"
+        answers(answer)
+        mails(nights)
+    assert len(set(postings)) == 2
+    assert stands(nights) == []
+    for day in range(2):
+        nights.at(MONDAY + timedelta(day), "22:00:00")
+        assert nights("vouchers", "recover")["sent_again"] == [], "the letter in its place has arrived"
+    assert [one["state"] for one in nights("mail", "list")] == ["refused", "refused", "sent"]
+
+
+def test_a_letter_that_may_have_gone_is_asked_for_again_only_if_somebody_says_so(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sell(nights)
+
+    def cut(_postman: EmlFolder, _letter: object, *, leaving: Callable[[], None]) -> NoReturn:
+        leaving()
+        raise TransientError(Code.CONNECTION_LOST, "mail", found="a drop", expected="an answer", remedy="Again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmlFolder, "hand_over", cut)
+        CliRunner().invoke(app, ["run", "--date", str(MONDAY)])
+    assert stands(nights) == [("PO-1", "unsure")]
+    assert nights("vouchers", "recover") == {"sent_again": [], "postings": []}
+    assert nights("vouchers", "recover", "--unsure")["sent_again"] == ["PO-1"]
+    mails(nights)
+    assert stands(nights) == []
+
+
+def test_a_copy_that_a_person_sent_counts_in_place_of_its_letter(
+    nights: Nights, answers: Callable[[Answer], Any]
+) -> None:
+    sell(nights)
+    answers(Answer.REFUSED)
+    CliRunner().invoke(app, ["run", "--date", str(MONDAY)])
+    (key,) = (one["letter_key"] for one in nights("mail", "list"))
+    for number, answer in enumerate([Answer.REFUSED, Answer.SENT], start=2):
+        answers(answer)
+        assert nights("mail", "resend", key, "--reason", "Asked for it")["letter_key"] == f"{key}#{number}"
+        mails(nights)
+        assert stands(nights) == ([("PO-1", "refused")] if answer is Answer.REFUSED else [])
