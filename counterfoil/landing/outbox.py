@@ -52,6 +52,9 @@ _RANGE: Final = """INSERT OR REPLACE INTO ranges (target, from_n, to_n, batch_id
 _HANDED: Final = """UPDATE letters SET state = :state, answer = :answer, attempts = attempts + :tried, at = :at
     WHERE letter_key = :letter_key"""
 
+_BACK: Final = """SELECT letter_key, status FROM bounces WHERE number > :sending AND action = 'failed'
+    AND letter_key IS NOT NULL ORDER BY number"""
+
 LISTED: Final[dict[str, pl.DataType]] = {
     "letter_key": pl.String(),
     "kind": pl.String(),
@@ -325,7 +328,9 @@ class Outbox:
                     {"number": record.number, "at": at, "keys": json.dumps(record.keys)},
                 )
             case Handed():
-                self._db.execute_all(_HANDED, list(_ended(record, at)))
+                # A report can come before the end of the sending is recorded: then it is what became of the letter.
+                back = {row["letter_key"]: row["status"] for row in self._db.rows(_BACK, vars(record))}
+                self._db.execute_all(_HANDED, list(_ended(record, at, back)))
             case Resend():
                 values = {**record_fields(record), "message": message_part(record.letter_key)}
                 self._db.execute(_COPY_LETTER, values)
@@ -335,9 +340,10 @@ class Outbox:
                     {**vars(record), "at": at},
                 )
                 if record.action == "failed":
+                    # What has not left cannot come back; of what is leaving the sending's end tells.
                     self._db.execute(
                         """UPDATE letters SET state = 'bounced', answer = :status, at = :at
-                        WHERE letter_key = :letter_key""",
+                        WHERE letter_key = :letter_key AND state NOT IN ('waiting', 'sending')""",
                         {**vars(record), "at": at},
                     )
 
@@ -347,13 +353,14 @@ def _row(line: bytes, at: str) -> dict[str, Any]:
     return {**row, "message": message_part(row["letter_key"]), "at": at}
 
 
-def _ended(record: Handed, at: str) -> Iterable[dict[str, Any]]:
+def _ended(record: Handed, at: str, back: Mapping[str, str]) -> Iterable[dict[str, Any]]:
     tried = set(record.tried)
     for key, state in record.states.items():
+        bounced = key in back and state is not LetterState.WAITING
         yield {
             "letter_key": key,
-            "state": state,
-            "answer": record.answers.get(key, ""),
+            "state": LetterState.BOUNCED if bounced else state,
+            "answer": back[key] if bounced else record.answers.get(key, ""),
             "tried": key in tried,
             "at": at,
         }

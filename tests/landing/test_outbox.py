@@ -114,6 +114,38 @@ def test_only_a_letter_that_waits_is_handed_over(opened: Open) -> None:
         assert other.outbox.counts() == {LetterState.SENT: 2, LetterState.WAITING: 1}
 
 
+def bounce(index: ArrivalIndex, key: str) -> None:
+    index.outbox.bounce(key.encode(), [(key, "failed", "5.1.1")], AT)
+
+
+def test_a_report_that_comes_before_the_end_of_its_sending_is_what_became_of_the_letter(opened: Open) -> None:
+    with opened() as one, opened() as other:
+        add(one)
+        number = begin(one, KEYS)
+        for key in KEYS:
+            bounce(other, key)
+        assert [sending.keys for sending in other.outbox.unfinished()] == [KEYS], "whoever dies now leaves it to others"
+        end(one, number, LetterState.SENT, LetterState.UNSURE, LetterState.WAITING)
+        listed = one.outbox.listed().select("letter_key", "state", "answer")
+        assert listed.rows() == [
+            (KEYS[0], "bounced", "5.1.1"), (KEYS[1], "bounced", "5.1.1"), (KEYS[2], "waiting", "250 OK"),
+        ]  # fmt: skip
+        assert one.outbox.unfinished() == []
+        number = begin(one, KEYS[2:])
+        one.outbox.end(number, {KEYS[2]: Result(LetterState.SENT, tried=True)}, at=AT, run_id="r")
+        assert one.outbox.counts() == {LetterState.BOUNCED: 2, LetterState.SENT: 1}, "that report was of an earlier try"
+        listed = one.outbox.listed()
+        one.rebuild()
+        assert one.outbox.listed().equals(listed)
+
+
+def test_a_letter_that_has_not_left_cannot_come_back(opened: Open) -> None:
+    with opened() as index:
+        add(index)
+        bounce(index, KEYS[0])
+        assert index.outbox.counts() == {LetterState.WAITING: 3}
+
+
 def test_letters_are_walked_by_their_days(opened: Open) -> None:
     with opened() as index:
         add(index)
