@@ -23,7 +23,7 @@ from counterfoil.landing.mail_records import LetterState, Sending
 from counterfoil.landing.outbox import MAIL, Result
 from counterfoil.ledger import lock
 from counterfoil.ledger.letters import letters
-from counterfoil.letters import LETTERS, Letter, LetterKind, message, valid_address
+from counterfoil.letters import LETTERS, Letter, message, valid_address
 from counterfoil.limits import LETTERS_AT_ONCE, LOCK_WAIT_S, REFUSED_IN_A_ROW_MAX
 from counterfoil.protocols import Answer, Envelope, Postman
 from counterfoil.steps.desk import Desk
@@ -166,7 +166,8 @@ class _Round:
     def hand_over(self, group: Sequence[Letter], postman: Postman) -> None:
         """Hand over a group. What became of each letter is recorded whatever happens."""
         desk, at = self._desk, self._desk.now()
-        ready = [envelope for letter in self._revealed(group) if (envelope := self._envelope(letter, at)) is not None]
+        whole = revealed(desk, group, self._mailed.troubles)
+        ready = [envelope for letter in whole if (envelope := self._envelope(letter, at)) is not None]
         self._left -= len(ready)
         if not ready:
             return
@@ -187,14 +188,6 @@ class _Round:
         finally:
             postman.settle()
             _record(desk, number, results, self._mailed)
-
-    def _revealed(self, group: Sequence[Letter]) -> list[Letter]:
-        """The letters with their codes; those whose codes cannot be opened wait."""
-        try:
-            return revealed(self._desk, group)
-        except PermanentError as error:
-            self._mailed.troubles.append(error)
-            return [letter for letter in group if letter.kind is not LetterKind.VOUCHER]
 
     def _hand_one(
         self, position: int, envelope: Envelope, postman: Postman, diary: "_Diary", results: dict[str, Result]

@@ -12,6 +12,7 @@ from typing import Final
 import polars as pl
 
 from counterfoil.clock import local_date
+from counterfoil.errors import CounterfoilError
 from counterfoil.feed import FeedKind
 from counterfoil.landing.mail_records import LetterState
 from counterfoil.ledger import voucher_letters
@@ -28,22 +29,28 @@ _BEHIND: Final = (
 """Where letters stand, the furthest behind first."""
 
 
-def revealed(desk: Desk, letters: Sequence[Letter]) -> list[Letter]:
-    """The letters, those that bring vouchers with their codes; SECRET_MISSING, PAYLOAD_DAMAGED."""
+def revealed(desk: Desk, letters: Sequence[Letter], troubles: list[CounterfoilError]) -> list[Letter]:
+    """The letters, those that bring vouchers with their codes; one whose codes cannot all be opened is left out, and
+    why is among the troubles."""
     postings = sorted({letter.posting for letter in letters if letter.kind is LetterKind.VOUCHER})
     if not postings:
         return list(letters)
     with desk.book.reading() as book:
         told = pl.concat([letters_of(book, n - 1, n) for n in postings])
-    opened = reveal(desk, told["vouchers"].explode().drop_nulls().to_list())
+    opened = reveal(desk, told["vouchers"].explode().drop_nulls().to_list(), troubles)
     known = {voucher: Revealed(code, pin) for voucher, code, pin in opened.iter_rows()}
-    brought = {key: tuple(known[one] for one in ids) for key, ids in told.select("letter_key", "vouchers").iter_rows()}
-    return [
-        replace(letter, codes=brought[letter.letter_key.split(RESENT)[0]])
-        if letter.kind is LetterKind.VOUCHER
-        else letter
-        for letter in letters
-    ]
+    brought = {
+        key: tuple(known[one] for one in ids)
+        for key, ids in told.select("letter_key", "vouchers").iter_rows()
+        if known.keys() >= set(ids)
+    }
+    ready = []
+    for letter in letters:
+        if letter.kind is not LetterKind.VOUCHER:
+            ready.append(letter)
+        elif (codes := brought.get(letter.letter_key.split(RESENT)[0])) is not None:
+            ready.append(replace(letter, codes=codes))
+    return ready
 
 
 def undelivered(desk: Desk, *, bounced: bool) -> pl.DataFrame:

@@ -16,6 +16,7 @@ import polars as pl
 
 from counterfoil.clock import local_date
 from counterfoil.codes import new_code
+from counterfoil.errors import CounterfoilError, PermanentError
 from counterfoil.feed import FeedKind
 from counterfoil.files import sha256_bytes
 from counterfoil.invariants import require
@@ -83,14 +84,20 @@ def send_again(desk: Desk, asked: Mapping[str, int], day: date) -> Settled:
     return _landed(desk, "resend", [{"ref": ref, "unit": times + 1} for ref, times in asked.items()], day)
 
 
-def reveal(desk: Desk, voucher_ids: Sequence[int]) -> pl.DataFrame:
+def reveal(desk: Desk, voucher_ids: Sequence[int], troubles: list[CounterfoilError]) -> pl.DataFrame:
     """CODES of vouchers, opened by the vault from the files that brought them. To be put into a letter and forgotten.
 
-    SECRET_MISSING, PAYLOAD_DAMAGED.
+    A file that cannot be opened is among the troubles, once; its codes are missing, and it stops no other.
     """
     with desk.book.reading() as book:
         wanted = voucher_letters.sources(book, pl.Series(voucher_ids, dtype=pl.Int64))
-    found = [_revealed(desk, part) for part in wanted.partition_by("posting", maintain_order=True)]
+    found = []
+    for part in wanted.partition_by("posting", maintain_order=True):
+        try:
+            found.append(_revealed(desk, part))
+        except PermanentError as error:
+            if str(error) not in map(str, troubles):
+                troubles.append(error)
     return pl.concat([pl.DataFrame(schema=CODES), *found]).sort("voucher_id")
 
 

@@ -16,7 +16,7 @@ from counterfoil.errors import Code, PermanentError, TransientError
 from counterfoil.files import sha256_bytes
 from counterfoil.ledger.voucher_letters import letters_of
 from counterfoil.protocols import Answer
-from counterfoil.steps import arrive, unwrap, vouchers
+from counterfoil.steps import arrive, mailing, unwrap, vouchers
 from counterfoil.steps.desk import Desk
 from counterfoil.vault import FILE
 from parsers.registry import LayoutReader
@@ -114,7 +114,7 @@ def test_dying_between_payment_and_vouchers_loses_and_doubles_none(
     with desk_at(None) as desk, desk.book.reading() as book:
         (letter,) = letters_of(book, 0, book.last_posting()).to_dicts()
     with desk_at(None) as desk:
-        assert vouchers.reveal(desk, letter["vouchers"])["code"].n_unique() == 3
+        assert vouchers.reveal(desk, letter["vouchers"], [])["code"].n_unique() == 3
     assert nights("audit", "verify")["findings"] == []
     nights("replay", "--into", tmp_path / "again")
     assert every_row(tmp_path / "again/book.duckdb") == every_row(home("book.duckdb"))
@@ -463,3 +463,29 @@ def test_a_copy_that_a_person_sent_counts_in_place_of_its_letter(
         assert nights("mail", "resend", key, "--reason", "Asked for it")["letter_key"] == f"{key}#{number}"
         mails(nights)
         assert stands(nights) == ([("PO-1", "refused")] if answer is Answer.REFUSED else [])
+
+
+def test_a_damaged_file_of_codes_keeps_its_own_letters_and_no_other(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sell(nights)
+    with monkeypatch.context() as patch:
+        patch.setattr(mailing, "send_letters", lambda *_: None)
+        CliRunner().invoke(app, ["run", "--date", str(MONDAY)])
+        for number in (2, 3):
+            order = f"PO-{number},TREAT,10.00,1,T-1,ada@thistle.example,1000,{MONDAY}\n"
+            send(nights, f"thistle/orders/thistle_orders_{MONDAY:%Y%m%d}_{number:06d}.csv", ORDERS + order)
+            paid = f"PO-{number},PAY-{number},1000,,,{MONDAY}\n"
+            send(nights, f"thistle/payments/thistle_payments_{MONDAY:%Y%m%d}_{number:06d}.csv", PAYMENTS + paid)
+            CliRunner().invoke(app, ["run", "--date", str(MONDAY)])
+    with desk_at(None) as desk:
+        path = desk.landing.path(desk.index.deliveries(feed="vouchers", day=MONDAY)[0].payload_sha)
+    whole = path.read_bytes()
+    path.chmod(0o600)
+    path.write_bytes(whole[:-3] + b"x\n")
+    told = nights("mail", "send", exit_code=1)
+    assert [one["code"] for one in told["failures"]] == ["PAYLOAD_DAMAGED"]
+    assert stands(nights) == [("PO-1", "waiting")]
+    path.write_bytes(whole)
+    mails(nights)
+    assert stands(nights) == []
