@@ -53,11 +53,19 @@ _TURNS: Final = re.compile(r"[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800
 """Marks that turn the direction of what follows, so that a text shows as another one; and what is no character."""
 
 _INSIDE: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
-_LOCAL: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_DOMAIN: Final = re.compile(rf"({_LABEL}\.)+(?!\d+$){_LABEL}")
-_LOCAL_MAX: Final = 64
-_ADDRESS_MAX: Final = 254
+_ATOM: Final = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+LOCAL: Final = rf"{_ATOM}(\.{_ATOM})*"
+"""What comes before the @ as mail servers take it without extensions: RFC 5321 and 5322, no quotes and no comments."""
+
+LABEL: Final = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+"""A part of a domain, in small letters."""
+
+LOCAL_MAX: Final = 64
+ADDRESS_MAX: Final = 254
+"""Characters before the @, and of a whole address."""
+
+_LOCAL: Final = re.compile(LOCAL)
+_DOMAIN: Final = re.compile(rf"({LABEL}\.)+(?!\d+$){LABEL}")
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9]*( [A-Za-z0-9]+)*")
 """A text that is the same as a name and as a subject: words of letters and digits, on one line."""
@@ -153,7 +161,7 @@ def valid_address(text: str) -> str | None:
         return None
     address = f"{local}@{domain}"
     plain = _LOCAL.fullmatch(local) and _DOMAIN.fullmatch(domain)
-    return address if plain and len(local) <= _LOCAL_MAX and len(address) <= _ADDRESS_MAX else None
+    return address if plain and len(local) <= LOCAL_MAX and len(address) <= ADDRESS_MAX else None
 
 
 def one_line(text: str) -> str:

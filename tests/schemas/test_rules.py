@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterfoil.errors import PermanentError
+from counterfoil.letters import valid_address
+from counterfoil.schemas.kind_rules import no_address
 from counterfoil.schemas.rules import Check, Rule, route
 
 ROWS = pl.DataFrame({"a": [1, 0, -1, None], "b": ["x", "", "", "y"]})
@@ -76,3 +78,12 @@ def test_routing_is_a_partition(rows: list[tuple[bool, bool, bool]], chance: ran
 def test_every_rule_says_what_it_means() -> None:
     assert all(rule.value == rule.name and rule.summary for rule in Rule)
     assert len({rule.summary for rule in Rule}) == len(Rule)
+
+
+@settings(deadline=None)
+@given(local=st.text("aZ9.+@ ", max_size=6) | st.integers(60, 68).map("a".__mul__), domain=st.text("aZ9.-", max_size=6),
+       more=st.integers(0, 60))  # fmt: skip
+def test_the_gate_takes_exactly_the_addresses_that_a_letter_can_go_to(local: str, domain: str, more: int) -> None:
+    address = f"{local.lstrip()}@{domain}{'.b' * (more * 2)}.example"
+    refused = pl.DataFrame({"email": [address]}).select(no_address("email")).item()
+    assert refused == (valid_address(address) is None), address
