@@ -11,6 +11,7 @@ import polars as pl
 from counterfoil.ledger import budgets
 from counterfoil.ledger.lookups import Lookups
 from counterfoil.ledger.model import RECORD_SPAN, TRANSFERS_PER_RECORD, Event, ItemKind, Side, Standing, State
+from counterfoil.masking import masked_address
 
 STATEMENT: Final = {
     "account": pl.String,
@@ -140,7 +141,7 @@ def budget_list(book: Lookups, company: str | None = None) -> pl.DataFrame:
 
 
 def waiting(book: Lookups, company: str | None = None) -> pl.DataFrame:
-    """WAITING of all companies, or of one, oldest first. Recipients are masked as members are."""
+    """WAITING of all companies, or of one, oldest first, recipients masked."""
     found = book.frame(
         f"""SELECT c.partner AS company, o.ref, o.member, o.remaining AS points, o.state, o.value_date AS send_date,
                    o.due_date AS returns_on, o.item_id // {RECORD_SPAN} AS posting, o.item_id % {RECORD_SPAN} AS line
@@ -149,15 +150,11 @@ def waiting(book: Lookups, company: str | None = None) -> pl.DataFrame:
     )
     states = {State.SCHEDULED.value: "scheduled", State.UNCLAIMED.value: "unclaimed"}
     shown = found.filter(_of(company)).with_columns(
-        recipient=masked("member"), state=pl.col("state").replace_strict(states, return_dtype=pl.String)
+        masked_address("member").alias("recipient"),
+        state=pl.col("state").replace_strict(states, return_dtype=pl.String),
     )
     return shown.select(pl.col(name).cast(kind) for name, kind in WAITING.items())
 
 
 def _of(company: str | None) -> pl.Expr:
     return pl.lit(value=True) if company is None else pl.col("company") == company
-
-
-def masked(email: str) -> pl.Expr:
-    """An address of which only the first letter and the domain can be read."""
-    return pl.col(email).str.replace(r"^(.)[^@]*", "${1}…")

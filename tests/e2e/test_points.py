@@ -207,7 +207,7 @@ def test_p4_a_recharge_and_a_release_let_the_whole_file_go(nights: Nights) -> No
 
 def test_p5_who_is_not_registered_gets_the_points_once_they_are(seen: Seen) -> None:
     waits = {one["ref"]: one for one in seen.waiting}["W-1"]
-    assert (waits["recipient"], waits["points"], waits["state"]) == ("b…@harbour.example", 30, "unclaimed")
+    assert (waits["recipient"], waits["points"], waits["state"]) == ("···@harbour.example", 30, "unclaimed")
     assert seen.week("points", "waiting") == []
     assert seen.held == {"company": 820, "member": 80, "scheduled": 30, "unclaimed": 30}
 
