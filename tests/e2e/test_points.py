@@ -231,6 +231,48 @@ def test_p7_a_scheduled_distribution_goes_on_its_day_or_is_cancelled_before(week
     assert "credited" in text.splitlines()[0]
 
 
+def letters() -> list[tuple[str, str, str]]:
+    """The letters that have left, each with its address, subject and HTML."""
+    read = [message_from_bytes(path.read_bytes(), policy=default) for path in home("out/mail").rglob("*.eml")]
+    return sorted((one["To"], one["Subject"], list(one.iter_parts())[1].get_content()) for one in read)
+
+
+def test_p7_i_set_up_a_mail_look_at_it_and_send_it(nights: Nights, tmp_path: Path) -> None:
+    standard = (nights.folder / "data/mail/standard.yaml").read_text()
+    (nights.folder / "data/mail/spring.yaml").write_text(
+        standard.replace("campaign: standard", "campaign: spring")
+        .replace('citation: ""', "citation: For a good start into spring")
+        .replace(' for you"', ' for your spring"')
+    )
+    evening(nights, MONDAY)
+    page = tmp_path / "spring.html"
+    nights("mail", "preview", "--campaign", "spring", "--kind", "points", "--out", page, json_wanted=False)
+    seen = page.read_text()
+    assert "points for your spring" in seen
+    assert "For a good start into spring" in seen
+    assert nights("mail", "list") == [], "looking at a mail sends none"
+    gift = ("points", "send", "--company", "harbour", "--name", "Ada", "--email", "ada@harbour.example", "--points", 40)
+    nights(*gift, "--campaign", "spring")
+    nights("mail", "send", json_wanted=False)
+    ((to, subject, html),) = letters()
+    assert (to, subject) == ("Ada <ada@harbour.example>", "40 points for your spring")
+    assert "For a good start into spring" in html
+
+
+def test_p7_a_letter_that_somebody_has_lost_is_sent_again_and_moves_no_points(nights: Nights) -> None:
+    upload(nights, "harbour-1.csv", "Ada,ada@harbour.example,40,Thank you,,,A-1")
+    evening(nights, MONDAY)
+    first, held = letters(), balances(nights)
+    (sent,) = nights("mail", "list")
+    nights("mail", "resend", sent["letter_key"], "--reason", "She deleted it")
+    for _ in range(2):
+        nights("mail", "send", json_wanted=False)
+    assert letters() == first * 2, "once more, and the same"
+    copy = nights("mail", "list")[-1]
+    assert (copy["resends"], copy["reason"], copy["state"]) == (sent["letter_key"], "She deleted it", "sent")
+    assert balances(nights) == held
+
+
 def test_people_hear_by_letter_once_and_on_the_day(week: Nights) -> None:
     told = [(one["kind"], one["due"], one["state"]) for one in week("mail", "list")]
     assert sorted(told) == [
