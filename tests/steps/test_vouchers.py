@@ -489,3 +489,24 @@ def test_a_damaged_file_of_codes_keeps_its_own_letters_and_no_other(
     path.write_bytes(whole)
     mails(nights)
     assert stands(nights) == []
+
+
+def test_a_supplier_file_that_came_before_its_layout_is_taken_once_and_stays_as_it_came(nights: Nights) -> None:
+    sell(nights)
+    folder = nights.folder / "data/partners/marigold"
+    (folder / "marigold_fulfilment").rename(nights.folder / "away")
+    layout = folder / "marigold_deliveries/layout.yaml"
+    text = layout.read_text()
+    layout.write_text(text.replace("folder: marigold/deliveries", "folder: marigold/outgoing"))
+    nights.put(NAME, CODES.decode())
+    for hour in (21, 22):
+        come(nights, hour)
+    assert [one["code"] for one in nights("held")] == ["FILE_UNCLAIMED"]
+    layout.write_text(text)
+    (nights.folder / "away").rename(folder / "marigold_fulfilment")
+    for _ in range(2):
+        nights.run(MONDAY)
+    assert [(one["product"], one["in_stock"]) for one in nights("vouchers", "list") if one["supply"] == "stock"] == [
+        ("BOOKS", 1)
+    ]
+    assert nights("audit", "verify")["findings"] == []
