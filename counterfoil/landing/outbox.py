@@ -278,10 +278,10 @@ class Outbox:
         return rows[0]["letter_key"] if rows else None
 
     def sent_to(self, recipient: str) -> str | None:
-        """The letter that was sent to an address last."""
+        """The letter that was sent to an address last; of an address that got none, the last that may have left."""
         rows = self._db.rows(
-            """SELECT letter_key FROM letters WHERE recipient = :recipient AND state = 'sent'
-            ORDER BY at DESC, letter_key LIMIT 1""",
+            """SELECT letter_key FROM letters WHERE recipient = :recipient AND state IN ('sent', 'sending', 'unsure')
+            ORDER BY state = 'sent' DESC, at DESC, letter_key LIMIT 1""",
             {"recipient": recipient},
         )
         return rows[0]["letter_key"] if rows else None

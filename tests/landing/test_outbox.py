@@ -139,6 +139,22 @@ def test_a_report_that_comes_before_the_end_of_its_sending_is_what_became_of_the
         assert one.outbox.listed().equals(listed)
 
 
+def test_a_report_that_names_an_address_alone_fits_the_letter_that_is_leaving(opened: Open) -> None:
+    with opened() as index:
+        add(index)
+        assert index.outbox.sent_to("a@acme.example") is None
+        number = begin(index, KEYS[:1])
+        assert index.outbox.sent_to("a@acme.example") == KEYS[0]
+        end(index, number, LetterState.UNSURE)
+        assert index.outbox.sent_to("a@acme.example") == KEYS[0]
+        resend(index)
+        number = begin(index, [f"{KEYS[0]}#2"])
+        index.outbox.end(number, {f"{KEYS[0]}#2": Result(LetterState.SENT, tried=True)}, at=AT, run_id="r")
+        resend(index)
+        begin(index, [f"{KEYS[0]}#3"])
+        assert index.outbox.sent_to("a@acme.example") == f"{KEYS[0]}#2", "rather one that has surely gone"
+
+
 def test_a_letter_that_has_not_left_cannot_come_back(opened: Open) -> None:
     with opened() as index:
         add(index)

@@ -432,6 +432,18 @@ def test_a_letter_that_is_refused_is_asked_for_again_as_often_as_somebody_asks_a
     assert [one["state"] for one in nights("mail", "list")] == ["refused", "refused", "sent"]
 
 
+def test_codes_that_are_made_in_recovering_leave_in_one_letter(nights: Nights, monkeypatch: pytest.MonkeyPatch) -> None:
+    sell(nights)
+    with monkeypatch.context() as patch:
+        patch.setattr(vouchers, "land_own", die)
+        with pytest.raises(Killed), desk_at(None) as desk:
+            journey.run(desk, MONDAY)
+    said = nights("vouchers", "recover")
+    assert (said["sent_again"], len(said["postings"])) == ([], 1)
+    mails(nights)
+    assert [one["state"] for one in nights("mail", "list")] == ["sent"]
+
+
 def test_a_letter_that_may_have_gone_is_asked_for_again_only_if_somebody_says_so(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
