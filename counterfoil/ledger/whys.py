@@ -60,6 +60,8 @@ _BY_PASS: Final[Mapping[MatchPass, str]] = {
 _BY_EVENT: Final[Mapping[Event, str]] = {
     Event.ACCEPTED_AFTER_END: "It was accepted after the request had ended.",
     Event.CHANGED_TOO_LATE: "A corrected file changes a record whose item has gone on since.",
+    Event.COMPANY_REFUSED: "It is of no company or unit that was opened, or rows of one day contradict each other.",
+    Event.REGISTRATION_REFUSED: "The number or the address is somebody else's, or no such company is known.",
     Event.PRODUCT_TAKEN: "Another supplier offers a product of this name; a product has one supplier.",
     Event.ORDER_KNOWN: "The same order had come before; nothing was reserved twice.",
     Event.ORDER_CONFLICT: "Orders under one reference differ, so that none but the first that counted stands.",

@@ -359,3 +359,17 @@ def test_the_book_proves_itself_and_replays(week: Nights, tmp_path: Path) -> Non
     assert week("audit", "verify")["findings"] == []
     week("replay", "--into", tmp_path / "again")
     assert every_row(tmp_path / "again/book.duckdb") == every_row(home("book.duckdb"))
+
+
+def test_what_is_of_no_company_says_so_and_stands_in_nobodys_way(nights: Nights) -> None:
+    own(nights, "companies", MONDAY, f"{COMPANIES}company,close,harbuor,,,{MONDAY}\n", "_b")
+    own(nights, "members", MONDAY, f"{PEOPLE}register,harbuor,H-9,di@harbour.example,,{MONDAY}\n", "_b")
+    own(nights, "members", MONDAY, f"{PEOPLE}register,harbour,H-9,di@harbour.example,,{MONDAY}\n", "_c")
+    upload(nights, "harbour-1.csv", "Di,di@harbour.example,10,,,,")
+    evening(nights, MONDAY)
+    found = nights("breaks")
+    assert [(one["code"], one["their_ref"]) for one in found] == [("B03", "harbuor")] * 2
+    told = CliRunner().invoke(app, ["explain", found[0]["break_id"]]).output
+    assert "It is of no company or unit that was opened" in told
+    assert "no such company is known" in told
+    assert ",sent," in result("harbour-1-result.csv")[2]
