@@ -108,7 +108,11 @@ def _posted(
 
 
 def _terms(kind: FeedKind) -> Feed:
-    return feed(kind, source="issued", beyond_balance="already_gone") if kind is FeedKind.REQUESTS else feed(kind)
+    terms: dict[FeedKind, dict[str, object]] = {
+        FeedKind.REQUESTS: {"source": "issued", "beyond_balance": "already_gone"},
+        FeedKind.BULK_UPLOAD: {"partner": "acme"},
+    }
+    return feed(kind, **terms.get(kind, {}))
 
 
 def _rows(kind: FeedKind, count: int, **columns: pl.Expr | str | int | date) -> pl.DataFrame:

@@ -138,7 +138,7 @@ def test_an_order_is_paid_once_and_by_its_price(paid: list[dict[str, Any]]) -> N
         "company_id": pl.Int64,
     }
     rows = pl.DataFrame([{"line_no": place, "company_id": 7, **row} for place, row in enumerate(paid)], schema=schema)
-    judged = payments.judged(rows, known, rows.clear())
+    judged = payments.judged(rows, known, rows.clear().with_columns(counts=pl.lit(value=True)))
     for ref in "AB":
         mine = judged.filter(pl.col("ref") == ref)
         counted = mine.filter(pl.col("event") == Event.PAID.value)
