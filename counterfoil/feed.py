@@ -281,7 +281,8 @@ class Feed(Contract):
     reference_lifetime_days: int = Field(default=400, ge=1)
     """How far back a reference is looked up among settled requests."""
     pay_within_days: int = Field(default=3, ge=0, le=400)
-    """Voucher orders only: calendar days after its date, or its booking, until an order that nobody paid lapses."""
+    """Voucher orders only: calendar days after its date, or its booking, in which an order may be paid. It lapses a day
+    later."""
     reason_texts: dict[str, str] = Field(default_factory=dict)
     """The partner's reason codes in words, for reports."""
     unclaimed_days: int = Field(default=90, ge=1, le=3_650)

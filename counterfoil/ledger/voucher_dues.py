@@ -56,10 +56,11 @@ def to_make(book: Lookups) -> pl.DataFrame:
 
 
 def to_lapse(book: Lookups, day: date) -> pl.DataFrame:
-    """Orders that nobody has paid by the end of the last day for it: ref."""
+    """Orders that nobody has paid by the end of the day after the last one for it: ref. Payments of a day are often
+    told on the next."""
     return book.frame(
         f"""SELECT ref FROM book.open_item WHERE kind = {ItemKind.ORDER:d} AND state = {State.PENDING:d}
-              AND due_date <= DATE '{day}' ORDER BY item_id"""
+              AND due_date < DATE '{day}' ORDER BY item_id"""
     )
 
 

@@ -19,7 +19,7 @@ from counterfoil.ledger.model import Event, State
 from counterfoil.ledger.open_breaks import open_breaks
 from counterfoil.ledger.outlets import stage_two, unaccounted
 from counterfoil.ledger.updates import updates
-from counterfoil.ledger.voucher_dues import to_pay
+from counterfoil.ledger.voucher_dues import to_lapse, to_pay
 from counterfoil.ledger.writing import Writer
 from counterfoil.settings import ProgrammeSettings
 from tests.plugins.books import MakeBook, MakeFeed, PostRows, in_shape
@@ -195,7 +195,7 @@ def test_nobody_pays_or_delivers_the_orders_of_others(shop: Shop) -> None:
 
 def test_a_code_that_may_end_before_it_is_paid_for_is_not_put_aside(shop: Shop) -> None:
     stock = {"product": "STOCK", "valid_until": MON + timedelta(days=3)}
-    lasting = {**stock, "valid_until": MON + timedelta(days=4)}
+    lasting = {**stock, "valid_until": MON + timedelta(days=5)}
     shop.tell("voucher_fulfilment", {**stock, "code": code("S1")}, {**lasting, "code": code("S2")})
     assert shop.tell("voucher_orders", order("A", "STOCK"), order("B", "STOCK")) == ["ordered", "order_refused"]
     assert shop.vouchers() == ["stocked", "reserved"]
@@ -314,6 +314,15 @@ def test_a_payment_pays_one_order(shop: Shop) -> None:
     assert shop.tell("voucher_payments", *told, day=TUE) == ["payment_used", "payment_differs"]
     assert shop.tell("voucher_payments", paid("C", payment="BANK-2"), day=TUE) == ["paid"], "it has paid nothing yet"
     assert shop.breaks() == [("B04", "D"), ("B11", "C")]
+
+
+def test_an_order_lapses_a_day_after_the_last_for_its_payment(shop: Shop) -> None:
+    """Payments of the last day are told on the next."""
+    shop.tell("voucher_orders", order("A", "OWN"))
+    (due,) = shop.writer.row("SELECT due_date FROM book.open_item WHERE ref = 'A'") or (None,)
+    assert due == MON + timedelta(days=3)
+    assert to_lapse(shop.writer, due).is_empty()
+    assert to_lapse(shop.writer, due + timedelta(days=1))["ref"].to_list() == ["A"]
 
 
 def test_points_that_expire_go_back_into_the_lot_they_came_from(
