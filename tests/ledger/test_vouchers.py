@@ -194,7 +194,7 @@ def test_nobody_pays_or_delivers_the_orders_of_others(shop: Shop) -> None:
 
 
 def test_a_code_that_may_end_before_it_is_paid_for_is_not_put_aside(shop: Shop) -> None:
-    stock = {"product": "STOCK", "valid_until": MON + timedelta(days=3)}
+    stock = {"product": "STOCK", "valid_until": MON + timedelta(days=4)}
     lasting = {**stock, "valid_until": MON + timedelta(days=5)}
     shop.tell("voucher_fulfilment", {**stock, "code": code("S1")}, {**lasting, "code": code("S2")})
     assert shop.tell("voucher_orders", order("A", "STOCK"), order("B", "STOCK")) == ["ordered", "order_refused"]
