@@ -454,6 +454,14 @@ def decide(shop: Shop, action: str, code_: str, points: int) -> list[str]:
     return shop.tell("decisions", {"action": action, "subject": found, "points": points}, day=TUE)
 
 
+def test_a_payment_that_was_given_back_waits_no_more(shop: Shop) -> None:
+    shop.tell("voucher_payments", paid("A"))
+    assert decide(shop, "resolve", "B03", 0) == ["resolved"]
+    assert shop.tell("voucher_orders", order("A", "OWN"), day=TUE) == ["ordered"]
+    assert to_pay(shop.writer).is_empty()
+    assert shop.tell("vouchers", {"step": "pay", "ref": "A"}, day=TUE) == ["step_known"]
+
+
 def test_a_person_counts_another_sum_as_paid(shop: Shop) -> None:
     shop.tell("voucher_fulfilment", {"product": "STOCK", "code": code("S1")})
     shop.tell("voucher_orders", order("A", "OWN"), order("B", "STOCK"))
