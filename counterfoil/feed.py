@@ -51,11 +51,10 @@ CORRECTABLE: Final = (FeedKind.REQUESTS, FeedKind.HANDBACK)
 """Kinds whose files can be corrected by their difference; for the others a later file says what changed."""
 
 KNOWN_AGAIN: Final = (
-    FeedKind.ACTIVITY, FeedKind.MEMBERS, FeedKind.COMPANIES, FeedKind.RECHARGES, FeedKind.CATALOGUE,
-    FeedKind.VOUCHER_ORDERS, FeedKind.VOUCHER_PAYMENTS, FeedKind.VOUCHER_FULFILMENT, FeedKind.DELIVERIES,
+    FeedKind.ACTIVITY, FeedKind.RECHARGES, FeedKind.VOUCHER_ORDERS, FeedKind.VOUCHER_PAYMENTS, FeedKind.DELIVERIES,
 )  # fmt: skip
-"""Kinds whose records the book knows again: a file of other content under an identity that was posted can be released,
-and then posts whole; what it repeats counts no more."""
+"""Kinds whose records the book knows again by their references: a file of other content under an identity that was
+posted can be released, and then posts whole; what it repeats counts no more."""
 
 SECRET_KINDS: Final = (FeedKind.VOUCHER_FULFILMENT,)
 """Kinds whose files hold codes that are as good as money: what is kept of them is sealed (``vault``)."""

@@ -107,8 +107,9 @@ def _ordered(rows: pl.DataFrame, book: Lookups, places: int | None) -> pl.DataFr
         outstanding=pl.col("quantity") - pl.col("issued") - pl.col("cancelled"),
     )  # fmt: skip
     minor = in_minor(pl.col("denomination"), pl.col("order_currency"), places)
+    # What is no whole number of minor units is no denomination of the order's.
     return rows.join(known, on="ref", how="left", maintain_order="left").with_columns(
-        denomination=pl.coalesce(minor, "denomination")
+        denomination=pl.when(pl.col("order_currency").is_null()).then("denomination").otherwise(minor.fill_null(0))
     )
 
 

@@ -95,7 +95,7 @@ def _balances(book: Lookups, asked: pl.DataFrame) -> pl.DataFrame:
 def _stock(book: Lookups, offered: pl.DataFrame, work: Work) -> pl.DataFrame:
     """Codes that nobody has ordered, of the products and denominations that are: product, denomination, voucher_id,
     valid_until and ``place``, from 0; what ends first goes first, and what may end before it is paid for never."""
-    paid_by = work.on_day + timedelta(days=work.feed.pay_within_days + 1)
+    paid_by = work.on_day + timedelta(days=orders.AHEAD_DAYS + work.feed.pay_within_days + 1)
     wanted = offered.filter((pl.col("supply") == "stock") & (pl.col("event") == Event.ORDERED.value))
     return book.frame(
         f"""SELECT v.product, v.denomination, v.voucher_id, l.valid_until,

@@ -11,7 +11,7 @@ import polars as pl
 
 from counterfoil.ledger import catalogue, posting, voucher_books
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import RECORD_SPAN, BreakCode, Disposition, Event, State
+from counterfoil.ledger.model import RECORD_SPAN, Action, BreakCode, Disposition, Event, State
 from counterfoil.ledger.names import Names
 from counterfoil.ledger.tables import TABLES
 from counterfoil.ledger.work import Work
@@ -39,6 +39,12 @@ _BREAKS = {
 PAID: Final = [Event.PAID.value, Event.PAID_FROM_STOCK.value]
 """What a payment is that pays its order."""
 
+_COUNTED: Final = f"""SELECT p.* FROM book.voucher_payment p
+    WHERE p.event IN ({Event.PAID:d}, {Event.PAID_FROM_STOCK:d}) OR EXISTS (
+        SELECT 1 FROM book.decision d JOIN book.break b ON b.break_id = d.break_id
+        WHERE d.action = {Action.PAY:d} AND b.file_id = p.file_id AND b.line_no = p.line_no)"""
+"""Payments that paid an order, by themselves or because a person counted them."""
+
 CLEARED = [BreakCode.POINTS_DIFFER.value, BreakCode.MONEY_DIFFERS.value]
 """What another sum than the order's opened, and the right one closes."""
 
@@ -50,7 +56,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
     ids = {company: names.partner(company) for company in work.accepted["company"].drop_nulls().unique().sort()}
     payer = pl.col("company").replace_strict(ids, default=partner_id, return_dtype=pl.Int32)
     minor = in_minor(pl.col("money"), pl.col("currency"), work.feed.places("money"))
-    rows = work.accepted.with_columns(company_id=payer, money=pl.coalesce(minor, "money"))
+    rows = work.accepted.with_columns(company_id=payer, money=minor)
     known = voucher_books.orders(book, rows["ref"]).with_columns(due_currency="currency")
     told = payments.judged(rows, known, _before(book, rows))
     counted = paying(told.filter(pl.col("event").is_in(PAID)), book, work, names, own=True)
@@ -96,20 +102,28 @@ def paying(paid: pl.DataFrame, book: Lookups, work: Work, names: Names, *, own: 
 
 def met(book: Lookups, refs: pl.Series) -> pl.DataFrame:
     """Payments that came before the orders of these references, one an order that they pay: ``payments.judged``, and
-    the ``break_id`` and ``code`` of the break that kept each waiting. Once it closes, the payment waits no more."""
+    ``breaks``, those that keep it, and the same told again, waiting. Once they close, a payment waits no more."""
     orders = voucher_books.orders(book, refs).with_columns(due_currency="currency")
+    # One transfer may stand for several orders of one file; what paid any other has paid.
     waiting = book.frame(
-        f"""SELECT p.ref, p.company_id, p.payment, p.points, p.minor AS money, p.currency, b.break_id, b.code,
-                   {RECORD_SPAN} * CAST(p.file_id AS BIGINT) + p.line_no AS line_no
-            FROM book.open_break b
-            JOIN book.voucher_payment p ON p.ref = b.subject AND p.company_id = b.partner_id AND p.item_id IS NULL
+        f"""SELECT p.ref, p.company_id, p.payment, p.points, p.minor AS money, p.currency,
+                   list(b.break_id ORDER BY b.break_id) AS breaks,
+                   min({RECORD_SPAN} * CAST(p.file_id AS BIGINT) + p.line_no) AS line_no
+            FROM book.open_break o JOIN book.break b ON b.break_id = o.break_id
+            JOIN book.voucher_payment p ON p.file_id = b.file_id AND p.line_no = b.line_no AND p.item_id IS NULL
             SEMI JOIN wanted w ON w.ref = p.ref AND w.company_id = p.company_id
-            WHERE b.code = {BreakCode.UNKNOWN_THEIRS:d} ORDER BY line_no""",
+            WHERE o.code = {BreakCode.UNKNOWN_THEIRS:d} AND NOT EXISTS (
+                SELECT 1 FROM ({_COUNTED}) u WHERE u.payment = p.payment AND u.company_id = p.company_id
+                    AND NOT EXISTS (SELECT 1 FROM book.voucher_payment s
+                                    WHERE s.file_id = p.file_id AND s.payment = p.payment AND s.ref = u.ref))
+            GROUP BY ALL ORDER BY line_no""",
         wanted=orders.filter(pl.col("state") == State.PENDING.value).select("ref", "company_id"),
     )
-    # That they came before is what they are here for; whether one has paid another order since is not.
-    told = payments.judged(waiting, orders, _before(book, waiting).filter("counts"))
-    return told.filter(pl.col("event").is_in(PAID))
+    nothing = waiting.clear().with_columns(counts=pl.lit(value=True))
+    paying_now = payments.judged(waiting, orders, nothing).filter(pl.col("event").is_in(PAID))
+    # Of orders that wait under one transfer of several files, those of the first.
+    of_file = pl.col("line_no") // RECORD_SPAN
+    return paying_now.filter(of_file == of_file.min().over("company_id", "payment"))
 
 
 def from_stock(issued: pl.DataFrame, book: Lookups, work: Work) -> pl.DataFrame:
@@ -134,7 +148,7 @@ def _before(book: Lookups, paid: pl.DataFrame) -> pl.DataFrame:
     """Payments under these references of their own that were told before, as they were told."""
     return book.frame(
         f"""SELECT DISTINCT v.company_id, v.ref, v.payment, v.points, v.minor AS money, v.currency,
-                  v.event IN ({Event.PAID:d}, {Event.PAID_FROM_STOCK:d}) AS counts
+                  (v.file_id, v.line_no) IN (SELECT (file_id, line_no) FROM ({_COUNTED})) AS counts
            FROM book.voucher_payment v SEMI JOIN wanted w ON w.payment = v.payment ORDER BY ALL""",
         wanted=paid.select("payment").unique(),
     )

@@ -8,7 +8,7 @@ import polars as pl
 
 from counterfoil.ledger import posting, voucher_books, voucher_payments
 from counterfoil.ledger.lookups import Lookups
-from counterfoil.ledger.model import Disposition, Event, State
+from counterfoil.ledger.model import BreakCode, Disposition, Event, State
 from counterfoil.ledger.names import Names
 from counterfoil.ledger.work import Work
 
@@ -65,7 +65,7 @@ def compose(work: Work, book: Lookups) -> posting.Changes:
             **names.rows(),
         },
         closed=ended.select("item_id"),
-        clearing=paid.select("break_id", "code"),
+        clearing=paid.select(break_id="breaks", code=pl.lit(BreakCode.UNKNOWN_THEIRS.value)).explode("break_id"),
     )
     return posting.merged([of_payments, of_steps])
 
@@ -98,6 +98,9 @@ def _judged(rows: pl.DataFrame, vouchers: pl.DataFrame) -> pl.DataFrame:
         .then((state == State.PENDING.value) & first)
         .when(step == "expire")
         .then(expiring & first)
+        # What pays is judged beside the payments (``_paid``).
+        .when(step == "pay")
+        .then(pl.lit(value=False))
         .when(step == "deliver")
         .then(pl.col("item_id").is_in(unsent["item_id"].implode()) & first)
         .otherwise(pl.col("item_id").is_in(out["item_id"].implode()) & first)

@@ -67,7 +67,7 @@ _BY_EVENT: Final[Mapping[Event, str]] = {
     Event.ORDER_CONFLICT: "Orders under one reference differ, so that none but the first that counted stands.",
     Event.ORDER_REFUSED: "The order is for what the catalogue does not offer so; its reason says what. Nothing moved.",
     Event.ORDER_SHORT: "The account that was to pay the order does not cover it. Nothing moved.",
-    Event.PAYMENT_UNKNOWN: "No order of the company bears the reference of the payment; it waits for one.",
+    Event.PAYMENT_UNKNOWN: "No order of the company bears the reference of the payment; it waits for one of its sum.",
     Event.PAYMENT_KNOWN: "The order was paid before; what came again belongs to whoever paid it.",
     Event.PAYMENT_DIFFERS: "Another sum was paid than the order costs; it waits for the rest, or for a decision.",
     Event.PAYMENT_LATE: "It was paid after the order had ended, and belongs to whoever paid it.",

@@ -50,7 +50,7 @@ STEPS: Final[dict[Event, str]] = {
     Event.ORDER_CONFLICT: "Ask the company which of the orders it means",
     Event.ORDER_REFUSED: "Tell the buyer why; counterfoil explain has the reason",
     Event.ORDER_SHORT: "Tell the buyer; the balance does not cover the order",
-    Event.PAYMENT_UNKNOWN: "Have the order sent, and it is paid; or have the payment given back",
+    Event.PAYMENT_UNKNOWN: "Have an order of that sum sent, and it is paid; or have the payment given back",
     Event.PAYMENT_KNOWN: "Have the second payment given back",
     Event.PAYMENT_LATE: "Have the payment given back; the order has ended",
     Event.PAYMENT_USED: "Ask the payer which order the payment is for",

@@ -11,7 +11,7 @@ import polars as pl
 
 from counterfoil.feed import Feed, FeedKind
 from counterfoil.letters import ADDRESS_MAX, LABEL, LOCAL, LOCAL_MAX
-from counterfoil.money import EXPONENT_DEFAULT, EXPONENTS
+from counterfoil.money import EXPONENT_DEFAULT, EXPONENTS, in_minor
 from counterfoil.schemas.rules import Check, Rule
 
 JOURNAL_ID: Final = "^CF.{1,4}[0-9]{8}$"
@@ -99,7 +99,7 @@ def kind_checks(feed: Feed, fields: dict[str, str]) -> tuple[Check, ...]:
         case FeedKind.BULK_UPLOAD:
             return _of_uploads(check, feed.own_domains)
         case FeedKind.CATALOGUE | FeedKind.VOUCHER_ORDERS | FeedKind.VOUCHER_PAYMENTS | FeedKind.VOUCHER_FULFILMENT:
-            return _voucher_checks(feed.kind, check)
+            return _voucher_checks(feed, check)
         case FeedKind.DELIVERIES:
             return (check(Rule.NUMBER_RANGE, "attempt", ~pl.col("attempt").is_between(1, ATTEMPTS_MAX)),)
         case FeedKind.VOUCHERS:
@@ -176,7 +176,7 @@ def _of_uploads(check: CheckOf, own_domains: Sequence[str]) -> tuple[Check, ...]
     )
 
 
-def _voucher_checks(kind: FeedKind, check: CheckOf) -> tuple[Check, ...]:
+def _voucher_checks(feed: Feed, check: CheckOf) -> tuple[Check, ...]:
     """What files about vouchers must hold."""
 
     def at_least(column: str, least: int) -> Check:
@@ -186,7 +186,7 @@ def _voucher_checks(kind: FeedKind, check: CheckOf) -> tuple[Check, ...]:
         return check(Rule.NUMBER_RANGE, column, ~pl.col(column).is_between(1, UNITS_MAX))
 
     currency = check(Rule.TEXT_INVALID, "currency", ~pl.col("currency").str.contains("^[A-Z]{3}$"))
-    match kind:
+    match feed.kind:
         case FeedKind.CATALOGUE:
             form = pl.col("denominations").str.contains(DENOMINATIONS)
             places = pl.col("currency").replace_strict(EXPONENTS, default=EXPONENT_DEFAULT, return_dtype=pl.Int32)
@@ -216,8 +216,10 @@ def _voucher_checks(kind: FeedKind, check: CheckOf) -> tuple[Check, ...]:
             )
         case FeedKind.VOUCHER_PAYMENTS:
             money = pl.col("money").is_not_null()
+            minor = in_minor(pl.col("money"), pl.col("currency"), feed.places("money"))
             return (
                 currency,
+                check(Rule.NUMBER_FRACTION, "money", money & pl.col("currency").is_not_null() & minor.is_null()),
                 check(Rule.FIELD_MISSING, "points", ~money & pl.col("points").is_null()),
                 check(Rule.NOT_BLANK, "points", money & pl.col("points").is_not_null()),
                 check(Rule.FIELD_MISSING, "currency", money & pl.col("currency").is_null()),

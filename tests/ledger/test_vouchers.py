@@ -194,8 +194,8 @@ def test_nobody_pays_or_delivers_the_orders_of_others(shop: Shop) -> None:
 
 
 def test_a_code_that_may_end_before_it_is_paid_for_is_not_put_aside(shop: Shop) -> None:
-    stock = {"product": "STOCK", "valid_until": MON + timedelta(days=4)}
-    lasting = {**stock, "valid_until": MON + timedelta(days=5)}
+    stock = {"product": "STOCK", "valid_until": MON + timedelta(days=5)}
+    lasting = {**stock, "valid_until": MON + timedelta(days=6)}
     shop.tell("voucher_fulfilment", {**stock, "code": code("S1")}, {**lasting, "code": code("S2")})
     assert shop.tell("voucher_orders", order("A", "STOCK"), order("B", "STOCK")) == ["ordered", "order_refused"]
     assert shop.vouchers() == ["stocked", "reserved"]
@@ -304,6 +304,70 @@ def test_a_payment_waits_for_its_order(shop: Shop) -> None:
     assert shop.breaks() == [("B03", "B"), ("B03", "D")]
     assert to_pay(shop.writer).is_empty()
     assert shop.tell("voucher_payments", early[0], paid("B"), day=TUE) == ["payment_known", "paid"]
+
+
+def pay_waiting(shop: Shop, day: date = MON) -> list[str]:
+    """What the program does about payments that waited."""
+    refs = to_pay(shop.writer)["ref"].to_list()
+    return shop.tell("vouchers", *({"step": "pay", "ref": ref} for ref in refs), day=day) if refs else []
+
+
+def test_what_is_told_twice_before_its_order_pays_once_and_leaves_nothing(shop: Shop) -> None:
+    for _ in range(2):
+        assert shop.tell("voucher_payments", paid("A")) == ["payment_unknown"]
+    shop.tell("voucher_payments", paid("A", 999, payment="P-2"))
+    assert shop.tell("voucher_orders", order("A", "OWN"), day=TUE) == ["ordered"]
+    assert pay_waiting(shop, TUE) == ["paid"]
+    assert shop.breaks() == [("B03", "A")], "another sum is still somebody's"
+
+
+def test_a_refused_order_that_is_sent_again_is_paid_by_what_waits(shop: Shop) -> None:
+    assert shop.tell("voucher_orders", order("A", "STOCK")) == ["order_refused"]
+    shop.tell("voucher_payments", paid("A"))
+    shop.tell("voucher_fulfilment", {"product": "STOCK", "code": code("S1")})
+    assert shop.tell("voucher_orders", order("A", "STOCK"), day=TUE) == ["ordered"]
+    assert pay_waiting(shop, TUE) == ["paid_from_stock"]
+
+
+def test_a_payment_that_is_given_back_pays_nothing_though_a_refusal_stands_open(shop: Shop) -> None:
+    assert shop.tell("voucher_orders", order("A", "NONE")) == ["order_refused"]
+    shop.tell("voucher_payments", paid("A"))
+    (newest,) = shop.writer.row("SELECT arg_max(break_id, file_id) FROM book.break") or ("",)
+    assert shop.tell("decisions", {"action": "resolve", "subject": newest, "points": 0}, day=TUE) == ["resolved"]
+    shop.tell("voucher_orders", order("A", "OWN"), day=TUE)
+    assert pay_waiting(shop, TUE) == []
+
+
+def test_a_step_that_a_payment_overtook_does_nothing(shop: Shop) -> None:
+    shop.tell("voucher_fulfilment", {"product": "STOCK", "code": code("S1")})
+    shop.tell("voucher_payments", paid("A"))
+    shop.tell("voucher_orders", order("A", "STOCK"))
+    assert shop.tell("voucher_payments", paid("A", payment="OTHER"), day=TUE) == ["paid_from_stock"]
+    assert shop.tell("vouchers", {"step": "pay", "ref": "A"}, day=TUE) == ["step_known"]
+
+
+def test_a_transfer_for_orders_that_come_apart_pays_each(shop: Shop) -> None:
+    shop.tell("voucher_orders", order("A", "OWN"))
+    both = [paid(ref, payment="BANK-1") for ref in "ABC"]
+    assert shop.tell("voucher_payments", *both) == ["paid", "payment_unknown", "payment_unknown"]
+    for ref in "BC":
+        shop.tell("voucher_orders", order(ref, "OWN"), day=TUE)
+        assert pay_waiting(shop, TUE) == ["paid"]
+
+
+def test_a_transfer_of_two_files_pays_the_order_of_the_first(shop: Shop) -> None:
+    for ref in "AB":
+        shop.tell("voucher_payments", paid(ref, payment="BANK-1"))
+    shop.tell("voucher_orders", order("A", "OWN"), order("B", "OWN"), day=TUE)
+    assert (pay_waiting(shop, TUE), pay_waiting(shop, TUE)) == (["paid"], [])
+    assert (shop.state("A"), shop.state("B")) == ("paid", "pending")
+
+
+def test_a_payment_that_a_person_counted_pays_no_other_order(shop: Shop) -> None:
+    shop.tell("voucher_orders", order("A", "OWN"), order("B", "OWN"))
+    assert shop.tell("voucher_payments", paid("A", 999, payment="BANK-1")) == ["payment_differs"]
+    assert decide(shop, "pay", "B04", 1000) == ["payment_taken"]
+    assert shop.tell("voucher_payments", paid("B", payment="BANK-1"), day=TUE) == ["payment_used"]
 
 
 def test_a_payment_pays_one_order(shop: Shop) -> None:

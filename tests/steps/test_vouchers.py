@@ -175,7 +175,10 @@ def test_amounts_are_those_of_their_currency(nights: Nights) -> None:
         f"PO-Z,YEN,10.50,1,T-1,ada@thistle.example,0,{MONDAY}\n"
     )
     send(nights, f"thistle/orders/thistle_orders_{MONDAY:%Y%m%d}_000002.csv", ORDERS + rows)
-    money = f"PO-K,PAY-K,,10.00,KWD,{MONDAY}\nPO-Y,PAY-Y,,2000.00,JPY,{MONDAY}\n"
+    money = (
+        f"PO-K,PAY-K,,10.00,KWD,{MONDAY}\nPO-Y,PAY-Y,,2000.00,JPY,{MONDAY}\n"
+        f"PO-Q,PAY-Q,,10.50,JPY,{MONDAY}\n"  # no whole yen: quarantined
+    )
     send(nights, f"thistle/payments/thistle_payments_{MONDAY:%Y%m%d}_000002.csv", PAYMENTS + money)
     nights.run(MONDAY)
     found = {one["reference"]: (one["denomination"], one["status"]) for one in nights("vouchers", "orders")}
