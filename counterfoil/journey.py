@@ -23,7 +23,7 @@ from counterfoil.steps.publish import WrittenBatch, WrittenReport, publish_crm, 
 from counterfoil.steps.reply import answer_files
 from counterfoil.steps.statements import hand_over
 from counterfoil.steps.supplier_orders import write_orders
-from counterfoil.steps.vouchers import count_waiting, issue
+from counterfoil.steps.vouchers import both, count_waiting, issue
 
 OWN_FIRST = (
     FeedKind.APPROVALS,
@@ -132,8 +132,7 @@ def intake(desk: Desk, feed: str, day: date, *, parsed: Mapping[int, Parsed] | N
         counted = count_waiting(desk, day)
         write_orders(desk)
         made = issue(desk, day)
-        for more in (counted, made):
-            settled = Settled([*settled.outcomes, *more.outcomes], [*settled.postings, *more.postings])
+        settled = both(settled, both(counted, made))
     return settled
 
 

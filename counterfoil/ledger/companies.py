@@ -105,11 +105,12 @@ def standing_units(book: Lookups, unit: Unit, day: date) -> pl.DataFrame:
 
 def is_closed(book: Lookups, partner_id: int, day: date) -> bool:
     """Whether a company was told of, and is closed on a day."""
-    told = book.frame(
-        f"""SELECT 1 FROM book.company_unit
-            WHERE unit = {Unit.COMPANY:d} AND partner_id = {partner_id} AND since <= DATE '{day}' LIMIT 1"""
+    newest = book.row(
+        f"""SELECT standing FROM book.company_unit
+            WHERE unit = {Unit.COMPANY:d} AND partner_id = {partner_id} AND since <= DATE '{day}'
+            ORDER BY since DESC, file_id DESC, line_no DESC LIMIT 1"""
     )
-    return not told.is_empty() and partner_id not in standing_units(book, Unit.COMPANY, day)["partner_id"]
+    return newest == (Standing.CLOSED.value,)
 
 
 def require_open(rows: pl.DataFrame, work: Work, book: Lookups) -> None:

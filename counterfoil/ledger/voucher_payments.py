@@ -39,11 +39,10 @@ _BREAKS = {
 PAID: Final = [Event.PAID.value, Event.PAID_FROM_STOCK.value]
 """What a payment is that pays its order."""
 
-_COUNTED: Final = f"""SELECT p.* FROM book.voucher_payment p
-    WHERE p.event IN ({Event.PAID:d}, {Event.PAID_FROM_STOCK:d}) OR EXISTS (
-        SELECT 1 FROM book.decision d JOIN book.break b ON b.break_id = d.break_id
-        WHERE d.action = {Action.PAY:d} AND b.file_id = p.file_id AND b.line_no = p.line_no)"""
-"""Payments that paid an order, by themselves or because a person counted them."""
+_COUNTS: Final = f"""(p.event IN ({Event.PAID:d}, {Event.PAID_FROM_STOCK:d}) OR (p.file_id, p.line_no) IN (
+    SELECT (b.file_id, b.line_no) FROM book.decision d JOIN book.break b ON b.break_id = d.break_id
+    WHERE d.action = {Action.PAY:d}))"""
+"""A condition on a row ``p`` of ``voucher_payment``: it paid an order, by itself or because a person counted it."""
 
 CLEARED = [BreakCode.POINTS_DIFFER.value, BreakCode.MONEY_DIFFERS.value]
 """What another sum than the order's opened, and the right one closes."""
@@ -106,14 +105,17 @@ def met(book: Lookups, refs: pl.Series) -> pl.DataFrame:
     orders = voucher_books.orders(book, refs).with_columns(due_currency="currency")
     # One transfer may stand for several orders of one file; what paid any other has paid.
     waiting = book.frame(
-        f"""SELECT p.ref, p.company_id, p.payment, p.points, p.minor AS money, p.currency,
+        f"""WITH counted AS (
+                SELECT p.payment, p.company_id, p.ref FROM book.voucher_payment p WHERE {_COUNTS}
+            )
+            SELECT p.ref, p.company_id, p.payment, p.points, p.minor AS money, p.currency,
                    list(b.break_id ORDER BY b.break_id) AS breaks,
                    min({RECORD_SPAN} * CAST(p.file_id AS BIGINT) + p.line_no) AS line_no
             FROM book.open_break o JOIN book.break b ON b.break_id = o.break_id
             JOIN book.voucher_payment p ON p.file_id = b.file_id AND p.line_no = b.line_no AND p.item_id IS NULL
             SEMI JOIN wanted w ON w.ref = p.ref AND w.company_id = p.company_id
             WHERE o.code = {BreakCode.UNKNOWN_THEIRS:d} AND NOT EXISTS (
-                SELECT 1 FROM ({_COUNTED}) u WHERE u.payment = p.payment AND u.company_id = p.company_id
+                SELECT 1 FROM counted u WHERE u.payment = p.payment AND u.company_id = p.company_id
                     AND NOT EXISTS (SELECT 1 FROM book.voucher_payment s
                                     WHERE s.file_id = p.file_id AND s.payment = p.payment AND s.ref = u.ref))
             GROUP BY ALL ORDER BY line_no""",
@@ -147,9 +149,8 @@ def _payments(told: pl.DataFrame, work: Work) -> pl.DataFrame:
 def _before(book: Lookups, paid: pl.DataFrame) -> pl.DataFrame:
     """Payments under these references of their own that were told before, as they were told."""
     return book.frame(
-        f"""SELECT DISTINCT v.company_id, v.ref, v.payment, v.points, v.minor AS money, v.currency,
-                  (v.file_id, v.line_no) IN (SELECT (file_id, line_no) FROM ({_COUNTED})) AS counts
-           FROM book.voucher_payment v SEMI JOIN wanted w ON w.payment = v.payment ORDER BY ALL""",
+        f"""SELECT DISTINCT p.company_id, p.ref, p.payment, p.points, p.minor AS money, p.currency, {_COUNTS} AS counts
+            FROM book.voucher_payment p SEMI JOIN wanted w ON w.payment = p.payment ORDER BY ALL""",
         wanted=paid.select("payment").unique(),
     )
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from counterfoil.feed import Feed, FeedKind
 from counterfoil.letters import ADDRESS_MAX, LABEL, LOCAL, LOCAL_MAX
-from counterfoil.money import EXPONENT_DEFAULT, EXPONENTS, in_minor
+from counterfoil.money import EXPONENT_DEFAULT, EXPONENTS, exponents, in_minor
 from counterfoil.schemas.rules import Check, Rule
 
 JOURNAL_ID: Final = "^CF.{1,4}[0-9]{8}$"
@@ -189,7 +189,7 @@ def _voucher_checks(feed: Feed, check: CheckOf) -> tuple[Check, ...]:
     match feed.kind:
         case FeedKind.CATALOGUE:
             form = pl.col("denominations").str.contains(DENOMINATIONS)
-            places = pl.col("currency").replace_strict(EXPONENTS, default=EXPONENT_DEFAULT, return_dtype=pl.Int32)
+            places = exponents(pl.col("currency"))
             finest = [(most, f"\\.[0-9]{{{most + 1}}}") for most in sorted({EXPONENT_DEFAULT, *EXPONENTS.values()})]
             too_fine = [(places == most) & pl.col("denominations").str.contains(digits) for most, digits in finest]
             both = pl.col("expiry_days").is_not_null() & pl.col("expiry_months").is_not_null()
